@@ -1,0 +1,23 @@
+"""Contrastive deep supervision for MMDetection and MMPretrain.
+
+Nothing is imported until it is used: `python -m mmcds.doctor` has to run where torch or an mm
+package is missing. The registries import the rest by themselves.
+"""
+
+from typing import Any
+
+from .utils.torchvision_compat import ensure_torchvision
+from .version import __version__
+
+# Before anything imports torchvision, which mmdet and mmpretrain do.
+ensure_torchvision()
+
+__all__ = ['__version__', 'add_cds', 'remove_cds']
+
+
+def __getattr__(name: str) -> Any:
+    if name in ('add_cds', 'remove_cds'):
+        from . import apis
+
+        return getattr(apis, name)
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

@@ -1,0 +1,28 @@
+"""Child registries of scope ``mmcds``.
+
+Each is a child of MMEngine's root registry, so a config of any MM project may write
+``type='mmcds.CDSNeck'``; ``locations`` lets a registry import what it names by itself, so the only
+import a config ever needs is ``custom_imports = dict(imports=['mmcds'])``.
+"""
+
+from mmengine.registry import DATASETS as MMENGINE_DATASETS
+from mmengine.registry import HOOKS as MMENGINE_HOOKS
+from mmengine.registry import METRICS as MMENGINE_METRICS
+from mmengine.registry import MODEL_WRAPPERS as MMENGINE_MODEL_WRAPPERS
+from mmengine.registry import MODELS as MMENGINE_MODELS
+from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
+from mmengine.registry import Registry
+
+from mmcds.utils.safe_globals import allow_mmengine_checkpoints
+
+# MMEngine 0.10.7 under torch >= 2.6 cannot load its own checkpoints without it; elsewhere it does nothing.
+allow_mmengine_checkpoints()
+
+SCOPE = 'mmcds'
+
+MODELS = Registry('model', parent=MMENGINE_MODELS, scope=SCOPE, locations=['mmcds.models'])
+MODEL_WRAPPERS = Registry('model_wrapper', parent=MMENGINE_MODEL_WRAPPERS, scope=SCOPE, locations=['mmcds.models'])
+HOOKS = Registry('hook', parent=MMENGINE_HOOKS, scope=SCOPE, locations=['mmcds.engine.hooks'])
+DATASETS = Registry('dataset', parent=MMENGINE_DATASETS, scope=SCOPE, locations=['mmcds.datasets'])
+TRANSFORMS = Registry('transform', parent=MMENGINE_TRANSFORMS, scope=SCOPE, locations=['mmcds.datasets.transforms'])
+METRICS = Registry('metric', parent=MMENGINE_METRICS, scope=SCOPE, locations=['mmcds.evaluation'])

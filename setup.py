@@ -1,0 +1,36 @@
+"""Packaging of mmcds.
+
+The mm packages are not requirements: two stacks share their import names (requirements.txt and
+requirements/upstream.txt), and installing mmcds must never replace the one that is already there.
+`python -m mmcds.doctor` says what is missing and how to get it.
+"""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).resolve().parent
+
+
+def read_version() -> str:
+    namespace: dict[str, str] = {}
+    exec((ROOT / 'mmcds' / 'version.py').read_text(), namespace)
+    return namespace['__version__']
+
+
+setup(
+    name='mmcds',
+    version=read_version(),
+    description='Contrastive deep supervision for MMDetection and MMPretrain',
+    long_description=(ROOT / 'README.md').read_text() if (ROOT / 'README.md').exists() else '',
+    long_description_content_type='text/markdown',
+    license='Apache-2.0',
+    packages=find_packages(include=['mmcds', 'mmcds.*']),
+    package_data={'mmcds': ['py.typed']},
+    python_requires='>=3.10',
+    install_requires=['torch', 'kornia>=0.7', 'matplotlib', 'pycocotools'],
+    classifiers=[
+        'Programming Language :: Python :: 3.11',
+        'Topic :: Scientific/Engineering :: Artificial Intelligence',
+    ],
+)
