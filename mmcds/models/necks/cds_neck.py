@@ -1,0 +1,108 @@
+"""``type='mmcds.CDSNeck'``: the stock neck, with the contrast beside its weights."""
+
+from collections.abc import Mapping, Sequence
+
+from mmengine.registry import MODELS as ROOT_MODELS
+from torch import nn
+
+from mmcds.registry import MODELS
+
+from ..supervision import ContrastiveSupervision
+from ..taps import resolve_taps
+from .chain import NeckChain, PassThroughNeck
+
+#: Under this name the contrast hangs on the neck: ``model.neck.cds``.
+ATTRIBUTE = 'cds'
+
+
+@MODELS.register_module(name='CDSNeck')
+def build_cds_neck(
+    neck: dict | Sequence[dict] | None = None,
+    taps: Sequence[str] | None = None,
+    channels: Mapping[str, Sequence[int]] | None = None,
+    view: dict | None = None,
+    sampler: dict | None = None,
+    projector: dict | None = None,
+    loss: dict | None = None,
+    loss_weight: float | Sequence[float] = 0.1,
+    queue_length: int = 0,
+    stop_gradient: bool = False,
+    concat: bool = False,
+) -> nn.Module:
+    """Build the stock neck and hang a :class:`ContrastiveSupervision` on it as ``neck.cds``.
+
+    The neck stays an object of its own class with its own forward, so that inference is the stock
+    graph and its weights keep the stock's names; those of the contrast start with ``neck.cds.``.
+    In training :class:`~mmcds.engine.hooks.CDSHook` adds the second view and the losses.
+
+    Args:
+        neck (dict | Sequence[dict], optional): The stock neck's config. Defaults to None: there is
+            none, and what the backbone returns goes on as it is.
+        taps (Sequence[str], optional): Outputs of the backbone ('backbone.0' is the first of its tuple)
+            and of the neck ('neck.0'). Defaults to None: all outputs of the backbone, as in the paper.
+        channels (Mapping[str, Sequence[int]], optional): Channels of all outputs of 'backbone'
+            and 'neck', where the stock neck's config does not say. Defaults to None.
+        view (dict, optional): Second view. Defaults to ``dict(type='PhotometricView', scale=0.5)``.
+        sampler (dict, optional): What is contrasted. Defaults to ``dict(type='InstanceSampler')``.
+        projector (dict, optional): Projection head of each tap. Defaults to ``dict(type='MLPProjector')``.
+        loss (dict, optional): Loss. Defaults to ``dict(type='ContrastiveLoss')``.
+        loss_weight (float | Sequence[float]): Weight of each tap, or one per tap, >= 0. Defaults
+            to 0.1 (the released code's on CIFAR).
+        queue_length (int): Embeddings of earlier iterations kept per tap. Defaults to 0.
+        stop_gradient (bool): Whether nothing learns through the second view. Defaults to False.
+        concat (bool): Whether both views pass the backbone as one batch of 2N, as in the paper.
+            Defaults to False: a second pass, which leaves running statistics alone.
+
+    Returns:
+        nn.Module: The stock neck, an object of its own class, with the attribute ``cds``.
+
+    Raises:
+        ValueError: If a tap, a part or one of their arguments is not known or out of range.
+
+    Example:
+        >>> neck = dict(
+        ...     type='mmcds.CDSNeck',
+        ...     neck=dict(type='FPN', in_channels=[256, 512, 1024, 2048], out_channels=256, num_outs=5),
+        ...     taps=['backbone.1', 'neck.0'],
+        ...     sampler=dict(type='InstanceSampler', background=8),
+        ... )
+    """
+    supervision = ContrastiveSupervision(
+        taps=resolve_taps(taps, neck, channels),
+        # Half the side costs the backbone a quarter of its forward pass.
+        view=view or dict(type='PhotometricView', scale=0.5),
+        sampler=sampler or dict(type='InstanceSampler'),
+        projector=projector or dict(type='MLPProjector'),
+        loss=loss or dict(type='ContrastiveLoss'),
+        loss_weight=loss_weight,
+        queue_length=queue_length,
+        stop_gradient=stop_gradient,
+        concat=concat,
+    )
+    if neck is None:
+        stock: nn.Module = PassThroughNeck()
+    elif isinstance(neck, Mapping):
+        stock = ROOT_MODELS.build(neck)
+    else:
+        stock = NeckChain([ROOT_MODELS.build(each) for each in neck])
+    stock.add_module(ATTRIBUTE, supervision)
+    return stock
+
+
+def find_supervision(model: nn.Module) -> ContrastiveSupervision:
+    """The contrast of a model.
+
+    Args:
+        model (nn.Module): A detector or classifier, without a wrapper such as DDP.
+
+    Raises:
+        ValueError: If its neck is no CDSNeck.
+    """
+    supervision = getattr(getattr(model, 'neck', None), ATTRIBUTE, None)
+    if not isinstance(supervision, ContrastiveSupervision):
+        neck = type(getattr(model, 'neck', None)).__name__
+        raise ValueError(
+            f"model.neck is {neck}, not a CDSNeck; wrap it: neck=dict(type='mmcds.CDSNeck', neck=<the stock neck>, "
+            '...), or let mmcds.add_cds(cfg) do it'
+        )
+    return supervision

@@ -1,0 +1,24 @@
+"""No projection: pooling only, the paper's choice for the last stage."""
+
+from mmengine.model import BaseModule
+from torch import Tensor
+
+from mmcds.registry import MODELS
+
+
+@MODELS.register_module()
+class IdentityProjector(BaseModule):
+    """Average pooling; the contrast acts on the features themselves.
+
+    Args:
+        in_channels (int): Channels of the tap, and the width of the embedding.
+        steps (int): Not used; every projector is told how far its tap is from the last stage.
+    """
+
+    def __init__(self, in_channels: int, steps: int = 0, init_cfg: dict | None = None) -> None:
+        super().__init__(init_cfg)
+        self.out_channels = in_channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(M, C, h, w) -> (M, C)."""
+        return x.mean((2, 3))

@@ -1,0 +1,12 @@
+"""What is contrasted: whole images, annotated instances or grid points.
+
+A sampler is an object with ``sample(views) -> Samples``, called once per step, and
+``crop(feature, rois, input_size) -> (M, C, h, w)``, called for each tap and view.
+"""
+
+from .dense import DenseSampler
+from .image import ImageSampler
+from .instance import InstanceSampler
+from .targets import Samples, ViewPair
+
+__all__ = ['DenseSampler', 'ImageSampler', 'InstanceSampler', 'Samples', 'ViewPair']

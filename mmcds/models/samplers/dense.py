@@ -1,0 +1,78 @@
+"""Contrast of places on a grid, without annotations."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mmcds.registry import MODELS
+from mmcds.utils.errors import check_count
+
+from .targets import Samples, ViewPair, all_anchors
+
+
+@MODELS.register_module()
+class DenseSampler:
+    """The centres of a grid over each image, matched between the views by where they lie.
+
+    Centres that fall outside the other view are left out; padding is never sampled.
+
+    Args:
+        grid_size (int): Cells per side of the grid, >= 1. Defaults to 7.
+
+    Raises:
+        ValueError: If ``grid_size`` is below 1.
+    """
+
+    def __init__(self, grid_size: int = 7) -> None:
+        self.grid_size = check_count('sampler.grid_size', grid_size, 1)
+
+    def sample(self, views: ViewPair) -> Samples:
+        """The grid points of all images that lie in both views, without labels.
+
+        Returns:
+            Samples: ``rois`` are (M, 3) as (image, x, y) in pixels of each view's input.
+        """
+        sizes = views.image_sizes
+        steps = (torch.arange(self.grid_size, device=sizes[0].device) + 0.5) / self.grid_size
+        y, x = torch.meshgrid(steps, steps, indexing='ij')
+        unit = torch.stack([x.flatten(), y.flatten()], 1)
+        points = unit[None] * sizes[0].flip(1)[:, None]
+        homogeneous = F.pad(points, (0, 1), value=1.0) @ views.between().transpose(1, 2)
+        moved = homogeneous[..., :2] / homogeneous[..., 2:]
+        inside = ((moved >= 0) & (moved < sizes[1].flip(1)[:, None])).all(2)
+        image = torch.arange(len(views), device=points.device)[:, None].expand_as(inside)[inside]
+        column = image[:, None].to(points.dtype)
+        rois = (torch.cat([column, points[inside]], 1), torch.cat([column, moved[inside]], 1))
+        return all_anchors(rois, image.new_full((len(image),), -1))
+
+    def crop(self, feature: Tensor, rois: Tensor, input_size: tuple[int, int]) -> Tensor:
+        """Read the features at the points, bilinearly.
+
+        Args:
+            feature (Tensor): A tap's features of one view (N, C, h, w).
+            rois (Tensor): (M, 3) as (image, x, y) in pixels of the view's input.
+            input_size (tuple[int, int]): (H, W) of the view's input, in pixels.
+
+        Returns:
+            Tensor: (M, C, 1, 1), float32 whatever the autocast, float64 if ``feature`` is.
+        """
+        # Places rounded to bfloat16's eight bits would be off by a cell on a wide map.
+        feature = feature if feature.dtype == torch.float64 else feature.float()
+        if len(rois) == 0:
+            return feature.new_zeros(0, feature.shape[1], 1, 1) + feature.sum() * 0
+        extent = rois.new_tensor([input_size[1], input_size[0]])
+        grid = (rois[:, 1:] / extent * 2 - 1).to(feature.dtype)
+        image = rois[:, 0].long()
+        # One call per image: grid_sample wants as many points of each, and the counts differ.
+        crops = torch.cat(
+            [
+                F.grid_sample(
+                    feature[i : i + 1],
+                    grid[image == i][None, :, None],
+                    padding_mode='border',
+                    align_corners=False,
+                )[0, :, :, 0].T
+                for i in image.unique().tolist()
+            ]
+        )
+        return crops[:, :, None, None]

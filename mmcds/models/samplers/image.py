@@ -1,0 +1,34 @@
+"""Contrast of whole images, the paper's."""
+
+import torch
+from torch import Tensor
+
+from mmcds.registry import MODELS
+
+from .targets import Samples, ViewPair, all_anchors
+
+
+@MODELS.register_module()
+class ImageSampler:
+    """Every image is one sample, with its class as the label where it has one.
+
+    In detection an image has no class, so its only positive is its own other view.
+    """
+
+    def sample(self, views: ViewPair) -> Samples:
+        """All N images; ``rois`` are their places in the batch, (N,)."""
+        index = torch.arange(len(views), device=views.image_labels.device)
+        return all_anchors((index, index), views.image_labels)
+
+    def crop(self, feature: Tensor, rois: Tensor, input_size: tuple[int, int]) -> Tensor:
+        """The whole map of each image.
+
+        Args:
+            feature (Tensor): A tap's features of one view (N, C, h, w).
+            rois (Tensor): Places in the batch (M,).
+            input_size (tuple[int, int]): (H, W) of the view's input, in pixels.
+
+        Returns:
+            Tensor: (M, C, h, w).
+        """
+        return feature

@@ -1,0 +1,143 @@
+"""Contrast of annotated objects."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mmcds.registry import MODELS
+from mmcds.utils.errors import check_count, check_range
+
+from .targets import Samples, ViewPair
+
+
+@MODELS.register_module()
+class InstanceSampler:
+    """Ground-truth boxes, pooled with RoIAlign at each tap; the class of the box is the label.
+
+    Boxes without area or with coordinates that are not finite are left out.
+
+    Args:
+        roi_size (int): Cells per side that a box is pooled to, >= 1. Each is the mean of four points. The
+            projectors average over the cells, so few will do; their number is most of the cost of the
+            contrast on a CPU. Defaults to 2.
+        max_per_image (int): Boxes taken of one image, a random subset where it has more, >= 1.
+            Defaults to 64.
+        background (int): Random boxes per image that overlap no ground truth, as negatives
+            for all; >= 0. Defaults to 0.
+        background_iou (float): Largest overlap (intersection over union) of such a box with any
+            ground-truth box, in [0, 1]. Defaults to 0.1.
+
+    Raises:
+        ValueError: If an argument is out of its range.
+    """
+
+    def __init__(
+        self,
+        roi_size: int = 2,
+        max_per_image: int = 64,
+        background: int = 0,
+        background_iou: float = 0.1,
+    ) -> None:
+        self.roi_size = check_count('sampler.roi_size', roi_size, 1)
+        self.max_per_image = check_count('sampler.max_per_image', max_per_image, 1)
+        self.background = check_count('sampler.background', background, 0)
+        self.background_iou = check_range('sampler.background_iou', background_iou, 0, 1)
+
+    def sample(self, views: ViewPair) -> Samples:
+        """The boxes of all images, those of the background after those of the objects of each.
+
+        Args:
+            views (ViewPair): The batch.
+
+        Returns:
+            Samples: ``rois`` are (M, 5) as (image, x1, y1, x2, y2) in pixels of each view's input.
+        """
+        device = views.image_labels.device
+        first: list[Tensor] = []
+        second: list[Tensor] = []
+        labels: list[Tensor] = []
+        anchors: list[Tensor] = []
+        for i in range(len(views)):
+            keep = self._choose(views.boxes[0][i], views.boxes[1][i])
+            pair = [views.boxes[0][i][keep], views.boxes[1][i][keep]]
+            label = views.labels[i][keep]
+            objects = len(label)
+            if self.background:
+                occupied = views.boxes[0] if views.occupied is None else views.occupied
+                free = self._free_boxes(occupied[i], views.image_sizes[0][i])
+                moved = transform_boxes(free, views.between()[i])
+                inside = contains_centre(moved, views.image_sizes[1][i])
+                pair = [torch.cat([pair[0], free[inside]]), torch.cat([pair[1], moved[inside]])]
+                label = torch.cat([label, label.new_full((int(inside.sum()),), -1)])
+            for rows, boxes in zip((first, second), pair, strict=True):
+                rows.append(torch.cat([boxes.new_full((len(boxes), 1), i), boxes], dim=1))
+            labels.append(label)
+            anchors.append(torch.arange(len(label), device=device) < objects)
+        return Samples((torch.cat(first), torch.cat(second)), torch.cat(labels), torch.cat(anchors))
+
+    def crop(self, feature: Tensor, rois: Tensor, input_size: tuple[int, int]) -> Tensor:
+        """Pool the boxes.
+
+        Args:
+            feature (Tensor): A tap's features of one view (N, C, h, w).
+            rois (Tensor): (M, 5) as (image, x1, y1, x2, y2) in pixels of the view's input.
+            input_size (tuple[int, int]): (H, W) of the view's input, in pixels.
+
+        Returns:
+            Tensor: (M, C, roi_size, roi_size), float32 whatever the autocast, float64 if ``feature`` is.
+        """
+        # Strides of taps are not always whole numbers, nor alike in both directions.
+        stride_h, stride_w = input_size[0] / feature.shape[2], input_size[1] / feature.shape[3]
+        scaled = rois / rois.new_tensor([1, stride_w, stride_h, stride_w, stride_h])
+        dtype = torch.float64 if feature.dtype == torch.float64 else torch.float32
+        # Imported here: classification lives without mmcv's compiled operators.
+        from mmcv.ops import roi_align
+
+        # sampling_ratio 2: the adaptive 0 reads up to a whole map for a large box on a fine tap.
+        return roi_align(feature.to(dtype), scaled.to(dtype), self.roi_size, 1.0, 2, 'avg', True)
+
+    def _choose(self, *boxes: Tensor) -> Tensor:
+        """Places (k,) of the boxes that have an area in both views, at most ``max_per_image``."""
+        good = torch.ones(len(boxes[0]), dtype=torch.bool, device=boxes[0].device)
+        for view in boxes:
+            good &= view.isfinite().all(1) & ((view[:, 2:] - view[:, :2]) > 0).all(1)
+        keep = good.nonzero().flatten()
+        if len(keep) > self.max_per_image:
+            keep = keep[torch.randperm(len(keep), device=keep.device)[: self.max_per_image].sort().values]
+        return keep
+
+    def _free_boxes(self, boxes: Tensor, size: Tensor) -> Tensor:
+        """Up to ``background`` random boxes (k, 4) inside the image, clear of the objects."""
+        # More than asked for, since some will hit an object.
+        count = self.background * 4
+        extent = size.flip(0).to(boxes.dtype)
+        side = extent.min() * (0.05 + 0.35 * torch.rand(count, 1, device=boxes.device, dtype=boxes.dtype))
+        ratio = 2 ** (2 * torch.rand(count, 1, device=boxes.device, dtype=boxes.dtype) - 1)
+        wh = torch.minimum(torch.cat([side * ratio.sqrt(), side / ratio.sqrt()], 1), extent)
+        corner = torch.rand(count, 2, device=boxes.device, dtype=boxes.dtype) * (extent - wh)
+        free = torch.cat([corner, corner + wh], 1)
+        if len(boxes):
+            free = free[pairwise_iou(free, boxes).amax(1) <= self.background_iou]
+        return free[: self.background]
+
+
+def pairwise_iou(a: Tensor, b: Tensor) -> Tensor:
+    """Intersection over union of all pairs of boxes (n, 4) and (m, 4): (n, m)."""
+    from mmcv.ops import bbox_overlaps
+
+    return bbox_overlaps(a.contiguous(), b.contiguous())
+
+
+def transform_boxes(boxes: Tensor, transform: Tensor) -> Tensor:
+    """The upright boxes (n, 4) around boxes (n, 4) moved by a homography (3, 3)."""
+    x1, y1, x2, y2 = boxes.unbind(1)
+    corners = torch.stack([x1, y1, x2, y1, x2, y2, x1, y2], 1).view(-1, 4, 2)
+    moved = F.pad(corners, (0, 1), value=1.0) @ transform.T
+    moved = moved[..., :2] / moved[..., 2:]
+    return torch.cat([moved.amin(1), moved.amax(1)], 1)
+
+
+def contains_centre(boxes: Tensor, size: Tensor) -> Tensor:
+    """Which boxes (n, 4) have their centre inside an image of ``size`` (h, w): (n,), bool."""
+    centre = (boxes[:, :2] + boxes[:, 2:]) / 2
+    return ((centre >= 0) & (centre < size.flip(0))).all(1)

@@ -1,0 +1,72 @@
+"""What the samplers know of a batch, apart from its features."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass
+class ViewPair:
+    """The geometry and annotations of the two views of N images, in pixels of each view's input.
+
+    Attributes:
+        input_sizes (tuple[tuple[int, int], tuple[int, int]]): (H, W) of the padded input of each view.
+        image_sizes (tuple[Tensor, Tensor]): (h, w) of each image without its padding, (N, 2), float32.
+        image_labels (Tensor): Class of each image (N,), int64, -1 where there is none.
+        boxes (tuple[list[Tensor], list[Tensor]]): Per view and image, boxes (n_i, 4) as (x1, y1, x2, y2),
+            float32. Row k of both views is the same instance.
+        labels (list[Tensor]): Per image, the class of each box (n_i,), int64.
+        transforms (Tensor | None): Homography from a point of view 1 to view 2 (N, 3, 3), float32;
+            None where the pipeline did not record it.
+        occupied (list[Tensor] | None): Per image, all annotated boxes of view 1 (m_i, 4), float32, also those
+            that view 2 does not show and crowds: no place for background. Defaults to None: the first of ``boxes``.
+    """
+
+    input_sizes: tuple[tuple[int, int], tuple[int, int]]
+    image_sizes: tuple[Tensor, Tensor]
+    image_labels: Tensor
+    boxes: tuple[list[Tensor], list[Tensor]]
+    labels: list[Tensor]
+    transforms: Tensor | None
+    occupied: list[Tensor] | None = None
+
+    def __len__(self) -> int:
+        return len(self.image_labels)
+
+    def between(self) -> Tensor:
+        """``transforms``, where a sampler cannot do without.
+
+        Raises:
+            ValueError: If the pipeline of a view did not record them.
+        """
+        if self.transforms is None:
+            raise ValueError(
+                'neck.sampler needs to know where the two views match, but their pipelines do not record '
+                "homography_matrix; use mmdet's Resize, RandomFlip, RandomCrop or RandomAffine in them, "
+                "the sampler 'ImageSampler', or a view made on the device"
+            )
+        return self.transforms
+
+
+@dataclass
+class Samples:
+    """What is contrasted: M places, each seen in both views.
+
+    Attributes:
+        rois (tuple[Tensor, Tensor]): Where they are in each view; the sampler that made them knows the form.
+        labels (Tensor): (M,), int64, -1 where there is no label.
+        is_anchor (Tensor): (M,), bool; False for background, which is a negative only.
+    """
+
+    rois: tuple[Tensor, Tensor]
+    labels: Tensor
+    is_anchor: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+def all_anchors(rois: tuple[Tensor, Tensor], labels: Tensor) -> Samples:
+    """Samples every one of which is an anchor."""
+    return Samples(rois, labels, torch.ones_like(labels, dtype=torch.bool))

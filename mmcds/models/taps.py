@@ -1,0 +1,112 @@
+"""Taps: the places in the model whose features are contrasted."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mmcds.utils.errors import unknown_name
+
+SOURCES = ('backbone', 'neck')
+
+
+@dataclass(frozen=True)
+class Tap:
+    """One output of the backbone or of the neck.
+
+    Attributes:
+        source (str): 'backbone' or 'neck'.
+        index (int): Place in the tuple that the source returns, >= 0.
+        channels (int): Its channels.
+        steps (int): Outputs of the same source behind it; 0 for the last.
+    """
+
+    source: str
+    index: int
+    channels: int
+    steps: int
+
+    @property
+    def name(self) -> str:
+        """As in a config: 'backbone.2'."""
+        return f'{self.source}.{self.index}'
+
+    @property
+    def key(self) -> str:
+        """As in the names of losses and weights: 'backbone2'."""
+        return f'{self.source}{self.index}'
+
+
+def output_channels(neck: Any) -> dict[str, list[int]]:
+    """Channels of the outputs of backbone and neck, read off the neck's config.
+
+    Args:
+        neck (dict | list[dict] | None): A stock neck's config. Of a list, the first says what
+            comes in and the last what goes out.
+
+    Returns:
+        dict[str, list[int]]: For 'backbone' and 'neck'; an empty list where the config does not say.
+    """
+    chain = [each for each in (neck if isinstance(neck, Sequence) else [neck]) if each]
+    if not chain:
+        return {'backbone': [], 'neck': []}
+
+    def as_list(value: Any) -> list[int]:
+        return [int(v) for v in value] if isinstance(value, Sequence) else []
+
+    backbone = as_list(chain[0].get('in_channels'))
+    out, count = chain[-1].get('out_channels'), chain[-1].get('num_outs', chain[-1].get('num_levels'))
+    if isinstance(out, int):
+        neck_out = [out] * int(count or len(as_list(chain[-1].get('in_channels'))))
+    else:
+        neck_out = as_list(out)
+    return {'backbone': backbone, 'neck': neck_out}
+
+
+def resolve_taps(
+    names: Sequence[str] | None, neck: Any, channels: Mapping[str, Sequence[int]] | None = None
+) -> list[Tap]:
+    """Check the names of the taps and find out their channels.
+
+    Args:
+        names (Sequence[str], optional): For example ``['backbone.2', 'neck.0']``; None is every output of the
+            backbone that is a feature map.
+        neck (dict | list[dict] | None): The stock neck's config.
+        channels (Mapping[str, Sequence[int]], optional): Channels of all outputs of 'backbone'
+            and 'neck', where the neck's config does not say; 0 for an output that is no feature map.
+            Defaults to None.
+
+    Raises:
+        ValueError: If there is no tap, one is not known or named twice, or its channels cannot be found out.
+    """
+    known = {**output_channels(neck), **{key: list(value) for key, value in (channels or {}).items()}}
+    if names is None:
+        names = [f'backbone.{i}' for i, width in enumerate(known['backbone']) if width] or ['backbone.0']
+    if isinstance(names, str) or not names:
+        raise ValueError(f"neck.taps={names!r} names no tap; give a list such as ['backbone.2', 'backbone.3']")
+    valid = [f'{source}.{i}' for source in SOURCES for i, width in enumerate(known.get(source, [])) if width]
+    taps = []
+    for name in names:
+        match = re.fullmatch(r'(backbone|neck)\.(\d+)', str(name))
+        if match is None:
+            raise unknown_name('neck.taps', name, valid or ['backbone.<output>', 'neck.<output>'])
+        source, index = match[1], int(match[2])
+        widths = known.get(source, [])
+        if not widths:
+            raise ValueError(
+                f'neck.taps={name!r}: the channels of the {source} are not in the config of the neck '
+                f'{neck_name(neck)}; add channels=dict({source}=[...]), one number per output, to the CDSNeck '
+                'or let mmcds.add_cds find them out'
+            )
+        if index >= len(widths) or not widths[index]:
+            raise unknown_name('neck.taps', name, valid, f'the {source} has {len(widths)} outputs')
+        taps.append(Tap(source, index, widths[index], len(widths) - 1 - index))
+    if len(set(taps)) < len(taps):
+        raise ValueError(f'neck.taps={list(names)} names a tap twice; name each once')
+    return taps
+
+
+def neck_name(neck: Any) -> str:
+    """The types in a neck's config, for messages."""
+    chain = neck if isinstance(neck, Sequence) and not isinstance(neck, str) else [neck]
+    return ' + '.join(str(each.get('type')) if each else 'None' for each in chain)
