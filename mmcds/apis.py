@@ -1,0 +1,184 @@
+"""Adding contrastive deep supervision to a stock config, and taking it off again."""
+
+import inspect
+from collections.abc import Mapping
+from copy import deepcopy
+from itertools import pairwise
+from typing import Any
+
+from mmengine.config import Config, ConfigDict
+
+from mmcds.engine.hooks.schedule import ContrastSchedule
+from mmcds.models.necks.cds_neck import build_cds_neck
+from mmcds.models.taps import output_channels, resolve_taps
+from mmcds.probe import probe_channels
+from mmcds.utils.errors import unknown_name
+
+#: Hooks that :func:`add_cds` adds and :func:`remove_cds` removes.
+HOOKS = ('mmcds.CDSHook', 'mmcds.EpochSeedHook')
+NECK = 'mmcds.CDSNeck'
+
+#: Recipe of a detector: the defaults of the CDSNeck, chosen for cost and by what was measured (docs).
+DETECTION: dict[str, Any] = {}
+#: Recipe of a classifier: the paper's, with a second view made on the device.
+CLASSIFICATION: dict[str, Any] = dict(
+    view=dict(type='PhotometricView'),
+    sampler=dict(type='ImageSampler'),
+    projector=dict(type='SepConvProjector'),
+    loss=dict(type='ContrastiveLoss'),
+    loss_weight=0.1,
+    concat=True,
+)
+
+#: Model types that train on batches of another form than images and their data samples, with that form.
+REFUSED = {
+    'BaseReID': 'it trains on groups of crops (1, T, 3, H, W), CDS on images (N, 3, H, W)',
+    'Mask2FormerVideo': 'it trains on videos (N, T, 3, H, W), CDS on images (N, 3, H, W)',
+    'Detectron2Wrapper': 'its model is built by detectron2, which knows no CDSNeck',
+}
+
+
+def add_cds(cfg: Config, schedule: dict | None = None, **neck: Any) -> Config:
+    """Turn any stock config into its CDS version.
+
+    The neck of the model is wrapped by a CDSNeck and the hooks that drive it are added; type,
+    backbone, heads, data and schedule stay as they are. A config that has CDS already is returned as it is.
+
+    Args:
+        cfg (Config): A detector's or classifier's config.
+        schedule (dict, optional): Arguments of :class:`~mmcds.engine.hooks.ContrastSchedule`. Defaults
+            to None: constant.
+        **neck: Arguments of the CDSNeck that differ from the recipe (``taps=['backbone.3']``).
+
+    Returns:
+        Config: A changed copy.
+
+    Raises:
+        ValueError: If the model cannot be supervised, with the reason, or an argument is not known.
+
+    Example:
+        >>> cfg = add_cds(Config.fromfile('mmdet::fcos/fcos_r50-caffe_fpn_gn-head_1x_coco.py'))
+    """
+    cfg = deepcopy(cfg)
+    model = _model_of(cfg)
+    if has_cds(cfg):
+        if neck or schedule:
+            given = sorted([*neck, *(['schedule'] if schedule else [])])
+            raise ValueError(
+                f'add_cds: the config has CDS already, so {given} would be ignored; '
+                'change cfg.model.neck and cfg.custom_hooks, or call remove_cds first'
+            )
+        return cfg
+    _refuse(model)
+    scope = cfg.get('default_scope') or 'mmdet'
+    recipe = deepcopy(CLASSIFICATION if scope == 'mmpretrain' else DETECTION)
+    channels = neck.pop('channels', None) or _channels(model, scope)
+    recipe.update(neck)
+    # A config without a neck and one that says neck=None are told apart, so that each can be given back.
+    wrapped = dict(type=NECK, **({'neck': model['neck']} if 'neck' in model else {}), **recipe)
+    if output_channels(model.get('neck')) != {'backbone': [], 'neck': [], **channels}:
+        wrapped['channels'] = channels
+    _check_neck(wrapped)
+    model['neck'] = ConfigDict(wrapped)
+    hook = dict(type=HOOKS[0], **({'schedule': schedule} if schedule else {}))
+    hooks = list(cfg.get('custom_hooks') or [])
+    has_seed = any(each.get('type') == HOOKS[1] for each in hooks)
+    cfg.custom_hooks = [*hooks, hook, *([] if has_seed else [dict(type=HOOKS[1])])]
+    return cfg
+
+
+def remove_cds(cfg: Config) -> Config:
+    """Turn a CDS config back into the stock one.
+
+    Args:
+        cfg (Config): A config, with CDS or without.
+
+    Returns:
+        Config: A changed copy, whose model has the stock's neck. Of the hooks, CDSHook is gone, and an
+        EpochSeedHook right behind it, which is where :func:`add_cds` puts one that the config lacks.
+    """
+    cfg = deepcopy(cfg)
+    model = _model_of(cfg)
+    if has_cds(cfg):
+        wrapped = model['neck']
+        if 'neck' in wrapped:
+            model['neck'] = wrapped['neck']
+        else:
+            del model['neck']
+    types = [None, *(hook.get('type') for hook in cfg.get('custom_hooks') or [])]
+    ours = [own == HOOKS[0] or (own == HOOKS[1] and before == HOOKS[0]) for before, own in pairwise(types)]
+    if any(ours):
+        kept = [hook for hook, own in zip(cfg.custom_hooks, ours, strict=True) if not own]
+        cfg.custom_hooks = kept
+        if not kept:
+            cfg.pop('custom_hooks')
+    return cfg
+
+
+def has_cds(cfg: Config) -> bool:
+    """Whether the model of a config has a CDSNeck."""
+    neck = _model_of(cfg).get('neck')
+    return isinstance(neck, Mapping) and neck.get('type') == NECK
+
+
+def check_cds(cfg: Config) -> None:
+    """Fail now on what would fail when a config with CDS is built.
+
+    Args:
+        cfg (Config): A config, with CDS or without; without, nothing is checked.
+
+    Raises:
+        ValueError: If a tap, a part or an argument of the CDSNeck is wrong, or nothing drives it.
+    """
+    if not has_cds(cfg):
+        return
+    _check_neck(_model_of(cfg)['neck'])
+    hooks = [hook for hook in cfg.get('custom_hooks') or [] if hook.get('type') == HOOKS[0]]
+    if len(hooks) != 1:
+        raise ValueError(
+            f'custom_hooks has {len(hooks)} CDSHooks for the one CDSNeck; '
+            "give custom_hooks=[dict(type='mmcds.CDSHook'), ...]"
+        )
+    ContrastSchedule.from_cfg(hooks[0].get('schedule'))
+
+
+def _model_of(cfg: Config) -> ConfigDict:
+    model = cfg.get('model')
+    if not isinstance(model, Mapping):
+        raise ValueError('the config has no model; give a config that trains, such as mmdet::retinanet/...')
+    return model
+
+
+def _refuse(model: Mapping[str, Any]) -> None:
+    """Fail on a model whose training step CDS cannot join."""
+    reason, inner = REFUSED.get(model.get('type', '')), model.get('detector')
+    if reason is None and not model.get('backbone') and isinstance(inner, Mapping):
+        # SoftTeacher and the trackers call methods of a detector inside, past its forward.
+        reason = (
+            f'it feeds a detector of its own, model.detector ({inner.get("type")}), in its own way; train that '
+            'detector by itself with CDS and load the checkpoint into model.detector'
+        )
+    if reason is not None:
+        raise ValueError(f'model.type={model["type"]!r} is refused: {reason}')
+
+
+def _channels(model: Mapping[str, Any], scope: str) -> dict[str, list[int]]:
+    channels = probe_channels(model, scope)
+    if not any(channels['backbone']):
+        raise ValueError(
+            f'the backbone {model["backbone"].get("type")!r} returns no feature map (N, C, h, w), so there is '
+            "nothing to tap; choose a backbone with out_indices, or out_type='featmap'"
+        )
+    return channels
+
+
+def _check_neck(neck: Mapping[str, Any]) -> None:
+    """Fail now on what would fail when the model is built."""
+    known = list(inspect.signature(build_cds_neck).parameters)
+    for key in neck:
+        if key != 'type' and key not in known:
+            raise unknown_name('add_cds: argument', key, known)
+    parts = {key: value for key, value in neck.items() if key not in ('type', 'neck')}
+    channels = parts.pop('channels', None) or output_channels(neck.get('neck'))
+    parts['taps'] = [tap.name for tap in resolve_taps(parts.get('taps'), neck.get('neck'), channels)]
+    build_cds_neck(neck=None, channels=channels, **parts)

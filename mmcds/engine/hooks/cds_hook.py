@@ -1,0 +1,68 @@
+"""Switches the contrast on during training and off after it."""
+
+import torch
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import IterBasedTrainLoop, Runner
+
+from mmcds.models.two_view_forward import TwoViewForward
+from mmcds.registry import HOOKS
+from mmcds.utils.dist import get_rank, get_world_size
+
+from .schedule import ContrastSchedule
+
+
+@HOOKS.register_module()
+class CDSHook(Hook):
+    """Contrastive deep supervision of a model whose neck is a CDSNeck.
+
+    Before training it puts torch hooks on the model (:class:`~mmcds.models.TwoViewForward`), before each
+    iteration it sets the weight of the schedule and the seed of the second view, after training it
+    takes the hooks off. The seed is a function of the run's seed, the iteration and the rank: a
+    resumed run draws the same second views, and the task's own random numbers stay the stock's.
+
+    Args:
+        schedule (dict, optional): Arguments of :class:`ContrastSchedule`. Defaults to None: constant.
+
+    Raises:
+        ValueError: If the schedule is not valid.
+
+    Example:
+        >>> custom_hooks = [dict(type='mmcds.CDSHook', schedule=dict(warmup=0.02, stop=0.9))]
+    """
+
+    priority = 'NORMAL'
+
+    def __init__(self, schedule: dict | None = None) -> None:
+        self.schedule = ContrastSchedule.from_cfg(schedule)
+        self._two_views: TwoViewForward | None = None
+
+    def before_train(self, runner: Runner) -> None:
+        """Put the hooks on; a model without a CDSNeck is refused here."""
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        self._two_views = TwoViewForward(model).attach()
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None) -> None:
+        """Set the weight and the seed of this iteration."""
+        assert self._two_views is not None  # before_train ran
+        iteration, loop = runner.iter, runner.train_loop
+        # An iteration-based run is one long epoch, its data loader's length the honest unit.
+        per_epoch = max(len(runner.train_dataloader), 1)
+        if isinstance(loop, IterBasedTrainLoop):
+            per_epoch = min(per_epoch, runner.max_iters)
+        weight = self.schedule.factor(iteration, max(runner.max_iters, 1), per_epoch)
+        self._two_views.supervision.weight = weight
+        self._two_views.seed = self._seed(runner.seed or 0, iteration)
+        runner.message_hub.update_scalar('train/cds_weight', weight)
+
+    def after_train(self, runner: Runner) -> None:
+        """Take the hooks off."""
+        if self._two_views is not None:
+            self._two_views.detach()
+            self._two_views = None
+
+    @staticmethod
+    def _seed(seed: int, iteration: int) -> int:
+        # Two odd factors keep neighbouring seeds, iterations and ranks from meeting.
+        mixed = (seed * 0x9E3779B1 + iteration) * get_world_size() + get_rank()
+        return mixed * 0x85EBCA77 % torch.iinfo(torch.int64).max

@@ -1,0 +1,1 @@
+"""Metrics that mmdet and mmpretrain lack; none yet."""

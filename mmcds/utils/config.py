@@ -1,0 +1,106 @@
+"""Loading and changing whole configs."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from .errors import unknown_name
+
+
+def load_config(path: str) -> Config:
+    """Load a config file, or one that an installed package ships.
+
+    Args:
+        path (str): A path, or ``'<package>::<path>'`` such as ``'mmdet::fcos/fcos_r50-caffe_fpn_gn-head_1x_coco.py'``.
+
+    Returns:
+        Config: The whole config, inherited parts included.
+
+    Raises:
+        FileNotFoundError: If there is no such file, naming the nearest ones.
+        ValueError: If the package is not installed.
+    """
+    package, _, inner = path.rpartition('::')
+    if not package:
+        if not Path(path).is_file():
+            folder = Path(path).parent
+            names = [str(each) for each in folder.glob('*.py')] if folder.is_dir() else []
+            raise FileNotFoundError(str(unknown_name('config', path, names, 'give the path of a config file')))
+        return Config.fromfile(path)
+    folder = package_configs(package)
+    if not (folder / inner).is_file():
+        names = [str(each.relative_to(folder)) for each in folder.rglob('*.py') if '_base_' not in each.parts]
+        raise FileNotFoundError(
+            f'config={path!r} is not among those {package} ships; {_near(inner, names)}remedy: list the files in '
+            f"{package}'s .mim/configs"
+        )
+    return Config.fromfile(folder / inner)
+
+
+def package_configs(package: str) -> Path:
+    """The folder of the configs that an installed MM package ships.
+
+    Raises:
+        ValueError: If the package is not installed or ships none.
+    """
+    from importlib.util import find_spec
+
+    spec = find_spec(package) if package.isidentifier() else None
+    for root in (spec.submodule_search_locations or []) if spec else []:
+        if (Path(root) / '.mim' / 'configs').is_dir():
+            return Path(root) / '.mim' / 'configs'
+    raise ValueError(f"config='{package}::...': the package {package!r} is not installed or ships no configs")
+
+
+def _near(name: str, names: list[str]) -> str:
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, names, n=3, cutoff=0.4)
+    return f'nearest: {", ".join(near)}; ' if near else ''
+
+
+def map_strings(value: Any, change: Callable[[str], str]) -> Any:
+    """Apply ``change`` to every string in nested dicts, lists and tuples, keeping their types."""
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, dict):
+        for key in value:
+            value[key] = map_strings(value[key], change)
+        return value
+    if isinstance(value, (list, tuple)):
+        return type(value)(map_strings(each, change) for each in value)
+    return value
+
+
+def set_data_root(cfg: Config, data_root: str) -> None:
+    """Move all data sets and annotation files of a config from its ``data_root`` to another.
+
+    In a config file ``data_root`` is a variable that has been read by the time it is overridden, so
+    the data sets still name the old one; this names the new one in all of them.
+
+    Args:
+        cfg (Config): Changed in place.
+        data_root (str): The new folder.
+
+    Raises:
+        ValueError: If the config has no ``data_root``.
+    """
+    old = cfg.get('data_root')
+    if not isinstance(old, str) or not old:
+        raise ValueError(
+            'data_root is not a variable of this config; set train_dataloader.dataset.data_root and '
+            "the other data sets' one by one"
+        )
+    new = data_root.rstrip('/') + '/'
+
+    def move(text: str) -> str:
+        if text.rstrip('/') == old.rstrip('/'):
+            return new
+        return new + text[len(old.rstrip('/')) + 1 :] if text.startswith(old.rstrip('/') + '/') else text
+
+    for key in list(cfg.keys()):
+        if key != 'work_dir':
+            cfg[key] = map_strings(cfg[key], move)
+    cfg.data_root = new

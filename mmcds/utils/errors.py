@@ -1,0 +1,47 @@
+"""Messages for a user's mistakes: the field, the value, the nearest valid names, the remedy."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+def unknown_name(field: str, value: object, valid: Iterable[object], remedy: str = '') -> ValueError:
+    """A ``ValueError`` for a name that is not among the valid ones.
+
+    Args:
+        field (str): The config field, as the user wrote it (``'neck.taps'``).
+        value (object): What the user gave.
+        valid (Iterable[object]): What would have been accepted; the nearest are named first.
+        remedy (str): What to do about it. Defaults to '' (choose one of the valid names).
+
+    Returns:
+        ValueError: To be raised by the caller, so that the traceback ends where the check stands.
+    """
+    names = [str(name) for name in valid]
+    near = get_close_matches(str(value), names, n=3, cutoff=0.5)
+    listed = f'nearest: {", ".join(near)}; ' if near and len(names) > len(near) else ''
+    remedy = f'; {remedy}' if remedy else ''
+    return ValueError(f'{field}={value!r} is not known; {listed}valid: {", ".join(names) or "none"}{remedy}')
+
+
+def check_count(field: str, value: int, low: int) -> int:
+    """Return ``value`` if it is a whole number, ``low`` or more.
+
+    Raises:
+        ValueError: If it is not, naming the field and the least number.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or value < low:
+        raise ValueError(f'{field}={value!r} is out of range; give a whole number, {low} or more')
+    return value
+
+
+def check_range(field: str, value: float, low: float, high: float = float('inf'), *, open_low: bool = False) -> float:
+    """Return ``value`` if it is a number in ``[low, high]``, or ``(low, high]`` with ``open_low``.
+
+    Raises:
+        ValueError: If it is not, naming the field and the range.
+    """
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not is_number or not (low < value if open_low else low <= value) or not value <= high:
+        left = '(' if open_low else '['
+        raise ValueError(f'{field}={value!r} is out of range; give a number in {left}{low:g}, {high:g}]')
+    return value

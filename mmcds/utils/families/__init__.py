@@ -1,0 +1,8 @@
+"""One toy training step for every family of configs that the installed mmdet ships."""
+
+from .choose import Family, list_families
+from .inputs import toy_inputs
+from .shrink import shrink
+from .walk import FamilyResult, walk_family
+
+__all__ = ['Family', 'FamilyResult', 'list_families', 'shrink', 'toy_inputs', 'walk_family']

@@ -1,0 +1,92 @@
+"""From a command line to a config that is ready to run."""
+
+import inspect
+import sys
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from mmcds.apis import add_cds, check_cds, has_cds
+from mmcds.models.necks.cds_neck import build_cds_neck
+
+from .config import load_config, set_data_root
+
+#: Packages whose train.py and test.py can be called, by the default scope of a config.
+HOSTS = ('mmdet', 'mmpretrain')
+
+
+def stem_of(config: str) -> str:
+    """The name of a config: its file's, without folder, package and ending."""
+    return Path(config.rpartition('::')[2]).stem
+
+
+def host_of(cfg: Config) -> str:
+    """The package whose tools run a config.
+
+    Raises:
+        ValueError: If it is neither mmdet's nor mmpretrain's.
+    """
+    scope = cfg.get('default_scope') or 'mmdet'
+    if scope not in HOSTS:
+        raise ValueError(f'default_scope={scope!r} is not supported; valid: {", ".join(HOSTS)}')
+    return scope
+
+
+def skip_broken_images(value: Any) -> None:
+    """Let training skip, with a counted warning, images that do not decode, where the stock loader ends the run.
+
+    Args:
+        value: ``train_dataloader`` of a config; every stock ``LoadImageFromFile`` in it is changed in place.
+    """
+    if isinstance(value, dict):
+        if value.get('type') in ('LoadImageFromFile', 'mmdet.LoadImageFromFile') and 'ignore_empty' not in value:
+            value['type'] = 'mmcds.LoadImageOrSkip'
+        for each in value.values():
+            skip_broken_images(each)
+    elif isinstance(value, (list, tuple)):
+        for each in value:
+            skip_broken_images(each)
+
+
+def prepare_config(path: str, options: dict[str, Any] | None, cds: bool, check_data: bool) -> Config:
+    """Load a config, override its parts, add CDS, and check what can be checked before anything is built.
+
+    Args:
+        path (str): As :func:`~mmcds.utils.config.load_config` takes it.
+        options (dict, optional): From ``--cfg-options``; ``data_root`` reaches all data sets.
+        cds (bool): Whether to add CDS.
+        check_data (bool): Whether to look at the annotation files.
+
+    Returns:
+        Config: Ready for a Runner.
+
+    Raises:
+        ValueError, FileNotFoundError: For a mistake in any of it.
+    """
+    cfg = load_config(path)
+    options = dict(options or {})
+    if 'data_root' in options:
+        set_data_root(cfg, str(options.pop('data_root')))
+    # What belongs to the contrast can only be overridden once it is there.
+    arguments = [name for name in inspect.signature(build_cds_neck).parameters if name != 'neck']
+    prefixes = tuple(f'model.neck.{name}' for name in arguments)
+    late = {key: value for key, value in options.items() if key.startswith(prefixes) or key.startswith('custom_hooks')}
+    cfg.merge_from_dict({key: value for key, value in options.items() if key not in late})
+    if cds:
+        cfg = add_cds(cfg)
+    if late and not has_cds(cfg):
+        neck_keys = [key for key in late if key.startswith(prefixes)]
+        if neck_keys and not any(key.removeprefix('model.neck.') in (cfg.model.get('neck') or {}) for key in neck_keys):
+            raise ValueError(f'--cfg-options {neck_keys[0]}: the config has no CDSNeck; add --cds')
+    cfg.merge_from_dict(late)
+    check_cds(cfg)
+    if check_data:
+        skip_broken_images(cfg.get('train_dataloader'))
+        from mmcds.datasets.check import check_datasets
+
+        for report in check_datasets(cfg):
+            report.raise_errors()
+            if report.summary():
+                print(f'warning: {report.summary()}', file=sys.stderr)
+    return cfg

@@ -1,0 +1,222 @@
+"""Detections beside the ground truth, as one picture of several images."""
+
+import copy
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import mmcv
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from mmdet.apis import init_detector
+from mmdet.evaluation import bbox_overlaps
+from mmdet.registry import DATASETS
+from mmdet.structures import DetDataSample
+from mmdet.visualization import DetLocalVisualizer
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmengine.structures import InstanceData
+
+_TILE = 420  # pixels: smaller images are enlarged to it, so that labels do not cover the objects
+_MISSED, _WRONG = ' missed', ' wrong'
+
+
+class _SheetVisualizer(DetLocalVisualizer):
+    """mmdet's visualizer with labels of one size above their boxes, those with a remark in another colour."""
+
+    def draw_texts(self, texts: str, positions: torch.Tensor, **kwargs: Any) -> DetLocalVisualizer:
+        """As the parent, which would size each label by its box and put it on the object."""
+        kwargs['font_sizes'] = 10
+        kwargs['vertical_alignments'] = 'bottom' if float(positions[1]) > 18 else 'top'
+        remarked = any(remark in texts for remark in (_MISSED, _WRONG))
+        kwargs['colors'] = (255, 190, 90) if remarked else (255, 255, 255)
+        return super().draw_texts(texts, positions, **kwargs)
+
+
+@dataclass
+class Example:
+    """One image, what is in it and what was found.
+
+    Attributes:
+        name (str): The file's name.
+        image (np.ndarray): ``(H, W, 3)`` uint8, RGB.
+        truth (InstanceData): ``bboxes`` ``(G, 4)`` float32, ``x1, y1, x2, y2`` in pixels of ``image``, and
+            ``labels`` ``(G,)`` int64.
+        found (InstanceData): The same of the detections, and ``scores`` ``(P,)`` in [0, 1], descending.
+    """
+
+    name: str
+    image: np.ndarray
+    truth: InstanceData
+    found: InstanceData
+
+
+def match_detections(found: InstanceData, truth: InstanceData, iou: float = 0.5) -> tuple[np.ndarray, np.ndarray]:
+    """Assign detections to objects as COCO's evaluation does.
+
+    In the order of their scores, each detection takes the object of its class that it overlaps most, of
+    those not yet taken and overlapping by at least ``iou``.
+
+    Args:
+        found (InstanceData): ``bboxes`` ``(P, 4)``, ``labels``, ``scores``.
+        truth (InstanceData): ``bboxes`` ``(G, 4)``, ``labels``.
+        iou (float): Smallest intersection over union, in (0, 1]. Defaults to 0.5.
+
+    Returns:
+        tuple[np.ndarray, np.ndarray]: Which detections are right ``(P,)`` and which objects were found
+            ``(G,)``, both bool.
+    """
+    right = np.zeros(len(found.bboxes), dtype=bool)
+    taken = np.zeros(len(truth.bboxes), dtype=bool)
+    if not len(right) or not len(taken):
+        return right, taken
+    overlaps = bbox_overlaps(found.bboxes.numpy(), truth.bboxes.numpy())
+    same_class = found.labels.numpy()[:, None] == truth.labels.numpy()[None]
+    for i in np.argsort(-found.scores.numpy(), kind='stable'):
+        candidates = np.where(same_class[i] & ~taken, overlaps[i], -1.0)
+        best = int(candidates.argmax())
+        if candidates[best] >= iou:
+            right[i] = taken[best] = True
+    return right, taken
+
+
+def detect(
+    cfg: Config, checkpoint: str, num: int = 8, score_thr: float = 0.3, device: str = 'cpu'
+) -> Iterator[Example]:
+    """Run a detector on images of its validation set, evenly spread over the set.
+
+    Args:
+        cfg (Config): A full config; its ``val_dataloader`` gives images and pipeline.
+        checkpoint (str): Weights to load.
+        num (int): Number of images, at least 1; no more than the set has. Defaults to 8.
+        score_thr (float): Detections of a smaller score are left out, in [0, 1]. Defaults to 0.3.
+        device (str): Where the model runs. Defaults to 'cpu'.
+
+    Yields:
+        Example: One image, in the set's order.
+
+    Raises:
+        ValueError: If ``num`` or ``score_thr`` is out of range, or the config has no validation set.
+    """
+    if num < 1:
+        raise ValueError(f'num={num} must be at least 1')
+    if not 0 <= score_thr <= 1:
+        raise ValueError(f'score_thr={score_thr} must be in [0, 1]')
+    if not cfg.get('val_dataloader'):
+        raise ValueError('val_dataloader is missing in the config; detections are drawn of its images')
+    cfg = copy.deepcopy(cfg)  # init_detector writes into it, and looks for the palette in test_dataloader
+    cfg.test_dataloader = cfg.get('test_dataloader') or cfg.val_dataloader
+    init_default_scope(cfg.get('default_scope') or 'mmdet')
+    model = init_detector(cfg, checkpoint, device=device)
+    dataset = DATASETS.build(cfg.val_dataloader.dataset)
+    for index in sorted(set(np.linspace(0, len(dataset) - 1, min(num, len(dataset))).astype(int).tolist())):
+        data = dataset[index]
+        with torch.no_grad():
+            result = model.test_step({'inputs': [data['inputs']], 'data_samples': [data['data_samples']]})[0]
+        # From the annotation itself: whether the sample's own boxes are rescaled is up to the pipeline.
+        info = dataset.get_data_info(index)
+        boxes = [instance['bbox'] for instance in info['instances'] if not instance.get('ignore_flag')]
+        labels = [instance['bbox_label'] for instance in info['instances'] if not instance.get('ignore_flag')]
+        truth = InstanceData(
+            bboxes=torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
+            labels=torch.tensor(labels, dtype=torch.long),
+        )
+        found = result.pred_instances.cpu()
+        found = found[found.scores >= score_thr]
+        found = found[found.scores.argsort(descending=True)]
+        image = mmcv.imread(info['img_path'], channel_order='rgb')
+        yield Example(Path(info['img_path']).name, image, truth, found)
+
+
+def draw_example(example: Example, classes: Sequence[str], palette: Any, tile: int = _TILE) -> tuple[np.ndarray, str]:
+    """Draw one image twice, left with its objects and right with the detections, and count them.
+
+    Args:
+        example (Example): The image.
+        classes (Sequence[str]): Names of the classes.
+        palette (Any): A colour per class or a palette's name, as in mmdet's ``dataset_meta``.
+        tile (int): Longer side of each half, in pixels. Defaults to 420.
+
+    Returns:
+        tuple[np.ndarray, str]: ``(H, W, 3)`` uint8 RGB, and a caption of one line.
+    """
+    scale = tile / max(example.image.shape[:2])
+    size = (round(example.image.shape[1] * scale), round(example.image.shape[0] * scale))
+    interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    image = cv2.resize(example.image, size, interpolation=interpolation)
+    right, taken = match_detections(example.found, example.truth)
+    sample = DetDataSample(
+        gt_instances=_labelled(example.truth, classes, scale, taken, _MISSED),
+        pred_instances=_labelled(example.found, classes, scale, right, _WRONG),
+    )
+    visualizer = _SheetVisualizer(line_width=2, alpha=0.9)
+    visualizer.dataset_meta = {'classes': classes, 'palette': palette}
+    visualizer.add_datasample('example', image, sample, pred_score_thr=0)
+    caption = (
+        f'{example.name}: {len(taken)} objects, {int(taken.sum())} found, '
+        f'{len(taken) - int(taken.sum())} missed, {len(right) - int(right.sum())} wrong'
+    )
+    return visualizer.get_image(), caption
+
+
+def contact_sheet(pictures: Sequence[tuple[np.ndarray, str]], title: str = '', columns: int = 2) -> Figure:
+    """Put pictures of :func:`draw_example` on one sheet.
+
+    Args:
+        pictures (Sequence[tuple[np.ndarray, str]]): Pictures with captions, at least one.
+        title (str): Title of the sheet. Defaults to ''.
+        columns (int): Pictures side by side. Defaults to 2.
+
+    Returns:
+        Figure: To be saved by the caller.
+
+    Raises:
+        ValueError: If there is no picture.
+    """
+    if not pictures:
+        raise ValueError('pictures is empty; is the validation set empty?')
+    columns = min(columns, len(pictures))
+    rows = -(-len(pictures) // columns)
+    height, width = (max(picture.shape[i] for picture, _ in pictures) for i in (0, 1))
+    figure = Figure(figsize=(columns * width / 130 + 0.2, rows * (height / 130 + 0.35) + 0.6), layout='constrained')
+    axes = figure.subplots(rows, columns, squeeze=False)
+    for axis in axes.flat:
+        axis.set_axis_off()
+    for axis, (picture, caption) in zip(axes.flat, pictures, strict=False):
+        axis.imshow(picture)
+        axis.axvline(picture.shape[1] / 2 - 0.5, color='white', linewidth=3)
+        axis.set_title(caption, fontsize=9)
+    figure.suptitle(title, fontsize=11)
+    return figure
+
+
+def save_sheet(figure: Figure, out: str | os.PathLike[str]) -> Path:
+    """Write a sheet.
+
+    Args:
+        figure (Figure): From :func:`contact_sheet`.
+        out (str | os.PathLike): Path ending in ``.png``; its folder is made.
+
+    Returns:
+        Path: ``out``.
+    """
+    out = Path(out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(out, dpi=130)
+    return out
+
+
+def _labelled(
+    instances: InstanceData, classes: Sequence[str], scale: float, good: np.ndarray, remark: str
+) -> InstanceData:
+    """The instances on the enlarged image, the bad ones with a remark behind their class."""
+    shown = InstanceData(bboxes=instances.bboxes * scale, labels=instances.labels)
+    if 'scores' in instances:
+        shown.scores = instances.scores
+    names = [classes[label] for label in instances.labels.tolist()]
+    shown.label_names = [name if fine else f'{name}{remark}' for name, fine in zip(names, good.tolist(), strict=True)]
+    return shown[torch.arange(len(shown) - 1, -1, -1)]  # the best last, so that its label lies on top

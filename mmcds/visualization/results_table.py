@@ -1,0 +1,61 @@
+"""Tables of runs, from their logs."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from mmengine.config import Config
+
+from .run_log import RunLog, read_run
+
+METRICS = ('coco/bbox_mAP', 'coco/bbox_mAP_50', 'coco/bbox_mAP_75', 'accuracy/top1')
+HEADS = {'coco/bbox_mAP': 'AP', 'coco/bbox_mAP_50': 'AP50', 'coco/bbox_mAP_75': 'AP75', 'accuracy/top1': 'top-1'}
+
+
+def pair_table(pairs: Sequence[tuple[str, str]]) -> str:
+    """A Markdown table of baselines and what is compared with them.
+
+    The metrics are those of the last evaluation, never of the best one: which one is best is not
+    known without looking at the validation set.
+
+    Args:
+        pairs (Sequence[tuple[str, str]]): Work directories (baseline, compared).
+
+    Returns:
+        str: The table, with two rows per pair; differences are in brackets.
+
+    Raises:
+        FileNotFoundError, ValueError: If a work directory holds no log or no evaluation.
+    """
+    rows, metrics = [], _metrics([read_run(path) for pair in pairs for path in pair])
+    heads = ['run', 'seed', 'epochs', *(HEADS[metric] for metric in metrics), 's / iteration']
+    for base_path, other_path in pairs:
+        base, other = read_run(base_path), read_run(other_path)
+        rows.append(_row(base, base_path, metrics, None))
+        rows.append(_row(other, other_path, metrics, base))
+    lines = [heads, ['---'] * len(heads), *rows]
+    return '\n'.join('| ' + ' | '.join(line) + ' |' for line in lines)
+
+
+def _metrics(runs: Sequence[RunLog]) -> list[str]:
+    found = [metric for metric in METRICS if all(len(run.series(metric)[0]) for run in runs)]
+    if not found:
+        raise ValueError(f'the runs {[run.name for run in runs]} share none of the metrics {list(METRICS)}')
+    return found
+
+
+def _row(run: RunLog, path: str, metrics: Sequence[str], base: RunLog | None) -> list[str]:
+    cells = [run.name, _seed(path), f'{run.val[-1]["step"]:.0f}']
+    for metric in metrics:
+        value = run.series(metric)[1][-1]
+        change = '' if base is None else f' ({value - base.series(metric)[1][-1]:+.3f})'
+        cells.append(f'{value:.3f}{change}')
+    seconds = float(np.median(run.series('time')[1]))
+    ratio = '' if base is None else f' ({seconds / float(np.median(base.series("time")[1])):.2f} x)'
+    return [*cells, f'{seconds:.2f}{ratio}']
+
+
+def _seed(path: str) -> str:
+    configs = sorted(Path(path).glob('*/vis_data/config.py'))
+    randomness = Config.fromfile(configs[-1]).get('randomness', {}) if configs else {}
+    return str(randomness.get('seed', '?'))

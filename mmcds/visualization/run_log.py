@@ -1,0 +1,148 @@
+"""Reading the scalars that MMEngine logs, also of interrupted and resumed runs."""
+
+import json
+import math
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+Record = dict[str, float]
+
+
+@dataclass
+class RunLog:
+    """The scalars of one run.
+
+    Attributes:
+        name (str): Its name in legends.
+        train (list[Record]): One record per logged training step, in the order of ``step`` (iterations).
+        val (list[Record]): One record per evaluation, in the order of ``step``.
+        by_epoch (bool): Whether ``step`` of ``val`` counts epochs, not iterations. Defaults to True.
+        unreadable (int): Lines left out because they are not JSON, as the last one of a killed run.
+    """
+
+    name: str
+    train: list[Record] = field(default_factory=list)
+    val: list[Record] = field(default_factory=list)
+    by_epoch: bool = True
+    unreadable: int = 0
+
+    def series(self, key: str) -> tuple[np.ndarray, np.ndarray]:
+        """Steps and values of one scalar, from the training or the evaluation records.
+
+        Args:
+            key (str): ``'loss'``, ``'coco/bbox_mAP'``, ...
+
+        Returns:
+            tuple[np.ndarray, np.ndarray]: ``(T,)`` float64 each; empty if nothing was logged under ``key``.
+                Values may be NaN or infinite where they were logged so.
+        """
+        pairs = [(r['step'], r[key]) for r in (*self.train, *self.val) if key in r]
+        steps, values = np.array(pairs, dtype=np.float64).reshape(-1, 2).T
+        return steps, values
+
+    def keys(self) -> list[str]:
+        """The names of all scalars, in the order in which they first occur."""
+        return list(dict.fromkeys(key for record in (*self.train, *self.val) for key in record))
+
+
+def read_run(path: str | os.PathLike[str], name: str = '') -> RunLog:
+    """Read one run.
+
+    A work directory holds one folder of logs per start of the run. They are joined in the order of their
+    names, which are times: a later start replaces what an earlier one logged from the same step on.
+
+    Args:
+        path (str | os.PathLike): A work directory, one of its time-stamped folders, or a JSON-lines file.
+        name (str): Name in legends. Defaults to '' (the name of the folder).
+
+    Returns:
+        RunLog: The scalars.
+
+    Raises:
+        FileNotFoundError: If there is no log at ``path``.
+        ValueError: If the log holds no record.
+    """
+    path = Path(path)
+    run = RunLog(name or (path.stem if path.is_file() else path.resolve().name))
+    files = _log_files(path)
+    for file in files:
+        train, val = [], []
+        for line in file.read_text(errors='replace').splitlines():
+            record = _parse(line)
+            if record is None:
+                run.unreadable += bool(line.strip())
+            elif 'lr' in record or 'iter' in record:  # MMEngine logs these in training only
+                train.append(record)
+            else:
+                val.append(record)
+        if any('iter' in record and 'epoch' not in record for record in train):
+            run.by_epoch = False
+        run.train = _joined(run.train, train)
+        run.val = _joined(run.val, val)
+    if not run.train and not run.val:
+        raise ValueError(f"no scalars in '{files[0]}'; did the run stop before its first log interval?")
+    return run
+
+
+def running_mean(values: np.ndarray, window: int) -> np.ndarray:
+    """Mean of each value and its neighbours, leaving out what is not finite.
+
+    Args:
+        values (np.ndarray): ``(T,)``, may hold NaN and infinities.
+        window (int): Number of values, at least 1; an even number counts as the next odd one. Near the
+            ends the window shrinks on both sides, so that it neither lags nor leads.
+
+    Returns:
+        np.ndarray: ``(T,)`` float64, NaN exactly where ``values`` is not finite.
+
+    Raises:
+        ValueError: If ``window`` is smaller than 1.
+    """
+    if window < 1:
+        raise ValueError(f'smooth={window} must be at least 1 (1 is no smoothing)')
+    finite = np.isfinite(values)
+    sums = np.concatenate([[0.0], np.cumsum(np.where(finite, values, 0.0))])
+    counts = np.concatenate([[0], np.cumsum(finite)])
+    index = np.arange(len(values))
+    half = np.minimum(window // 2, np.minimum(index, len(values) - 1 - index))
+    low, high = index - half, index + half + 1
+    mean = (sums[high] - sums[low]) / np.maximum(counts[high] - counts[low], 1)
+    return np.where(finite, mean, np.nan)
+
+
+def _parse(line: str) -> Record | None:
+    try:
+        entry: Any = json.loads(line)
+    except ValueError:
+        return None
+    if not isinstance(entry, dict):
+        return None
+    record = {key: float(value) for key, value in entry.items() if isinstance(value, (int, float))}
+    return record if math.isfinite(record.get('step', math.nan)) else None
+
+
+def _joined(earlier: list[Record], later: list[Record]) -> list[Record]:
+    if not later:
+        return earlier
+    # Within one file too, the last record of a step counts.
+    latest = {record['step']: record for record in later}
+    kept = [record for record in earlier if record['step'] < min(latest)]
+    return kept + [latest[step] for step in sorted(latest)]
+
+
+def _log_files(path: Path) -> list[Path]:
+    if path.is_file():
+        return [path]
+    folders = [path, path / 'vis_data', *sorted(path.glob('*/vis_data'))]
+    files = [folder / 'scalars.json' for folder in folders if (folder / 'scalars.json').is_file()]
+    if files:
+        return files
+    if not path.exists():
+        raise FileNotFoundError(f"run '{path}' does not exist; give a work directory or a scalars.json")
+    inside = sorted({str(found.parents[2]) for found in path.glob('*/*/vis_data/scalars.json')})
+    hint = f'; these inside it have some: {", ".join(inside[:5])}' if inside else ''
+    raise FileNotFoundError(f"run '{path}' has no vis_data/scalars.json{hint}")
