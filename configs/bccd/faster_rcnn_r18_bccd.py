@@ -1,0 +1,7 @@
+_base_ = [
+    '../_base_/models/faster_rcnn_r18.py',
+    '../_base_/datasets/bccd_detection.py',
+    '../_base_/schedules/small.py',
+]
+
+model = dict(roi_head=dict(bbox_head=dict(num_classes=3)))

@@ -1,0 +1,20 @@
+# The second view comes from the data loader: it may be cropped and flipped, and its boxes follow.
+_base_ = './faster_rcnn_r18_cds_shapes.py'
+
+train_pipeline = [
+    dict(type='mmcds.LoadImageOrSkip'),
+    dict(type='LoadAnnotations', with_bbox=True),
+    dict(
+        type='mmcds.TwoViews',
+        first=[dict(type='Resize', scale=(160, 160), keep_ratio=True), dict(type='RandomFlip', prob=0.5)],
+        second=[
+            dict(type='RandomCrop', crop_size=(0.7, 0.7), crop_type='relative_range'),
+            dict(type='Resize', scale=(96, 96), keep_ratio=True),
+            dict(type='RandomFlip', prob=0.5),
+            dict(type='PhotoMetricDistortion'),
+        ],
+        pack=dict(type='PackDetInputs'),
+    ),
+]
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+model = dict(neck=dict(view=dict(type='DataloaderView')))

@@ -1,0 +1,5 @@
+# The real set for small machines.
+_base_ = '../bccd/retinanet_r18_bccd.py'
+
+model = dict(neck=dict(_delete_=True, type='mmcds.CDSNeck', neck={{_base_.model.neck}}))
+custom_hooks = [dict(type='mmcds.CDSHook'), dict(type='mmcds.EpochSeedHook')]
