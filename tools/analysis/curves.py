@@ -1,0 +1,52 @@
+"""Draw the losses and metrics of one or several runs in one figure.
+
+The logs of a resumed run are joined. A loss that a run does not have is left out for that run.
+
+Examples:
+  python tools/analysis/curves.py work_dirs/faster_rcnn_r18_shapes --out curves.png
+  python tools/analysis/curves.py work_dirs/stock work_dirs/cds --names stock contrastive --losses 'loss_(cls|cds)'
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from mmcds.utils.cli import run
+
+
+def parse_args() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument('runs', nargs='+', help='work directories, or scalars.json files')
+    parser.add_argument('--out', default='curves.png', help='.png, .svg or .pdf to write (default %(default)s)')
+    parser.add_argument('--names', nargs='+', help="names in the legend (default the folders' names)")
+    parser.add_argument('--metrics', help='regular expression of metrics (default AP and AP50, or accuracy)')
+    parser.add_argument('--losses', help='regular expression of losses (default all)')
+    parser.add_argument('--smooth', type=int, default=5, help='values in the mean of a loss (default %(default)s)')
+    parser.add_argument('--title', default='', help='title of the figure')
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Read the runs, draw, write."""
+    args = parse_args()
+    from mmcds.visualization.curves import choose_losses, choose_metrics, plot_runs, save_curves
+    from mmcds.visualization.run_log import read_run
+
+    names = args.names or [''] * len(args.runs)
+    if len(names) != len(args.runs):
+        raise ValueError(f'--names has {len(names)} names for {len(args.runs)} runs; give one for each')
+    runs = [read_run(path, name) for path, name in zip(args.runs, names, strict=True)]
+    metrics, losses = choose_metrics(runs, args.metrics), choose_losses(runs, args.losses)
+    out = save_curves(plot_runs(runs, metrics, losses, args.smooth, args.title), args.out)
+    unreadable = sum(each.unreadable for each in runs)
+    note = f'; {unreadable} unreadable lines left out' if unreadable else ''
+    print(f'{out}: {len(metrics)} metrics and {len(losses)} losses of {len(runs)} runs{note}')
+
+
+if __name__ == '__main__':
+    run(main)

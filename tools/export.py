@@ -1,0 +1,43 @@
+"""Turn a checkpoint of a CDS model into the stock model's, or into a backbone for another one.
+
+Examples:
+  python tools/export.py work_dirs/faster_rcnn_r50_cds/epoch_12.pth --out faster_rcnn_r50.pth \
+      --config configs/cds/faster_rcnn_r50_cds.py
+  python tools/export.py work_dirs/resnet50_cds/epoch_90.pth --out r50_backbone.pth --backbone
+
+With --config the result is loaded strictly into the stock model and its output on a random image is
+compared with the CDS model's, bit for bit. A backbone is used in another config by
+  model.backbone.init_cfg=dict(type='Pretrained', checkpoint='r50_backbone.pth')
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from mmcds.utils.cli import run
+
+
+def main() -> None:
+    """Export one checkpoint."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('checkpoint', help='a checkpoint of a CDS model')
+    parser.add_argument('--out', required=True, help='the file to write')
+    parser.add_argument('--config', help='the config it was trained with; the result is then checked against it')
+    parser.add_argument('--cds', action='store_true', help='the config is a stock one, trained with --cds')
+    parser.add_argument('--backbone', action='store_true', help='write the backbone only, without its prefix')
+    parser.add_argument('--force', action='store_true', help='replace a file that is there')
+    args = parser.parse_args()
+    from mmcds.export import check_export, export_checkpoint
+
+    if Path(args.out).exists() and not args.force:
+        raise ValueError(f'--out={args.out!r} exists; give another name, or --force to replace it')
+    count, dropped = export_checkpoint(args.checkpoint, args.out, backbone_only=args.backbone)
+    print(f'{args.out}: {count} tensors kept, {dropped} left behind')
+    if args.config:
+        print(check_export(args.config, args.checkpoint, args.out, add=args.cds, backbone_only=args.backbone))
+
+
+if __name__ == '__main__':
+    run(main)

@@ -1,0 +1,79 @@
+"""Train a detector or classifier, with contrastive deep supervision where asked.
+
+The work is done by mmdet's or mmpretrain's own train.py; this adds `--cds`, config names such as
+`mmdet::fcos/...`, a `data_root` that reaches all data sets, and checks before the model is built.
+
+Examples:
+  python tools/train.py configs/cds/faster_rcnn_r50_cds.py --cfg-options data_root=/data/coco/
+  python tools/train.py mmdet::fcos/fcos_r50-caffe_fpn_gn-head_1x_coco.py --cds
+  python tools/train.py configs/cds/faster_rcnn_r18_cds_shapes.py --resume
+"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from mmcds.utils.cli import run
+
+
+def parse_args() -> tuple[argparse.Namespace, list[str]]:
+    """Our arguments, and those that only the host's tool knows."""
+    from mmengine.config import DictAction
+
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument('config', help="a config file, or '<package>::<path>' of one that a package ships")
+    parser.add_argument('--cds', action='store_true', help='add contrastive deep supervision to the config')
+    parser.add_argument('--work-dir', help='where logs and checkpoints go (default work_dirs/<config name>)')
+    parser.add_argument('--amp', action='store_true', help='automatic mixed precision')
+    parser.add_argument('--auto-scale-lr', action='store_true', help='scale the learning rate to the batch size')
+    parser.add_argument(
+        '--resume',
+        nargs='?',
+        const='auto',
+        help='go on from the latest checkpoint of the work dir, or from this one',
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        help='override parts of the config: key=value; data_root=... reaches all data sets, '
+        'model.neck.taps="[backbone.3]" and the like reach the CDSNeck',
+    )
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher')
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+    return parser.parse_known_args()
+
+
+def main() -> None:
+    """Prepare the config and hand over to the host's train.py."""
+    args, rest = parse_args()
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    from mmcds.models.cpu_ranks import use_cpu_ranks
+    from mmcds.utils.checkpoint import check_checkpoint, check_resume
+    from mmcds.utils.cli import host_tool, prepared
+    from mmcds.utils.prepare import host_of, prepare_config, stem_of
+
+    cfg = prepare_config(args.config, args.cfg_options, args.cds, check_data=True)
+    name = stem_of(args.config) + ('_cds' if args.cds else '')
+    cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(Path('work_dirs') / name)
+    check_resume(args.resume, cfg.work_dir)
+    if cfg.get('load_from') and args.resume is None:
+        check_checkpoint(cfg.load_from)
+
+    argv = [f'{name}.py', '--launcher', args.launcher, '--local_rank', str(args.local_rank), *rest]
+    argv += ['--amp'] if args.amp else []
+    argv += ['--auto-scale-lr'] if args.auto_scale_lr else []
+    argv += ['--resume', args.resume] if args.resume else []
+    host = host_tool(host_of(cfg), 'train.py')
+    use_cpu_ranks(cfg, args.launcher)
+    with prepared(host, cfg, argv):
+        host.main()
+
+
+if __name__ == '__main__':
+    run(main)
