@@ -1,0 +1,144 @@
+"""Instances are matched by where they came from; points by the pipelines' own homographies."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+from mmengine.registry import DefaultScope
+
+from mmcds.datasets.transforms import TwoViews
+from mmcds.models.views import DataloaderView
+
+PACK = dict(type='PackDetInputs')
+CROP = dict(type='RandomCrop', crop_size=(40, 40), crop_type='absolute', allow_negative_crop=True)
+FLIP = dict(type='RandomFlip', prob=1.0)
+
+
+@pytest.fixture(autouse=True)
+def scope() -> Iterator[None]:
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        yield
+
+
+def loaded(count: int = 6, size: int = 64) -> dict:
+    """Boxes of 8x8 px, each filled with its own number; labels all but one alike."""
+    from mmdet.structures.bbox import HorizontalBoxes
+
+    generator = np.random.default_rng(0)
+    image = np.zeros((size, size, 3), dtype=np.uint8)
+    places = generator.permutation(49)[:count]
+    boxes = []
+    for number, place in enumerate(places):
+        x, y = 2 + 8 * (place % 7), 2 + 8 * (place // 7)
+        image[y : y + 8, x : x + 8] = 10 * (number + 1)
+        boxes.append([x, y, x + 8, y + 8])
+    return dict(
+        img=image,
+        img_path='x.png',
+        img_id=0,
+        img_shape=(size, size),
+        ori_shape=(size, size),
+        gt_bboxes=HorizontalBoxes(np.array(boxes, dtype=np.float32)),
+        gt_bboxes_labels=np.array([3] * (count - 1) + [1]),
+        gt_ignore_flags=np.zeros(count, dtype=bool),
+    )
+
+
+def numbers(inputs: torch.Tensor, boxes: torch.Tensor) -> list[int]:
+    """What is painted in the middle of each box."""
+    centre = ((boxes[:, :2] + boxes[:, 2:]) / 2).long()
+    return [int(inputs[0, y, x]) for x, y in centre.tolist()]
+
+
+@pytest.mark.parametrize('seed', range(5))
+def test_rows_of_both_views_are_the_same_instance(seed: int) -> None:
+    np.random.seed(seed)
+    packed = TwoViews(first=[CROP, FLIP], second=[CROP], pack=PACK)(loaded())
+    first, second = packed['data_samples'], packed['data_samples'].view2
+    boxes1 = first.gt_instances.bboxes.tensor[second.matched]
+    boxes2 = second.gt_instances.bboxes.tensor
+    assert len(boxes1) == len(boxes2) == len(second.matched)
+    assert numbers(packed['inputs'], boxes1) == numbers(second.inputs, boxes2)
+    # The labels are the instances' again, not their numbers.
+    assert torch.equal(first.gt_instances.labels[second.matched], second.gt_instances.labels)
+    assert set(first.gt_instances.labels.tolist()) <= {1, 3}
+
+
+def test_something_is_matched_and_something_is_cut_away() -> None:
+    matched, seen = 0, 0
+    for seed in range(5):
+        np.random.seed(seed)
+        packed = TwoViews(first=[FLIP], second=[CROP], pack=PACK)(loaded())
+        matched += len(packed['data_samples'].view2.matched)
+        seen += len(packed['data_samples'].gt_instances)
+    assert 0 < matched < seen
+
+
+def test_the_homography_leads_from_view_1_to_view_2() -> None:
+    np.random.seed(1)
+    packed = TwoViews(first=[FLIP], second=[CROP, FLIP], pack=PACK)(loaded())
+    second = packed['data_samples'].view2
+    boxes1 = packed['data_samples'].gt_instances.bboxes.tensor[second.matched]
+    # Boxes that the crop did not cut.
+    whole = (second.gt_instances.bboxes.tensor[:, 2:] - second.gt_instances.bboxes.tensor[:, :2] == 8).all(1)
+    assert whole.any()
+    centre = torch.cat([(boxes1[:, :2] + boxes1[:, 2:]) / 2, torch.ones(len(boxes1), 1)], 1).double()
+    moved = centre @ torch.as_tensor(second.metainfo['between']).double().T
+    boxes2 = second.gt_instances.bboxes.tensor
+    torch.testing.assert_close(
+        (moved[:, :2] / moved[:, 2:])[whole].float(), ((boxes2[:, :2] + boxes2[:, 2:]) / 2)[whole]
+    )
+
+
+def test_the_first_view_is_the_stock_pipeline_s() -> None:
+    from mmcv.transforms import Compose
+
+    steps: list[dict] = [CROP, dict(type='RandomFlip', prob=0.5), dict(type='PhotoMetricDistortion')]
+    np.random.seed(3)
+    stock = Compose([*steps, PACK])(loaded())
+    np.random.seed(3)
+    ours = TwoViews(first=steps, second=[FLIP], pack=PACK)(loaded())
+    assert torch.equal(stock['inputs'], ours['inputs'])
+    a, b = stock['data_samples'].gt_instances, ours['data_samples'].gt_instances
+    assert torch.equal(a.labels, b.labels)
+    assert torch.equal(a.bboxes.tensor, b.bboxes.tensor)
+
+
+def test_a_dropped_image_is_dropped() -> None:
+    crop = dict(type='RandomCrop', crop_size=(2, 2), crop_type='absolute', allow_negative_crop=False)
+    np.random.seed(0)
+    results = loaded(count=1)
+    assert TwoViews(first=[crop], second=[], pack=PACK)(results) is None
+
+
+@pytest.mark.parametrize('name', ['Mosaic', 'mmdet.MixUp', 'CopyPaste'])
+def test_mixing_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=rf'TwoViews.second: {name.rpartition(".")[2]} .*PhotometricView'):
+        TwoViews(first=[], second=[dict(type=name)], pack=PACK)
+
+
+def test_the_model_side_reads_what_the_data_side_wrote() -> None:
+    from mmdet.models import DetDataPreprocessor
+
+    np.random.seed(2)
+    transform = TwoViews(first=[FLIP], second=[CROP, dict(type='Resize', scale=(32, 32))], pack=PACK)
+    packed = [transform(loaded()) for _ in range(2)]
+    preprocessor = DetDataPreprocessor(mean=[0.0] * 3, std=[2.0] * 3)
+    data = preprocessor(
+        {'inputs': [each['inputs'] for each in packed], 'data_samples': [each['data_samples'] for each in packed]}, True
+    )
+    inputs, views = DataloaderView()(data['inputs'], data['data_samples'], preprocessor)
+    assert inputs.shape == (2, 3, 32, 32)
+    torch.testing.assert_close(inputs[0], packed[0]['data_samples'].view2.inputs / 2.0)
+    assert views.input_sizes == ((64, 64), (32, 32))
+    for i in range(2):
+        assert len(views.boxes[0][i]) == len(views.boxes[1][i]) == len(views.labels[i])
+    assert views.between().shape == (2, 3, 3)
+
+
+def test_without_a_second_view_the_remedy_is_named() -> None:
+    from mmdet.structures import DetDataSample
+
+    with pytest.raises(ValueError, match=r'1 of 1 data samples have no second view.*TwoViews'):
+        DataloaderView()(torch.zeros(1, 3, 8, 8), [DetDataSample()], torch.nn.Identity())

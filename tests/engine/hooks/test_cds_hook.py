@@ -1,0 +1,102 @@
+"""The hook through MMEngine's Runner: what the model sees in each iteration, and nothing after it."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.hooks import Hook
+from mmengine.registry import DefaultScope
+from mmengine.runner import Runner
+from toys import hooks_of
+
+from mmcds import add_cds
+from mmcds.engine.hooks import CDSHook, cds_hook
+
+
+class Watch(Hook):
+    """Notes weight, seed and torch hooks in every iteration, after the CDSHook has run."""
+
+    priority = 'VERY_LOW'
+
+    def __init__(self) -> None:
+        self.weights: list[float] = []
+        self.seeds: list[int] = []
+        self.hooks: list[int] = []
+        self.losses: list[set[str]] = []
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
+        hook: Any = next(each for each in runner.hooks if isinstance(each, CDSHook))
+        self.weights.append(hook._two_views.supervision.weight)
+        self.seeds.append(hook._two_views.seed)
+        self.hooks.append(hooks_of(runner.model))
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+        assert outputs is not None
+        self.losses.append({key for key in outputs if 'cds' in key})
+
+
+def train(cfg: Config) -> tuple[Runner, Watch]:
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        runner = Runner.from_cfg(cfg)
+        watch = Watch()
+        runner.register_hook(watch)
+        runner.train()
+    return runner, watch
+
+
+def test_weight_seed_and_hooks_in_the_course_of_training(stock_config: Config) -> None:
+    """Six iterations in two epochs; by hand: 0, 1/3, 2/3, 1, 1, and 0 from the last on."""
+    cfg = add_cds(stock_config, schedule=dict(warmup=0.5, stop=5 / 6))
+    runner, watch = train(cfg)
+    assert watch.weights == pytest.approx([0, 1 / 3, 2 / 3, 1, 1, 0])
+    history = runner.message_hub.get_scalar('train/cds_weight').data[0]
+    assert list(history) == pytest.approx(watch.weights)
+    assert len(set(watch.seeds)) == 6
+    assert set(watch.hooks) == {5}
+    assert hooks_of(runner.model) == 0
+    assert watch.losses == [{f'loss_cds_backbone{i}' for i in range(4)}] * 6
+    # The same run draws the same seeds, another run others.
+    assert train(cfg)[1].seeds == watch.seeds
+    cfg.randomness = dict(seed=1)
+    assert not set(train(cfg)[1].seeds) & set(watch.seeds)
+
+
+@pytest.mark.parametrize('unit', ['fraction', 'epoch'])
+def test_iteration_based_training(stock_config: Config, unit: str) -> None:
+    """Epochs are then those of the data loader, three batches long."""
+    stock_config.train_cfg = dict(type='IterBasedTrainLoop', max_iters=5, val_interval=100)
+    stock_config.train_dataloader.sampler.type = 'InfiniteSampler'
+    stop = 0.8 if unit == 'fraction' else 1
+    _, watch = train(add_cds(stock_config, schedule=dict(stop=stop, unit=unit)))
+    assert watch.weights == ([1, 1, 1, 1, 0] if unit == 'fraction' else [1, 1, 1, 0, 0])
+
+
+def test_a_model_without_cds_is_refused_before_training(stock_config: Config) -> None:
+    stock_config.custom_hooks = [dict(type='mmcds.CDSHook')]
+    with pytest.raises(ValueError, match=r'^model\.neck is FPN, not a CDSNeck; wrap it: .*mmcds\.add_cds'):
+        train(stock_config)
+
+
+def test_a_wrong_schedule_is_refused_when_it_is_built() -> None:
+    with pytest.raises(ValueError, match=r"^schedule='warm' is not known; nearest: warmup"):
+        CDSHook(dict(warm=1))
+
+
+def test_seeds_of_iterations_runs_and_ranks_do_not_meet(monkeypatch: pytest.MonkeyPatch) -> None:
+    seeds = []
+    monkeypatch.setattr(cds_hook, 'get_world_size', lambda: 3)
+    for rank in range(3):
+        monkeypatch.setattr(cds_hook, 'get_rank', lambda rank=rank: rank)
+        seeds += [CDSHook._seed(seed, i) for seed in (0, 1, 2, 2**31 - 1) for i in range(500)]
+    assert len(set(seeds)) == len(seeds)
+    assert all(0 <= seed < 2**63 for seed in seeds)
+    torch.manual_seed(max(seeds))
+
+
+def test_is_found_by_name(tmp_path: Path) -> None:
+    from mmengine.registry import HOOKS
+
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        assert isinstance(HOOKS.build(dict(type='mmcds.CDSHook', schedule=dict(warmup=0.1))), CDSHook)

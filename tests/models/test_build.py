@@ -1,0 +1,90 @@
+"""Parts are built in any scope, a user's own among them; wrong ones are named."""
+
+import re
+from typing import Any
+
+import pytest
+from mmengine.registry import MODELS, DefaultScope, Registry
+from torch import nn
+
+from mmcds.models import MLPProjector
+from mmcds.models.build import build_part
+
+KINDS = ('MLPProjector', 'IdentityProjector')
+
+
+@pytest.mark.parametrize('scope', ['mmengine', 'mmdet', 'mmpretrain', 'mmcds'])
+@pytest.mark.parametrize('name', ['MLPProjector', 'mmcds.MLPProjector', MLPProjector])
+def test_whatever_the_scope(scope: str, name: Any) -> None:
+    cfg = dict(type=name, out_channels=7)
+    with DefaultScope.overwrite_default_scope(scope):
+        part = build_part('neck.projector', cfg, KINDS, in_channels=3, steps=1)
+    assert isinstance(part, MLPProjector)
+    assert part.out_channels == 7
+    assert cfg == dict(type=name, out_channels=7)
+
+
+def test_a_user_s_own_part_gets_what_it_asks_for() -> None:
+    registry = Registry('model', parent=MODELS, scope='toyproject')
+
+    @registry.register_module()
+    class Own(nn.Module):
+        def __init__(self, in_channels: int, colour: str = 'red') -> None:
+            super().__init__()
+            self.made = in_channels, colour
+
+    part = build_part('neck.projector', dict(type='toyproject.Own', colour='blue'), KINDS, in_channels=3, steps=1)
+    assert part.made == (3, 'blue')
+
+    @registry.register_module()
+    class Any_(nn.Module):  # noqa: N801
+        def __init__(self, **kwargs: Any) -> None:
+            super().__init__()
+            self.made = kwargs
+
+    part = build_part('neck.projector', dict(type='toyproject.Any_', colour='blue'), KINDS, in_channels=3, steps=1)
+    assert part.made == dict(in_channels=3, steps=1, colour='blue')
+
+
+@pytest.mark.parametrize(
+    ('cfg', 'message'),
+    [
+        (
+            dict(type='MLPProjektor'),
+            "neck.projector.type='MLPProjektor' is not known; valid: MLPProjector, IdentityProjector",
+        ),
+        (
+            # Registered, but no projector.
+            dict(type='mmcds.ContrastiveLoss'),
+            "neck.projector.type='mmcds.ContrastiveLoss' is not known; valid: MLPProjector, IdentityProjector",
+        ),
+        (
+            dict(type='nowhere.Projector'),
+            "neck.projector.type='nowhere.Projector' is not known; valid: MLPProjector, IdentityProjector",
+        ),
+        (
+            dict(type='MLPProjector', out_chanels=3),
+            "neck.projector: argument='out_chanels' is not known; "
+            'valid: hidden_channels, out_channels, num_layers, init_cfg',
+        ),
+        (
+            # What mmcds itself gives is not the user's to give.
+            dict(type='MLPProjector', in_channels=3),
+            "neck.projector: argument='in_channels' is not known; "
+            'valid: hidden_channels, out_channels, num_layers, init_cfg',
+        ),
+        (
+            dict(out_channels=3),
+            "neck.projector={'out_channels': 3} is not a config of a part; give dict(type='MLPProjector', ...)",
+        ),
+        (
+            'MLPProjector',
+            "neck.projector='MLPProjector' is not a config of a part; give dict(type='MLPProjector', ...)",
+        ),
+    ],
+)
+def test_wrong_parts_are_named(cfg: Any, message: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        build_part('neck.projector', cfg, KINDS, in_channels=3, steps=1)
+    # Which names are nearest is difflib's choice.
+    assert re.sub('nearest: [^;]*; ', '', str(caught.value)) == message

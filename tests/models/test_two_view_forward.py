@@ -1,0 +1,376 @@
+"""A training step with CDS against the stock model's step, and ranks against one process."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from toys import (
+    ToyDetector,
+    build,
+    flat,
+    gradients,
+    hooks_of,
+    run_ranks,
+    total,
+    toy_batch,
+    toy_inputs,
+    toy_model,
+)
+
+from mmcds import add_cds
+from mmcds.models import TwoViewForward
+from mmcds.models.two_view_forward import as_outputs, split_outputs
+
+IMAGES: dict[str, Any] = dict(sampler=dict(type='ImageSampler'))
+CONCAT: dict[str, Any] = dict(concat=True, view=dict(type='PhotometricView'))
+BOTH = pytest.mark.parametrize('name', ['faster_rcnn', 'retinanet'])
+
+
+def toy(**arguments: Any) -> Any:
+    torch.manual_seed(0)
+    return ToyDetector(**arguments).double().train()
+
+
+def step(model: Any, counts: tuple[int, ...] = (2, 1)) -> dict[str, Tensor]:
+    images, samples = toy_inputs(counts)
+    return model(images, samples, mode='loss')
+
+
+def statistics(model: nn.Module) -> dict[str, Tensor]:
+    return {name: value.clone() for name, value in model.named_buffers() if 'running' in name or 'num_batches' in name}
+
+
+@BOTH
+def test_the_task_does_not_notice_a_second_pass(name: str) -> None:
+    """Losses, running statistics and random numbers left over, bit for bit; augmentation and samplers do draw."""
+    cfg = toy_model(name)
+    stock = build(cfg)
+    cds = build(add_cds(cfg, sampler=dict(type='InstanceSampler', background=3)), like=stock)
+    forward = TwoViewForward(cds).attach()
+    forward.seed = 11
+    for _ in range(2):
+        results = []
+        for model in (stock, cds):
+            torch.manual_seed(5)
+            losses = model(**toy_batch(model, 3), mode='loss')
+            results.append((flat(losses), torch.get_rng_state()))
+        (expected, state), (found, cds_state) = results
+        added = set(found) - set(expected)
+        assert added == {f'loss_cds_backbone{i}' for i in range(4)}
+        assert all(found[key] > 0 for key in added)
+        for key, value in expected.items():
+            assert torch.equal(found[key], value), key
+        assert torch.equal(state, cds_state)
+        now = statistics(cds)
+        assert len(statistics(stock)) > 40
+        for key, value in statistics(stock).items():
+            assert torch.equal(now[key], value), key
+
+
+def test_dropout_of_the_second_pass_draws_from_the_seed() -> None:
+    model, plain = toy(), toy()
+    for each in (model, plain):
+        each.backbone.stages[0].append(nn.Dropout(0.5))
+    forward = TwoViewForward(model).attach()
+    found = []
+    for seed in (3, 3, 4):
+        forward.seed = seed
+        torch.manual_seed(8)
+        losses = step(model)
+        found.append(losses['loss_cds_backbone0'].item())
+        state = torch.get_rng_state()
+        torch.manual_seed(8)
+        assert torch.equal(losses['loss_task'], step(plain)['loss_task'])
+        assert torch.equal(torch.get_rng_state(), state)
+    assert found[0] == found[1] != found[2]
+
+
+def test_the_seed_decides_the_second_view() -> None:
+    model = build(add_cds(toy_model()))
+    forward = TwoViewForward(model).attach()
+    found = []
+    for seed in (3, 3, 4, None, None):
+        forward.seed = seed
+        torch.manual_seed(9)
+        found.append(flat(model(**toy_batch(model), mode='loss'))['loss_cds_backbone0'].item())
+    assert found[0] == found[1] != found[2]
+    assert found[3] == found[4] != found[0]
+
+
+def test_concatenated_views_are_one_batch_of_the_stock_backbone() -> None:
+    """Features, task losses and running statistics of one stock pass over both views."""
+    cfg = toy_model('retinanet')
+    stock = build(cfg)
+    cds: Any = build(add_cds(cfg, **CONCAT), like=stock)
+    forward = TwoViewForward(cds).attach()
+    forward.seed = 4
+    batch = toy_batch(cds)
+    seen: list[Any] = []
+    handle = cds.bbox_head.register_forward_pre_hook(lambda _module, args: seen.append(args[0]))
+    found = flat(cds(**batch, mode='loss'))
+    handle.remove()
+
+    torch.manual_seed(4)
+    second, _ = cds.neck.cds.view(batch['inputs'], batch['data_samples'], cds.data_preprocessor)
+    assert not torch.equal(second, batch['inputs'])
+    outputs = stock.backbone(torch.cat([batch['inputs'], second]))
+    features = stock.neck(tuple(each[:2] for each in outputs))
+    expected = flat(stock.bbox_head.loss(features, batch['data_samples']))
+    for key, value in expected.items():
+        torch.testing.assert_close(found[key], value, rtol=1e-6, atol=1e-7)
+    now = statistics(cds)
+    for key, value in statistics(stock).items():
+        assert torch.equal(now[key], value), key
+    assert {key for key in found if 'cds' in key} == {f'loss_cds_backbone{i}' for i in range(4)}
+
+
+class GivenView(nn.Module):
+    """Stands in for the view: a leaf, so that a gradient that reaches it shows."""
+
+    def __init__(self, inner: nn.Module, second: Tensor) -> None:
+        super().__init__()
+        self.inner, self.second = inner, second
+
+    def forward(self, *args: Any) -> Any:
+        return self.second, self.inner(*args)[1]
+
+
+@pytest.mark.parametrize('taps', [['backbone.0', 'backbone.1'], ['neck.1']])
+@pytest.mark.parametrize('stop', [True, False])
+def test_stop_gradient(stop: bool, taps: list[str]) -> None:
+    model = toy(stop_gradient=stop, taps=taps, channels=dict(backbone=[4, 6], neck=[4, 6]), **IMAGES)
+    images, samples = toy_inputs((1, 1))
+    second = (images * 0.5 + 20).requires_grad_()
+    model.neck.cds.view = GivenView(model.neck.cds.view, second)
+    TwoViewForward(model).attach()
+    images.requires_grad_()
+    seen: list[Any] = []
+    losses_of = model.neck.cds.losses
+    model.neck.cds.losses = lambda features, views: (seen.append(features), losses_of(features, views))[1]  # type: ignore[func-returns-value]
+    losses = model(images, samples, mode='loss')
+    # Not only is nothing learned: the second pass keeps nothing for a backward pass either.
+    tapped = taps[0].partition('.')[0]
+    assert [feature.requires_grad for view in seen[0] for feature in view[tapped]] == [True, True, not stop, not stop]
+    del losses['loss_task']
+    total(losses).backward()
+    assert images.grad is not None
+    assert images.grad.abs().sum() > 0
+    assert (second.grad is None) == stop
+    if second.grad is not None:
+        assert second.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize('cds', [{}, CONCAT])
+def test_without_weight_there_is_no_second_view(cds: dict[str, Any]) -> None:
+    model, plain = toy(norm=True, **cds), toy(norm=True, **cds)
+    TwoViewForward(model).attach()
+    model.neck.cds.weight = 0.0
+    drawn = torch.get_rng_state()
+    losses = step(model)
+    assert torch.equal(torch.get_rng_state(), drawn)
+    assert model.backbone.calls == [2]
+    assert torch.equal(losses['loss_task'], step(plain)['loss_task'])
+    total(losses).backward()
+    for name, parameter in model.neck.cds.named_parameters():
+        assert parameter.grad is not None, name
+        assert (parameter.grad == 0).all(), name
+    model.backbone.calls.clear()
+    model.neck.cds.weight = 1.0
+    step(model)
+    assert model.backbone.calls == ([4] if cds else [2, 2])
+
+
+@pytest.mark.parametrize('concat', [False, True])
+@pytest.mark.parametrize('extra', ['before', 'after'])
+@pytest.mark.parametrize(
+    'other',
+    [lambda x: x.flip(3), lambda x: torch.cat([x, x + 9]), lambda x: x[:1], lambda x: x],
+    ids=['N', '2N', '1', 'the batch itself'],
+)
+def test_a_backbone_called_on_something_else_too(concat: bool, extra: str, other: Callable[[Tensor], Tensor]) -> None:
+    """The contrast is of the batch itself; the other call gets and gives what it would without CDS."""
+    options = CONCAT if concat else {}
+    model, plain = toy(**{extra: other}, **options), toy(**options)
+    kept: list[Any] = []
+    model.backbone.register_forward_hook(lambda _module, args, output: kept.append((args[0], output)))
+    for each in (model, plain):
+        TwoViewForward(each).attach().seed = 3
+    found, expected = step(model), step(plain)
+    assert set(found) == set(expected) == {'loss_task', 'loss_cds_backbone0', 'loss_cds_backbone1'}
+    for key, value in expected.items():
+        torch.testing.assert_close(found[key], value)
+    inputs = other(toy_inputs((2, 1))[0])
+    others = [output for given, output in kept if given.shape == inputs.shape and torch.equal(given, inputs)]
+    assert others
+    for output in others:
+        for a, b in zip(output, plain.backbone(inputs), strict=True):
+            torch.testing.assert_close(a, b)
+
+
+@BOTH
+def test_other_modes_and_evaluation_are_untouched(name: str) -> None:
+    cfg = toy_model(name)
+    stock = build(cfg)
+    cds: Any = build(add_cds(cfg), like=stock)
+    TwoViewForward(cds).attach()
+    cds.neck.cds.view = None  # whoever would make a view fails
+    leaves = torch.utils._pytree.tree_leaves
+    for training in (True, False):
+        stock.train(training)
+        cds.train(training)
+        for mode in ('tensor', 'predict', 'loss'):
+            if training and mode == 'loss':
+                continue
+            outputs = []
+            for model in (stock, cds):
+                torch.manual_seed(2)
+                with torch.no_grad():
+                    output = model(**toy_batch(model), mode=mode)
+                instances = [each.pred_instances.bboxes for each in output] if mode == 'predict' else output
+                outputs.append([x for x in leaves(instances) if isinstance(x, Tensor)])
+            assert len(outputs[0]) > 1
+            assert len(outputs[0]) == len(outputs[1])
+            assert all(torch.equal(a, b) for a, b in zip(*outputs, strict=True))
+
+
+def test_detaching_leaves_the_stock_model() -> None:
+    model = toy()
+    before = hooks_of(model)
+    forward = TwoViewForward(model).attach().attach()
+    assert hooks_of(model) == before + 5
+    assert 'loss_cds_backbone0' in step(model)
+    forward.detach()
+    forward.detach()
+    assert hooks_of(model) == before
+    assert set(step(model)) == {'loss_task'}
+    assert 'loss_cds_backbone0' in step(forward.attach().model)
+
+
+def test_a_step_that_failed_leaves_nothing_behind() -> None:
+    model = toy(norm=True)
+    TwoViewForward(model).attach().seed = 1
+    expected = step(model)
+    model.head, head = None, model.head
+    with pytest.raises(TypeError):
+        step(model)
+    model.head = head
+    for key, value in step(model).items():
+        torch.testing.assert_close(value, expected[key])
+    assert all(m.track_running_stats for m in model.modules() if isinstance(m, nn.BatchNorm2d))
+
+
+def test_mistakes_are_named() -> None:
+    model = toy()
+    bare = nn.Module()
+    bare.neck = model.neck
+    with pytest.raises(ValueError, match=r'^Module has no model\.backbone, whose stages CDS would supervise$'):
+        TwoViewForward(bare)
+    TwoViewForward(model).attach()
+    images, samples = toy_inputs((1,))
+    with pytest.raises(
+        ValueError, match=r'^ToyDetector trains on inputs of the form list; CDS needs one batch of images'
+    ):
+        model([images], samples, mode='loss')
+    with pytest.raises(
+        ValueError,
+        match=r'^ToyDetector trains on inputs of the form \(1, 3, 32, 32\) without data samples; .* samples$',
+    ):
+        model(images, mode='loss')
+
+
+def test_a_tap_that_the_model_does_not_use_is_named() -> None:
+    class Lonely(ToyDetector):
+        def forward(self, inputs: Tensor, data_samples: Any = None, mode: str = 'tensor') -> Any:
+            return {'loss_task': self.head(self.backbone(inputs)[-1]).mean()}
+
+    torch.manual_seed(0)
+    model = Lonely(taps=['neck.0'], channels=dict(neck=[4])).double().train()
+    TwoViewForward(model).attach()
+    with pytest.raises(
+        ValueError, match=r"^neck\.taps=\['neck\.0'\]: Lonely did not pass its inputs through them; name"
+    ):
+        step(model)
+
+
+def test_outputs_of_any_form_are_split() -> None:
+    x = torch.arange(8.0).reshape(4, 2)
+    for part, rows in ((0, x[:2]), (1, x[2:])):
+        assert torch.equal(split_outputs(x, part), rows)
+        found = split_outputs({'a': (x, [x + 1]), 'b': 'name'}, part)
+        assert found['b'] == 'name'
+        assert torch.equal(found['a'][0], rows)
+        assert torch.equal(found['a'][1][0], rows + 1)
+        assert isinstance(found['a'][1], list)
+    assert as_outputs(x)[0] is x
+    assert as_outputs({'a': 1, 'b': 2}) == (1, 2)
+    assert as_outputs([1, 2]) == (1, 2)
+
+
+# --- several processes -------------------------------------------------------------------------
+
+
+def counts_of(world: int) -> list[tuple[int, int]]:
+    """Two images per rank; the second rank's have no instance."""
+    return [(2, 1), (0, 0), (0, 3)][:world]
+
+
+def part(rank: int, world: int) -> tuple[Tensor, list[Any]]:
+    images, samples = toy_inputs([n for counts in counts_of(world) for n in counts])
+    return images[2 * rank : 2 * rank + 2], samples[2 * rank : 2 * rank + 2]
+
+
+def train_on_a_rank(rank: int, world: int, cds: dict[str, Any]) -> dict[str, Any]:
+    model = toy(**cds)
+    TwoViewForward(model).attach()
+    wrapped: Any = DistributedDataParallel(model)
+    images, samples = part(rank, world)
+    steps = []
+    for _ in range(2):
+        model.zero_grad()
+        losses = wrapped(images, samples, mode='loss')
+        total(losses).backward()
+        steps.append(({key: loss.item() for key, loss in losses.items()}, gradients(model)))
+    return dict(steps=steps, queues=dict(model.neck.cds.queues.named_buffers()))
+
+
+def train_on_the_union(world: int, cds: dict[str, Any]) -> dict[str, Any]:
+    model = toy(**cds)
+    TwoViewForward(model).attach()
+    parts = [part(rank, world) for rank in range(world)]
+    steps = []
+    for _ in range(2):
+        model.zero_grad()
+        losses = model(torch.cat([p[0] for p in parts]), [s for p in parts for s in p[1]], mode='loss')
+        total(losses).backward()
+        steps.append(({key: loss.item() for key, loss in losses.items()}, gradients(model)))
+    return dict(steps=steps, queues=dict(model.neck.cds.queues.named_buffers()))
+
+
+@pytest.mark.parametrize(
+    ('world', 'cds'),
+    [(2, dict(queue_length=7)), (3, dict(loss=dict(type='ContrastiveLoss', positives='instance'), stop_gradient=True))],
+    ids=['two ranks with a queue', 'three ranks, NT-Xent, stop_gradient'],
+)
+def test_ranks_together_are_one_process(world: int, cds: dict[str, Any], tmp_path: Path) -> None:
+    """DDP without find_unused_parameters; one rank has no instance; two steps, so that the queue is used."""
+    union = train_on_the_union(world, cds)
+    ranks = run_ranks(world, train_on_a_rank, tmp_path, cds)
+    for number, (losses, expected) in enumerate(union['steps']):
+        for key, value in losses.items():
+            mean = sum(rank['steps'][number][0][key] for rank in ranks) / world
+            assert mean == pytest.approx(value, rel=1e-6), key
+            assert value > 1e-3
+        for rank in ranks:
+            found = rank['steps'][number][1]
+            assert set(found) == set(expected)
+            for key, gradient in expected.items():
+                torch.testing.assert_close(found[key], gradient, rtol=1e-6, atol=1e-9, msg=key)
+    assert bool(union['queues']) == ('queue_length' in cds)
+    for rank in ranks:
+        for key, value in union['queues'].items():
+            assert torch.equal(rank['queues'][key], ranks[0]['queues'][key])
+            torch.testing.assert_close(rank['queues'][key], value, rtol=1e-6, atol=1e-9)

@@ -1,0 +1,69 @@
+"""The data loader's second view against pixels and boxes put together by hand."""
+
+from typing import Any
+
+import pytest
+import torch
+from mmdet.models import DetDataPreprocessor
+from toys import toy_sample
+
+from mmcds.models import DataloaderView
+
+MEAN, STD = [10.0, 20.0, 30.0], [2.0, 4.0, 5.0]
+
+
+def samples_with_views() -> list[Any]:
+    """Two images; of the first the second view shows row 1 alone, and a box of an image is in its own pixels."""
+    samples = [toy_sample([[0, 0, 9, 9], [4, 4, 20, 20]], [5, 6], (32, 30)), toy_sample([], [], (16, 32))]
+    for sample, boxes, labels, size in zip(
+        samples, ([[2, 2, 10, 10]], []), ([6], []), ((16, 16), (8, 20)), strict=True
+    ):
+        second = toy_sample(boxes, labels, size)
+        second.inputs = torch.arange(3 * size[0] * size[1]).reshape(3, *size).to(torch.uint8)
+        second.matched = torch.tensor([1] * len(boxes), dtype=torch.long)
+        sample.view2 = second
+    return samples
+
+
+def preprocessor() -> DetDataPreprocessor:
+    return DetDataPreprocessor(mean=MEAN, std=STD, bgr_to_rgb=True, pad_size_divisor=8, pad_value=0)
+
+
+def test_passes_the_preprocessor_and_says_where_things_are() -> None:
+    samples = samples_with_views()
+    raw = [sample.view2.inputs.float() for sample in samples]
+    second, views = DataloaderView()(torch.zeros(2, 3, 32, 32), samples, preprocessor())
+    assert second.shape == (2, 3, 16, 24)
+    for got, image in zip(second, raw, strict=True):
+        h, w = image.shape[1:]
+        # Channel c of the model is channel 2 - c of the file.
+        for c in range(3):
+            torch.testing.assert_close(got[c, :h, :w], (image[2 - c] - MEAN[c]) / STD[c])
+        assert (got[:, h:] == 0).all()
+        assert (got[:, :, w:] == 0).all()
+    assert views.input_sizes == ((32, 32), (16, 24))
+    assert views.image_sizes[0].tolist() == [[32, 30], [16, 32]]
+    assert views.image_sizes[1].tolist() == [[16, 16], [8, 20]]
+    assert [each.tolist() for each in views.boxes[0]] == [[[4, 4, 20, 20]], []]
+    assert [each.tolist() for each in views.boxes[1]] == [[[2, 2, 10, 10]], []]
+    assert [each.tolist() for each in views.labels] == [[6], []]
+    assert views.transforms is None
+    assert torch.equal(raw[0], samples[0].view2.inputs.float())
+
+
+def test_homographies_are_given_where_all_are_recorded() -> None:
+    samples = samples_with_views()
+    between = [torch.eye(3) * 2, torch.eye(3)]
+    samples[0].view2.set_metainfo(dict(between=between[0].numpy()))
+    inputs = torch.zeros(2, 3, 32, 32)
+    assert DataloaderView()(inputs, samples, preprocessor())[1].transforms is None
+    samples[1].view2.set_metainfo(dict(between=between[1].numpy()))
+    found = DataloaderView()(inputs, samples, preprocessor())[1].between()
+    assert torch.equal(found, torch.stack(between))
+
+
+def test_a_pipeline_without_a_second_view_is_named() -> None:
+    samples = samples_with_views()
+    del samples[1].view2
+    with pytest.raises(ValueError, match=r"1 of 2 data samples .*type='mmcds\.TwoViews'.*type='PhotometricView'"):
+        DataloaderView()(torch.zeros(2, 3, 32, 32), samples, preprocessor())
