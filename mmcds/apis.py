@@ -1,7 +1,7 @@
 """Adding contrastive deep supervision to a stock config, and taking it off again."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from itertools import pairwise
 from typing import Any
@@ -9,14 +9,18 @@ from typing import Any
 from mmengine.config import Config, ConfigDict
 
 from mmcds.engine.hooks.schedule import ContrastSchedule
-from mmcds.models.necks.cds_neck import build_cds_neck
+from mmcds.models.necks import build_cds_neck, build_dsn_neck
 from mmcds.models.taps import output_channels, resolve_taps
 from mmcds.probe import probe_channels
 from mmcds.utils.errors import unknown_name
+from mmcds.utils.teacher import check_teacher
 
 #: Hooks that :func:`add_cds` adds and :func:`remove_cds` removes.
 HOOKS = ('mmcds.CDSHook', 'mmcds.EpochSeedHook')
+DISTILL_HOOK = 'mmcds.DistillHook'
 NECK = 'mmcds.CDSNeck'
+#: The necks that a CDSHook drives, with what builds them.
+NECKS: dict[str, Callable[..., Any]] = {NECK: build_cds_neck, 'mmcds.DSNNeck': build_dsn_neck}
 
 #: Recipe of a detector: the defaults of the CDSNeck, chosen for cost and by what was measured (docs).
 DETECTION: dict[str, Any] = {}
@@ -29,6 +33,9 @@ CLASSIFICATION: dict[str, Any] = dict(
     loss_weight=0.1,
     concat=True,
 )
+
+#: Detectors of something else than boxes: what of theirs is contrasted.
+OTHER_SAMPLERS: dict[str, dict[str, Any]] = {'CLRNet': dict(type='ImageSampler')}
 
 #: Model types that train on batches of another form than images and their data samples, with that form.
 REFUSED = {
@@ -72,6 +79,8 @@ def add_cds(cfg: Config, schedule: dict | None = None, **neck: Any) -> Config:
     _refuse(model)
     scope = cfg.get('default_scope') or 'mmdet'
     recipe = deepcopy(CLASSIFICATION if scope == 'mmpretrain' else DETECTION)
+    if model.get('type') in OTHER_SAMPLERS:
+        recipe['sampler'] = deepcopy(OTHER_SAMPLERS[model['type']])
     channels = neck.pop('channels', None) or _channels(model, scope)
     recipe.update(neck)
     # A config without a neck and one that says neck=None are told apart, so that each can be given back.
@@ -94,8 +103,8 @@ def remove_cds(cfg: Config) -> Config:
         cfg (Config): A config, with CDS or without.
 
     Returns:
-        Config: A changed copy, whose model has the stock's neck. Of the hooks, CDSHook is gone, and an
-        EpochSeedHook right behind it, which is where :func:`add_cds` puts one that the config lacks.
+        Config: A changed copy, whose model has the stock's neck. Of the hooks, CDSHook and
+        DistillHook are gone, and an EpochSeedHook right behind them, which is where :func:`add_cds` puts one that the config lacks.
     """
     cfg = deepcopy(cfg)
     model = _model_of(cfg)
@@ -106,7 +115,8 @@ def remove_cds(cfg: Config) -> Config:
         else:
             del model['neck']
     types = [None, *(hook.get('type') for hook in cfg.get('custom_hooks') or [])]
-    ours = [own == HOOKS[0] or (own == HOOKS[1] and before == HOOKS[0]) for before, own in pairwise(types)]
+    driving = (HOOKS[0], DISTILL_HOOK)
+    ours = [own in driving or (own == HOOKS[1] and before in driving) for before, own in pairwise(types)]
     if any(ours):
         kept = [hook for hook, own in zip(cfg.custom_hooks, ours, strict=True) if not own]
         cfg.custom_hooks = kept
@@ -116,9 +126,9 @@ def remove_cds(cfg: Config) -> Config:
 
 
 def has_cds(cfg: Config) -> bool:
-    """Whether the model of a config has a CDSNeck."""
+    """Whether the model of a config has a CDSNeck, or the DSNNeck of its control."""
     neck = _model_of(cfg).get('neck')
-    return isinstance(neck, Mapping) and neck.get('type') == NECK
+    return isinstance(neck, Mapping) and neck.get('type') in NECKS
 
 
 def check_cds(cfg: Config) -> None:
@@ -128,7 +138,8 @@ def check_cds(cfg: Config) -> None:
         cfg (Config): A config, with CDS or without; without, nothing is checked.
 
     Raises:
-        ValueError: If a tap, a part or an argument of the CDSNeck is wrong, or nothing drives it.
+        ValueError, FileNotFoundError: If a tap, a part or an argument of the CDSNeck is wrong, nothing drives it, or
+            its teacher is missing.
     """
     if not has_cds(cfg):
         return
@@ -140,6 +151,7 @@ def check_cds(cfg: Config) -> None:
             "give custom_hooks=[dict(type='mmcds.CDSHook'), ...]"
         )
     ContrastSchedule.from_cfg(hooks[0].get('schedule'))
+    check_teacher(cfg)
 
 
 def _model_of(cfg: Config) -> ConfigDict:
@@ -174,11 +186,13 @@ def _channels(model: Mapping[str, Any], scope: str) -> dict[str, list[int]]:
 
 def _check_neck(neck: Mapping[str, Any]) -> None:
     """Fail now on what would fail when the model is built."""
-    known = list(inspect.signature(build_cds_neck).parameters)
+    builder = NECKS[neck['type']]
+    known = list(inspect.signature(builder).parameters)
     for key in neck:
         if key != 'type' and key not in known:
-            raise unknown_name('add_cds: argument', key, known)
+            name = 'add_cds' if neck['type'] == NECK else neck['type']
+            raise unknown_name(f'{name}: argument', key, known)
     parts = {key: value for key, value in neck.items() if key not in ('type', 'neck')}
     channels = parts.pop('channels', None) or output_channels(neck.get('neck'))
     parts['taps'] = [tap.name for tap in resolve_taps(parts.get('taps'), neck.get('neck'), channels)]
-    build_cds_neck(neck=None, channels=channels, **parts)
+    builder(neck=None, channels=channels, **parts)

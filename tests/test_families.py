@@ -26,7 +26,6 @@ PACKAGES = {
 NO_STEP = {
     '_base_': 'holds parts that other configs inherit',
     'carafe': 'needs a GPU: mmcv has no carafe',
-    'clrnet': 'mmdet ships the config, but not its part',
     'common': 'holds parts that other configs inherit',
     'deepsort': 'has no training step',
 }

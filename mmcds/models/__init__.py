@@ -1,20 +1,26 @@
 """Everything that is part of the model in training."""
 
+from . import backbones
+from .contrastive_supervision import ContrastiveSupervision
 from .cpu_ranks import CPUDistributedDataParallel
-from .losses import ContrastiveLoss, EmbeddingQueue, contrastive_loss
-from .necks import PassThroughNeck, build_cds_neck, find_supervision
+from .deep_supervision import DeepSupervision
+from .losses import ContrastiveLoss, DistillationLoss, EmbeddingQueue, contrastive_loss
+from .necks import PassThroughNeck, build_cds_neck, build_dsn_neck, find_supervision
 from .projectors import IdentityProjector, MLPProjector, SepConvProjector
 from .samplers import DenseSampler, ImageSampler, InstanceSampler, Samples, ViewPair
-from .supervision import ContrastiveSupervision
+from .supervision import Supervision
+from .teacher import Teacher
 from .two_view_forward import TwoViewForward
-from .views import DataloaderView, PhotometricView
+from .views import DataloaderView, PhotometricView, SingleView
 
 __all__ = [
     'CPUDistributedDataParallel',
     'ContrastiveLoss',
     'ContrastiveSupervision',
     'DataloaderView',
+    'DeepSupervision',
     'DenseSampler',
+    'DistillationLoss',
     'EmbeddingQueue',
     'IdentityProjector',
     'ImageSampler',
@@ -24,9 +30,14 @@ __all__ = [
     'PhotometricView',
     'Samples',
     'SepConvProjector',
+    'SingleView',
+    'Supervision',
+    'Teacher',
     'TwoViewForward',
     'ViewPair',
+    'backbones',
     'build_cds_neck',
+    'build_dsn_neck',
     'contrastive_loss',
     'find_supervision',
 ]

@@ -1,27 +1,27 @@
-"""The contrast at all taps: sampler x projector x loss, and what they learn."""
+"""What every supervision of intermediate stages has in common: taps, sampler, projectors, weights."""
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from mmcds.utils.errors import check_count, check_range
+from mmcds.utils.errors import check_range
 
 from .build import build_part
-from .losses import EmbeddingQueue
 from .samplers import Samples, ViewPair
 from .taps import Tap
 
-VIEWS = ('PhotometricView', 'DataloaderView')
 SAMPLERS = ('InstanceSampler', 'ImageSampler', 'DenseSampler')
 PROJECTORS = ('MLPProjector', 'SepConvProjector', 'IdentityProjector')
-LOSSES = ('ContrastiveLoss',)
+
+#: Per view, the tuples of feature maps (N, C, h, w) of 'backbone' and, if a tap wants it, 'neck'.
+Features = tuple[Mapping[str, Any], Mapping[str, Any]]
 
 
-class ContrastiveSupervision(BaseModule):
+class Supervision(BaseModule):
     """What training has and inference has not: the module ``neck.cds``.
 
     It is never called by the model itself; :class:`~mmcds.models.two_view_forward.TwoViewForward` asks
@@ -29,41 +29,35 @@ class ContrastiveSupervision(BaseModule):
 
     Args:
         taps (Sequence[Tap]): Where the features come from.
-        view (dict): Config of the second view.
+        view (nn.Module): What makes the second view, or says that there is none.
         sampler (dict): Config of the sampler.
         projector (dict): Config of the projectors, one per tap.
-        loss (dict): Config of the loss.
         loss_weight (float | Sequence[float]): Weight lambda of every tap, or one per tap, >= 0.
-        queue_length (int): Embeddings of earlier iterations kept per tap, >= 0; 0 keeps none.
-        stop_gradient (bool): Whether the second view is only compared with, and neither backbone
-            nor projector learns from it.
-        concat (bool): Whether both views pass the backbone in one batch, as in the paper: the
-            batch statistics are over both.
 
     Attributes:
         weight (float): The schedule's factor on all losses; 0 switches the second view off.
+        stop_gradient (bool): Whether nothing learns through the second view.
+        concat (bool): Whether both views pass the backbone in one batch.
+        prefix (str): How the names of its losses begin.
     """
+
+    prefix = 'loss_cds'
+    stop_gradient = False
+    concat = False
 
     def __init__(
         self,
         taps: Sequence[Tap],
-        view: dict,
+        view: nn.Module,
         sampler: dict,
         projector: dict,
-        loss: dict,
         loss_weight: float | Sequence[float],
-        queue_length: int,
-        stop_gradient: bool,
-        concat: bool,
     ) -> None:
         super().__init__()
         self.taps = list(taps)
         self.weight = 1.0
-        self.stop_gradient = stop_gradient
-        self.concat = concat
-        self.view = build_part('neck.view', view, VIEWS)
+        self.view = view
         self.sampler = build_part('neck.sampler', sampler, SAMPLERS)
-        self.loss = build_part('neck.loss', loss, LOSSES)
         self.projectors = nn.ModuleDict(
             {
                 tap.key: build_part('neck.projector', projector, PROJECTORS, in_channels=tap.channels, steps=tap.steps)
@@ -77,28 +71,14 @@ class ContrastiveSupervision(BaseModule):
             names = [tap.name for tap in self.taps]
             raise ValueError(f'neck.loss_weight={weights} has {len(weights)} numbers for the {len(names)} taps {names}')
         self.loss_weights = [check_range('neck.loss_weight', weight, 0) for weight in weights]
-        if concat and stop_gradient:
-            raise ValueError(
-                'neck.concat=True passes both views in one batch, which cannot keep the gradient of one; '
-                'set stop_gradient=False or concat=False'
-            )
-        if concat and getattr(self.view, 'scale', 1) != 1:
-            raise ValueError(
-                f'neck.view.scale={self.view.scale} with concat=True: views of two sizes make no batch; '
-                'set concat=False or scale=1.0'
-            )
-        self.queues = nn.ModuleDict()
-        if check_count('neck.queue_length', queue_length, 0):
-            for tap in self.taps:
-                width: Any = self.projectors[tap.key].out_channels
-                self.queues[tap.key] = EmbeddingQueue(queue_length, width)
 
     @property
     def uses_neck(self) -> bool:
         """Whether a tap is behind the neck, which then has to see the second view, too."""
         return any(tap.source == 'neck' for tap in self.taps)
 
-    def losses(self, features: tuple[Mapping[str, Any], Mapping[str, Any]], views: ViewPair) -> dict[str, Tensor]:
+    @abstractmethod
+    def losses(self, features: Features, views: ViewPair) -> dict[str, Tensor]:
         """The losses of a step.
 
         Args:
@@ -107,66 +87,42 @@ class ContrastiveSupervision(BaseModule):
             views (ViewPair): Geometry and annotations.
 
         Returns:
-            dict[str, Tensor]: ``loss_cds_<tap>``, scalars >= 0 with the weights in them.
+            dict[str, Tensor]: ``<prefix>_<tap>``, scalars >= 0 with the weights in them.
         """
-        # The contrast is computed in float32 whatever the autocast.
-        with torch.autocast(views.image_labels.device.type, enabled=False):
-            samples = self.sampler.sample(views)
-            return {
-                f'loss_cds_{tap.key}': self._tap_loss(tap, features, samples, views) * (weight * self.weight)
-                for tap, weight in zip(self.taps, self.loss_weights, strict=True)
-            }
 
     def zero_losses(self) -> dict[str, Tensor]:
-        """The losses of a step without contrast: 0, but connected, so that DDP finds every parameter used."""
-        return {f'loss_cds_{tap.key}': self._nothing(tap) for tap in self.taps}
+        """The losses of a step without supervision: 0, but connected, so that DDP finds every parameter used."""
+        return {f'{self.prefix}_{tap.key}': self._nothing(self._parts(tap)) for tap in self.taps}
 
-    def _nothing(self, tap: Tap) -> Tensor:
-        parameters = [p for p in self.projectors[tap.key].parameters() if p.requires_grad]
+    def crops(self, tap: Tap, features: Features, samples: Samples, views: ViewPair) -> tuple[Tensor, Tensor]:
+        """What the sampler cuts out of the tap's features in each view, two tensors (M, C, h, w)."""
+        first, second = (
+            self.sampler.crop(feature_of(tap, features[v]), samples.rois[v], views.input_sizes[v]) for v in range(2)
+        )
+        return first, second
+
+    def _parts(self, tap: Tap) -> list[nn.Module]:
+        """What learns with the loss of a tap."""
+        return [self.projectors[tap.key]]
+
+    def _nothing(self, modules: Sequence[nn.Module]) -> Tensor:
+        parameters = [p for module in modules for p in module.parameters() if p.requires_grad]
         if not parameters:
-            # On the model's device; a projector without parameters leaves nothing to connect.
+            # On the model's device; modules without parameters leave nothing to connect.
             return torch.zeros((), device=next(iter(self.buffers()), torch.zeros(())).device)
         # Sums of nothing: 0 whatever the values, where 0 * inf would be NaN.
         return torch.stack([p.flatten()[:0].sum() for p in parameters]).sum()
 
-    def _tap_loss(
-        self,
-        tap: Tap,
-        features: tuple[Mapping[str, Any], Mapping[str, Any]],
-        samples: Samples,
-        views: ViewPair,
-    ) -> Tensor:
-        maps = [feature_of(tap, features[v]) for v in range(2)]
-        crops = [self.sampler.crop(maps[v], samples.rois[v], views.input_sizes[v]) for v in range(2)]
-        if self.concat:
-            # As the backbone did: the batch statistics of the projector, too, are over both views.
-            embeddings = self._embed(tap, torch.cat(crops), maps[0])
-        else:
-            first = self._embed(tap, crops[0], maps[0])
-            with torch.set_grad_enabled(torch.is_grad_enabled() and not self.stop_gradient):
-                second = self._embed(tap, crops[1], maps[1])
-            embeddings = torch.cat([first, second])
-        ids = torch.arange(len(samples), device=embeddings.device).repeat(2)
-        labels = samples.labels.repeat(2)
-        queue: Any = self.queues[tap.key] if tap.key in self.queues else None  # noqa: SIM401, ModuleDict has no get
-        loss = self.loss(
-            embeddings, labels, ids, samples.is_anchor.repeat(2), queue.get() if queue is not None else None
-        )
-        if queue is not None:
-            # The second view only: the first differs too little from it to be worth a place.
-            queue.put(embeddings[len(samples) :], samples.labels)
-        return loss
-
-    def _embed(self, tap: Tap, crops: Tensor, feature: Tensor) -> Tensor:
-        """Normalised embeddings (M, D), float32 (or float64), of crops (M, C, h, w) of a feature map."""
+    def project(self, tap: Tap, crops: Tensor, feature: Tensor) -> Tensor:
+        """Projections (M, D), float32 (or float64), of crops (M, C, h, w) of a feature map (N, C, H, W)."""
         projector: Any = self.projectors[tap.key]
         if crops.dtype in (torch.float16, torch.bfloat16):
             crops = crops.float()
         if len(crops) == 0 and not any(isinstance(m, nn.SyncBatchNorm) for m in projector.modules()):
             # No instance on this rank: nothing to project, but a place in the graph, since the gather's
             # backward waits for every rank. SyncBN waits in the forward, so there the empty batch goes on.
-            return crops.new_zeros(0, projector.out_channels) + self._nothing(tap) + feature[:0].sum().float()
-        return F.normalize(projector(crops), dim=1)
+            return crops.new_zeros(0, projector.out_channels) + self._nothing([projector]) + feature[:0].sum().float()
+        return projector(crops)
 
 
 def feature_of(tap: Tap, features: Mapping[str, Any]) -> Tensor:

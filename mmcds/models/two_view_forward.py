@@ -1,16 +1,20 @@
 """Sends a second view through a model that knows of one."""
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from .necks.cds_neck import find_supervision
+from .distilling import distilled_losses
+from .necks.stock_neck import find_supervision
+from .outputs import as_outputs, map_outputs, select_outputs, split_outputs
+from .partly_labelled import labelled_rows, with_dummy_label
 from .samplers import ViewPair
 from .statistics import keep_statistics
+from .teacher import Teacher
 
 
 class TwoViewForward:
@@ -19,6 +23,9 @@ class TwoViewForward:
     The task sees view 1 alone. View 2 follows in a pass of its own, or in one batch with view 1
     (``concat``), through the backbone and, where a tap wants it, the neck. The losses of the contrast
     join those of the model. Hooks run inside ``module.__call__`` and so under any wrapper.
+
+    Images whose data samples say ``labelled=False`` join the contrast and nothing else: the backbone sees them, the
+    neck and the heads do not.
 
     Unless ``concat`` is set, the random generators are given back as they were found and the running
     statistics of batch normalisation are those of view 1: the task's own randomness and
@@ -33,6 +40,7 @@ class TwoViewForward:
     Attributes:
         seed (int | None): Seed of the next step's second view, so that a resumed run repeats it.
             Defaults to None: the global generators go on by themselves.
+        teacher (Teacher | None): Whom the student follows, too, if its CDSNeck has ``distill``. Defaults to None.
 
     Example:
         >>> two_views = TwoViewForward(model).attach()
@@ -48,6 +56,7 @@ class TwoViewForward:
         self.backbone: nn.Module = model.backbone  # type: ignore[assignment]
         self.neck: nn.Module = model.neck  # type: ignore[assignment]
         self.seed: int | None = None
+        self.teacher: Teacher | None = None
         self._signature = inspect.signature(type(model).forward)
         self._handles: list[Any] = []
         self._reset()
@@ -57,8 +66,11 @@ class TwoViewForward:
         self._views: ViewPair | None = None
         self._second: Any = None
         self._batch: Any = None
-        self._raw_second: Any = None
+        self._raw: tuple[Any, Any] = (None, None)
         self._features: tuple[dict[str, Any], dict[str, Any]] = ({}, {})
+        self._rows: Tensor | None = None
+        self._mute = False
+        self._logits: Any = None
 
     def attach(self) -> 'TwoViewForward':
         """Put the hooks on. Returns self."""
@@ -70,6 +82,9 @@ class TwoViewForward:
                 self.neck.register_forward_hook(self._after_neck),
                 self.model.register_forward_hook(self._after_model, with_kwargs=True),
             ]
+            head = getattr(self.model, 'head', None)
+            if getattr(self.supervision, 'distill', None) is not None and isinstance(head, nn.Module):
+                self._handles.append(head.register_forward_hook(self._after_head))
         return self
 
     def detach(self) -> None:
@@ -79,19 +94,23 @@ class TwoViewForward:
         self._handles = []
         self._reset()
 
-    def _arguments(self, args: tuple, kwargs: dict) -> tuple[Any, Any] | None:
-        """Inputs and data samples of a training step, None for any other call."""
-        bound = self._signature.bind(self.model, *args, **kwargs).arguments
-        if not self.model.training or bound.get('mode') != 'loss':
+    def _arguments(self, args: tuple, kwargs: dict) -> inspect.BoundArguments | None:
+        """What a training step was called with, None for any other call."""
+        bound = self._signature.bind(self.model, *args, **kwargs)
+        if not self.model.training or bound.arguments.get('mode') != 'loss':
             return None
-        return bound['inputs'], bound.get('data_samples')
+        return bound
 
-    def _before_model(self, model: nn.Module, args: tuple, kwargs: dict) -> None:
+    def _before_model(self, model: nn.Module, args: tuple, kwargs: dict) -> tuple[tuple, dict] | None:
         self._reset()
-        arguments = self._arguments(args, kwargs)
-        if arguments is None or self.supervision.weight == 0:
-            return
-        inputs, data_samples = arguments
+        bound = self._arguments(args, kwargs)
+        if bound is None:
+            return None
+        inputs, data_samples = bound.arguments['inputs'], bound.arguments.get('data_samples')
+        rows = labelled_rows(data_samples)
+        active = self.supervision.weight != 0
+        if not active and rows is None:
+            return None
         if not isinstance(inputs, Tensor) or inputs.dim() != 4 or data_samples is None:
             found = str(tuple(inputs.shape) if isinstance(inputs, Tensor) else type(inputs).__name__)
             found += ' without data samples' if data_samples is None else ''
@@ -99,9 +118,23 @@ class TwoViewForward:
                 f'{type(model).__name__} trains on inputs of the form {found}; CDS needs one batch '
                 'of images (N, 3, H, W) with their data samples'
             )
-        with self._aside(inputs):
-            self._second, self._views = self.supervision.view(inputs, data_samples, model.data_preprocessor)
-        self._inputs = inputs
+        if active:
+            with self._aside(inputs):
+                self._second, self._views = self.supervision.view(inputs, data_samples, model.data_preprocessor)
+            self._inputs = inputs
+        if rows is None:
+            return None
+        # The task sees the labelled images alone. A batch without any still passes the heads, so that
+        # all ranks do the same, but its losses count nothing.
+        self._mute = not rows
+        kept = [data_samples[i] for i in rows] or [with_dummy_label(data_samples[0])]
+        index = torch.tensor(rows or [0], device=inputs.device)
+        if active:
+            self._rows = index
+        else:
+            bound.arguments['inputs'] = inputs.index_select(0, index)
+        bound.arguments['data_samples'] = kept
+        return bound.args[1:], bound.kwargs
 
     def _before_backbone(self, backbone: nn.Module, args: tuple) -> tuple | None:
         # Only the call on the batch itself: some detectors call their backbone more than once.
@@ -115,9 +148,9 @@ class TwoViewForward:
         return (self._batch, *args[1:])
 
     def _after_backbone(self, backbone: nn.Module, args: tuple, output: Any) -> Any:
-        if self._second is None or not args or self._features[0]:
+        if self._views is None or not args or self._features[0]:
             return None
-        if self.supervision.concat:
+        if self._batch is not None:
             if args[0] is not self._batch:
                 return None
             if any(isinstance(each, Tensor) and len(each) != len(args[0]) for each in as_outputs(output)):
@@ -125,48 +158,81 @@ class TwoViewForward:
                     f'neck.concat=True: {type(backbone).__name__} returns another number of maps than it gets images, '
                     'so the views cannot be told apart; set concat=False'
                 )
-            halves = [split_outputs(output, part) for part in (0, 1)]
-            self._keep('backbone', *halves)
-            return halves[0]
+            self._raw = (split_outputs(output, 0), split_outputs(output, 1))
+            self._keep('backbone', *self._raw)
+            return self._labelled(self._raw[0])
         if args[0] is not self._inputs:
             return None
-        with self._aside(args[0]), keep_statistics(backbone), self._gradient():
-            second = backbone.forward(self._second.to(args[0].dtype), *args[1:])
-        self._keep('backbone', output, second)
-        return None
+        second = output
+        if self._second is not None:
+            with self._aside(args[0]), keep_statistics(backbone), self._gradient():
+                second = backbone.forward(self._second.to(args[0].dtype), *args[1:])
+        self._raw = (output, second)
+        self._keep('backbone', *self._raw)
+        return self._labelled(output)
 
     def _after_neck(self, neck: nn.Module, args: tuple, output: Any) -> None:
-        if not self._features[0] or 'neck' in self._features[0]:
+        if not self._features[0] or 'neck' in self._features[0] or not self.supervision.uses_neck:
             return
-        if self.supervision.uses_neck:
-            with self._aside(self._second), keep_statistics(neck), self._gradient():
-                second = neck.forward(self._raw_second, *args[1:])
-            self._keep('neck', output, second)
+        first = output
+        if self._rows is not None:
+            # The task's call saw the labelled images alone.
+            with self._aside(self._inputs), keep_statistics(neck):
+                first = neck.forward(self._raw[0], *args[1:])
+        second = first
+        if self._second is not None:
+            with self._aside(self._inputs), keep_statistics(neck), self._gradient():
+                second = neck.forward(self._raw[1], *args[1:])
+        self._keep('neck', first, second)
+
+    def _after_head(self, head: nn.Module, args: tuple, output: Any) -> None:
+        if self._views is not None and self._logits is None:
+            self._logits = output
 
     def _after_model(self, model: nn.Module, args: tuple, kwargs: dict, losses: Any) -> Any:
         if self._arguments(args, kwargs) is None:
             return losses
         if not isinstance(losses, dict):
             raise ValueError(f"{type(model).__name__} in mode='loss' returned {type(losses).__name__}, not a dict")
+        if self._mute:
+            losses = {k: map_outputs(v, lambda loss: loss * 0) for k, v in losses.items() if 'loss' in k}
         if self._views is None:
+            self._reset()
             return {**losses, **self.supervision.zero_losses()}
-        features, views, second = self._features, self._views, self._second
-        self._reset()
-        missing = [tap.name for tap in self.supervision.taps if tap.source not in features[0]]
+        missing = [tap.name for tap in self.supervision.taps if tap.source not in self._features[0]]
         if missing:
+            self._reset()
             raise ValueError(
                 f'neck.taps={missing}: {type(model).__name__} did not pass its inputs through them; '
                 'name outputs that its training step uses'
             )
-        with self._aside(second):
-            added = self.supervision.losses(features, views)
+        with self._aside(self._inputs):
+            added = self._added()
+        self._reset()
         return {**losses, **added}
 
+    def _added(self) -> dict[str, Tensor]:
+        assert self._views is not None
+        if self.teacher is None:
+            return self.supervision.losses(self._features, self._views)
+        second = self._inputs if self._second is None else self._second
+        return distilled_losses(
+            self.supervision,
+            self.teacher,
+            self._features,
+            self._views,
+            (self._inputs, second),
+            self._logits,
+            self._rows,
+        )
+
     def _keep(self, source: str, first: Any, second: Any) -> None:
-        if source == 'backbone':
-            self._raw_second = second
         for view, output in zip(self._features, (first, second), strict=True):
             view[source] = as_outputs(output)
+
+    def _labelled(self, output: Any) -> Any:
+        """What goes on to the neck: the rows of labelled images."""
+        return output if self._rows is None else select_outputs(output, self._rows)
 
     @contextmanager
     def _aside(self, like: Tensor | None) -> Iterator[None]:
@@ -183,21 +249,3 @@ class TwoViewForward:
     def _gradient(self) -> Iterator[None]:
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.supervision.stop_gradient):
             yield
-
-
-def as_outputs(output: Any) -> tuple:
-    """What a backbone or neck returned, as a tuple of its feature maps."""
-    if isinstance(output, Mapping):
-        return tuple(output.values())
-    return tuple(output) if isinstance(output, (tuple, list)) else (output,)
-
-
-def split_outputs(output: Any, part: int) -> Any:
-    """The first (0) or second (1) half of the batch in every tensor of nested outputs."""
-    if isinstance(output, Tensor):
-        return output.chunk(2)[part]
-    if isinstance(output, Mapping):
-        return type(output)((key, split_outputs(value, part)) for key, value in output.items())  # type: ignore[call-arg]
-    if isinstance(output, (tuple, list)):
-        return type(output)(split_outputs(value, part) for value in output)
-    return output

@@ -7,8 +7,8 @@ from typing import Any
 
 from mmengine.config import Config
 
-from mmcds.apis import add_cds, check_cds, has_cds
-from mmcds.models.necks.cds_neck import build_cds_neck
+from mmcds.apis import DISTILL_HOOK, NECKS, add_cds, check_cds, has_cds
+from mmcds.datasets.labelled_fraction import check_labelled_fraction
 
 from .config import load_config, set_data_root
 
@@ -49,6 +49,22 @@ def skip_broken_images(value: Any) -> None:
             skip_broken_images(each)
 
 
+def set_teacher_checkpoint(cfg: Config, checkpoint: str) -> None:
+    """Name the teacher's weights in the DistillHook of a config, in place.
+
+    Raises:
+        ValueError: If the config has none.
+    """
+    hooks = [hook for hook in cfg.get('custom_hooks') or [] if hook.get('type') == DISTILL_HOOK]
+    if not hooks:
+        raise ValueError(
+            f'--cfg-options teacher_checkpoint={checkpoint}: the config has no teacher; use a config whose '
+            'custom_hooks have a mmcds.DistillHook, such as one called ..._cds-distill_...'
+        )
+    for hook in hooks:
+        hook['checkpoint'] = checkpoint
+
+
 def prepare_config(path: str, options: dict[str, Any] | None, cds: bool, check_data: bool) -> Config:
     """Load a config, override its parts, add CDS, and check what can be checked before anything is built.
 
@@ -68,9 +84,11 @@ def prepare_config(path: str, options: dict[str, Any] | None, cds: bool, check_d
     options = dict(options or {})
     if 'data_root' in options:
         set_data_root(cfg, str(options.pop('data_root')))
+    if 'teacher_checkpoint' in options:
+        set_teacher_checkpoint(cfg, str(options.pop('teacher_checkpoint')))
     # What belongs to the contrast can only be overridden once it is there.
-    arguments = [name for name in inspect.signature(build_cds_neck).parameters if name != 'neck']
-    prefixes = tuple(f'model.neck.{name}' for name in arguments)
+    arguments = {name for builder in NECKS.values() for name in inspect.signature(builder).parameters} - {'neck'}
+    prefixes = tuple(sorted(f'model.neck.{name}' for name in arguments))
     late = {key: value for key, value in options.items() if key.startswith(prefixes) or key.startswith('custom_hooks')}
     cfg.merge_from_dict({key: value for key, value in options.items() if key not in late})
     if cds:
@@ -81,12 +99,31 @@ def prepare_config(path: str, options: dict[str, Any] | None, cds: bool, check_d
             raise ValueError(f'--cfg-options {neck_keys[0]}: the config has no CDSNeck; add --cds')
     cfg.merge_from_dict(late)
     check_cds(cfg)
+    check_labelled_fraction(cfg)
     if check_data:
-        skip_broken_images(cfg.get('train_dataloader'))
-        from mmcds.datasets.check import check_datasets
-
-        for report in check_datasets(cfg):
-            report.raise_errors()
-            if report.summary():
-                print(f'warning: {report.summary()}', file=sys.stderr)
+        check_training_data(cfg)
     return cfg
+
+
+def check_training_data(cfg: Config) -> None:
+    """Look at the data of a config before its model is built, and have training skip what is broken.
+
+    Args:
+        cfg (Config): Changed in place.
+
+    Raises:
+        ValueError, FileNotFoundError: If data are missing or do not fit the model.
+    """
+    skip_broken_images(cfg.get('train_dataloader'))
+    if host_of(cfg) == 'mmpretrain':
+        from mmcds.datasets.check_classification import check_classification
+
+        check_classification(cfg)
+        cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type='mmcds.LabelCheckHook')]
+        return
+    from mmcds.datasets.check import check_datasets
+
+    for report in check_datasets(cfg):
+        report.raise_errors()
+        if report.summary():
+            print(f'warning: {report.summary()}', file=sys.stderr)

@@ -23,7 +23,7 @@ from toys import (
 
 from mmcds import add_cds
 from mmcds.models import TwoViewForward
-from mmcds.models.two_view_forward import as_outputs, split_outputs
+from mmcds.models.outputs import as_outputs, split_outputs
 
 IMAGES: dict[str, Any] = dict(sampler=dict(type='ImageSampler'))
 CONCAT: dict[str, Any] = dict(concat=True, view=dict(type='PhotometricView'))

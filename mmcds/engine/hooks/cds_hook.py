@@ -35,31 +35,32 @@ class CDSHook(Hook):
 
     def __init__(self, schedule: dict | None = None) -> None:
         self.schedule = ContrastSchedule.from_cfg(schedule)
-        self._two_views: TwoViewForward | None = None
+        #: What is on the model while it trains.
+        self.two_views: TwoViewForward | None = None
 
     def before_train(self, runner: Runner) -> None:
         """Put the hooks on; a model without a CDSNeck is refused here."""
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        self._two_views = TwoViewForward(model).attach()
+        self.two_views = TwoViewForward(model).attach()
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None) -> None:
         """Set the weight and the seed of this iteration."""
-        assert self._two_views is not None  # before_train ran
+        assert self.two_views is not None  # before_train ran
         iteration, loop = runner.iter, runner.train_loop
         # An iteration-based run is one long epoch, its data loader's length the honest unit.
         per_epoch = max(len(runner.train_dataloader), 1)
         if isinstance(loop, IterBasedTrainLoop):
             per_epoch = min(per_epoch, runner.max_iters)
         weight = self.schedule.factor(iteration, max(runner.max_iters, 1), per_epoch)
-        self._two_views.supervision.weight = weight
-        self._two_views.seed = self._seed(runner.seed or 0, iteration)
+        self.two_views.supervision.weight = weight
+        self.two_views.seed = self._seed(runner.seed or 0, iteration)
         runner.message_hub.update_scalar('train/cds_weight', weight)
 
     def after_train(self, runner: Runner) -> None:
         """Take the hooks off."""
-        if self._two_views is not None:
-            self._two_views.detach()
-            self._two_views = None
+        if self.two_views is not None:
+            self.two_views.detach()
+            self.two_views = None
 
     @staticmethod
     def _seed(seed: int, iteration: int) -> int:

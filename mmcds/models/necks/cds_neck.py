@@ -2,17 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 
-from mmengine.registry import MODELS as ROOT_MODELS
 from torch import nn
 
 from mmcds.registry import MODELS
 
-from ..supervision import ContrastiveSupervision
+from ..contrastive_supervision import ContrastiveSupervision
 from ..taps import resolve_taps
-from .chain import NeckChain, PassThroughNeck
-
-#: Under this name the contrast hangs on the neck: ``model.neck.cds``.
-ATTRIBUTE = 'cds'
+from .stock_neck import with_supervision
 
 
 @MODELS.register_module(name='CDSNeck')
@@ -28,6 +24,7 @@ def build_cds_neck(
     queue_length: int = 0,
     stop_gradient: bool = False,
     concat: bool = False,
+    distill: dict | None = None,
 ) -> nn.Module:
     """Build the stock neck and hang a :class:`ContrastiveSupervision` on it as ``neck.cds``.
 
@@ -52,6 +49,8 @@ def build_cds_neck(
         stop_gradient (bool): Whether nothing learns through the second view. Defaults to False.
         concat (bool): Whether both views pass the backbone as one batch of 2N, as in the paper.
             Defaults to False: a second pass, which leaves running statistics alone.
+        distill (dict, optional): Arguments of :class:`~mmcds.models.losses.DistillationLoss`, for the
+            teacher that :class:`~mmcds.engine.hooks.DistillHook` brings. Defaults to None: no teacher.
 
     Returns:
         nn.Module: The stock neck, an object of its own class, with the attribute ``cds``.
@@ -78,31 +77,6 @@ def build_cds_neck(
         queue_length=queue_length,
         stop_gradient=stop_gradient,
         concat=concat,
+        distill=distill,
     )
-    if neck is None:
-        stock: nn.Module = PassThroughNeck()
-    elif isinstance(neck, Mapping):
-        stock = ROOT_MODELS.build(neck)
-    else:
-        stock = NeckChain([ROOT_MODELS.build(each) for each in neck])
-    stock.add_module(ATTRIBUTE, supervision)
-    return stock
-
-
-def find_supervision(model: nn.Module) -> ContrastiveSupervision:
-    """The contrast of a model.
-
-    Args:
-        model (nn.Module): A detector or classifier, without a wrapper such as DDP.
-
-    Raises:
-        ValueError: If its neck is no CDSNeck.
-    """
-    supervision = getattr(getattr(model, 'neck', None), ATTRIBUTE, None)
-    if not isinstance(supervision, ContrastiveSupervision):
-        neck = type(getattr(model, 'neck', None)).__name__
-        raise ValueError(
-            f"model.neck is {neck}, not a CDSNeck; wrap it: neck=dict(type='mmcds.CDSNeck', neck=<the stock neck>, "
-            '...), or let mmcds.add_cds(cfg) do it'
-        )
-    return supervision
+    return with_supervision(neck, supervision)

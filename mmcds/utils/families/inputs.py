@@ -17,6 +17,7 @@ OTHER_SIZES = {
     'DDODHead': ((384, 384), (384, 384)),  # the same, at a stride of 128
     'SAC': ((192, 192), (160, 192)),  # pads each map by 2 cells that the map must have
     'YOLACTHead': ((138, 138), (138, 138)),  # stacks losses of the images, which must have one size
+    'CLRHead': ((320, 800), (320, 800)),  # its priors and its decoder are made for this size
 }
 #: Boxes of an image, (x1, y1, x2, y2) as parts of its sides.
 BOXES = ((0.05, 0.1, 0.45, 0.5), (0.5, 0.3, 0.95, 0.9), (0.3, 0.55, 0.6, 0.95), (0.6, 0.02, 0.9, 0.28))
@@ -27,7 +28,7 @@ def toy_inputs(model: Mapping[str, Any]) -> dict:
 
     Detectors get two images with boxes, masks, a semantic map and proposals, of which each takes
     what it needs; trackers two videos of a key and a reference frame; re-identification one group of
-    crops; semi-supervised detectors a labelled and two unlabelled batches.
+    crops; semi-supervised detectors a labelled and two unlabelled batches; lane detectors two images with lines.
 
     Args:
         model (Mapping): Config of the model.
@@ -46,6 +47,8 @@ def toy_inputs(model: Mapping[str, Any]) -> dict:
         return _reid_inputs(rng)
     if kind == 'TrackDataPreprocessor' and not preprocessor.get('use_det_processor'):
         return _video_inputs(rng, classes, masks)
+    if kind == 'LineDetDataProcessor':
+        return _line_inputs(rng, sizes)
     if kind == 'MultiBranchDataPreprocessor':
         batches = {
             name: _image_inputs(rng, sizes, classes, semantic, masks)
@@ -163,3 +166,22 @@ def _reid_inputs(rng: np.random.RandomState) -> dict:
         'inputs': [torch.from_numpy(rng.randint(0, 255, (4, 3, 256, 128), dtype=np.uint8))],
         'data_samples': [sample],
     }
+
+
+def _line_inputs(rng: np.random.RandomState, sizes: tuple[tuple[int, int], ...]) -> dict:
+    """Images with two lanes each, from the lower edge to the middle, and the map of their pixels."""
+    from mmdet.datasets.transforms import LinesToArray
+    from mmdet.structures import DetDataSample
+
+    samples = []
+    for height, width in sizes:
+        lines = [[(width * x, height - 1), (width * 0.5, height * 0.5)] for x in (0.25, 0.7)]
+        arrays = LinesToArray(img_height=height, img_width=width).transform({'lines': lines})
+        sample = DetDataSample(metainfo=dict(img_shape=(height, width), ori_shape=(height, width)))
+        sample.lines_array = arrays['lines_array']
+        segments = torch.zeros(1, height, width, dtype=torch.long)
+        segments[0, height // 2 :, width // 4 : width // 2] = 1
+        sample.gt_sem_seg = PixelData(sem_seg=segments)
+        samples.append(sample)
+    images = [torch.from_numpy(rng.randint(0, 255, (3, *size), dtype=np.uint8)) for size in sizes]
+    return {'inputs': images, 'data_samples': samples}

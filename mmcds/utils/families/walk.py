@@ -67,6 +67,9 @@ def walk_family(name: str) -> FamilyResult:
 def _walk(config: str) -> tuple[str, str, tuple[str, ...]]:
     cfg = shrink(load_config(config))
     try:
+        # CLRNet's preprocessor is registered there: without this, a family's result would depend on those before it.
+        import mmdet.datasets.transforms  # noqa: F401
+
         model = build_toy(cfg)
         weights, data = deepcopy(all_weights(model)), toy_batch(cfg, model)
         stock = take_step(model, data)

@@ -28,8 +28,8 @@ class Watch(Hook):
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         hook: Any = next(each for each in runner.hooks if isinstance(each, CDSHook))
-        self.weights.append(hook._two_views.supervision.weight)
-        self.seeds.append(hook._two_views.seed)
+        self.weights.append(hook.two_views.supervision.weight)
+        self.seeds.append(hook.two_views.seed)
         self.hooks.append(hooks_of(runner.model))
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:

@@ -1,0 +1,250 @@
+"""A data set of which a part keeps its labels, for semi-supervised training."""
+
+import json
+import os
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmengine.config import Config
+from mmengine.dataset import BaseDataset, force_full_init
+from mmengine.registry import DATASETS as ROOT_DATASETS
+
+from mmcds.models.partly_labelled import without_labels
+from mmcds.registry import DATASETS
+from mmcds.utils.errors import check_count, check_range
+
+
+def choose_labelled(classes: Sequence[Sequence[int]], fraction: float, seed: int) -> list[int]:
+    """A class-balanced random part of the images.
+
+    Images are grouped by their class; one with several counts for its rarest, one with none for a
+    group of its own. Each group gives its share, rounded so that the total is ``round(fraction * N)`` and no
+    class is left out while there are places.
+
+    Args:
+        classes (Sequence[Sequence[int]]): Classes in each of N images.
+        fraction (float): Part that is chosen, in (0, 1].
+        seed (int): Of the draw; the same seed and data give the same part.
+
+    Returns:
+        list[int]: Chosen images, ascending; at least one.
+    """
+    counts: dict[int, int] = defaultdict(int)
+    for each in classes:
+        for label in set(each):
+            counts[label] += 1
+    groups: dict[int, list[int]] = defaultdict(list)
+    for index, each in enumerate(classes):
+        groups[min(each, key=lambda label: (counts[label], label), default=-1)].append(index)
+    total = max(round(fraction * len(classes)), 1)
+    shares = {label: fraction * len(members) for label, members in groups.items()}
+    taken = {label: int(share) for label, share in shares.items()}
+    # The largest remainders first, but before them a class that would have none.
+    order = sorted(groups, key=lambda label: (taken[label] > 0, taken[label] - shares[label], label))
+    for label in (order * (1 + total))[: max(total - sum(taken.values()), 0)]:
+        taken[label] = min(taken[label] + 1, len(groups[label]))
+    generator = np.random.default_rng(seed)
+    chosen = [generator.permutation(groups[label])[: taken[label]] for label in sorted(groups)]
+    return sorted(int(index) for part in chosen for index in part)
+
+
+@DATASETS.register_module()
+class LabelledFraction:
+    """Wraps a data set so that only a part of its images is labelled.
+
+    The others keep their place but lose their annotations: they join the contrast and nothing else
+    (:class:`~mmcds.models.TwoViewForward` keeps them from neck and heads). It wraps data sets of mmpretrain and
+    of mmdet.
+
+    Args:
+        dataset (dict | BaseDataset): The labelled data set.
+        fraction (float): Part that stays labelled, in (0, 1]. Defaults to 0.1.
+        seed (int): Of the choice, >= 0. Defaults to 0.
+        keep_unlabelled (bool): Whether the other images stay in, for the contrast. False gives the baseline
+            that trains on the labelled ones alone. Defaults to True.
+        unlabelled (dict | BaseDataset, optional): Another data set all of whose images are unlabelled.
+            Defaults to None.
+        labelled_share (float, optional): Part of an epoch that labelled images make up, in (0, 1): they are
+            repeated until they do. Defaults to None: each image comes once.
+        list_file (str, optional): JSON file that keeps the choice: it is read if it is there and written
+            otherwise. Defaults to None.
+
+    Raises:
+        ValueError: If an argument is out of range, or ``list_file`` was made for another data set.
+
+    Example:
+        >>> train_dataloader = dict(
+        ...     dataset=dict(type='mmcds.LabelledFraction', dataset={{_base_.train_dataloader.dataset}}, fraction=0.1)
+        ... )
+    """
+
+    def __init__(
+        self,
+        dataset: dict | BaseDataset,
+        fraction: float = 0.1,
+        seed: int = 0,
+        keep_unlabelled: bool = True,
+        unlabelled: dict | BaseDataset | None = None,
+        labelled_share: float | None = None,
+        list_file: str | None = None,
+        lazy_init: bool = False,
+    ) -> None:
+        check_fraction(fraction, labelled_share)
+        check_count('LabelledFraction.seed', seed, 0)
+        self.fraction, self.seed = fraction, seed
+        self.keep_unlabelled, self.labelled_share = keep_unlabelled, labelled_share
+        self.list_file = Path(list_file) if list_file else None
+        parts = [dataset] if unlabelled is None else [dataset, unlabelled]
+        self.datasets: list[Any] = [ROOT_DATASETS.build(part) if isinstance(part, Mapping) else part for part in parts]
+        self._fully_initialized = False
+        if not lazy_init:
+            self.full_init()
+
+    @property
+    def metainfo(self) -> dict:
+        """Meta information of the labelled data set."""
+        info: dict = self.datasets[0].metainfo
+        return info
+
+    def full_init(self) -> None:
+        """Read the annotations and choose."""
+        if self._fully_initialized:
+            return
+        for dataset in self.datasets:
+            dataset.full_init()
+        first = self.datasets[0]
+        self.labelled = self._read_list(len(first))
+        if self.labelled is None:
+            classes = [first.get_cat_ids(i) for i in range(len(first))]
+            self.labelled = choose_labelled(classes, self.fraction, self.seed)
+            self._write_list(len(first))
+        chosen = set(self.labelled)
+        kept = [(0, i, True) for i in self.labelled]
+        others = []
+        if self.keep_unlabelled:
+            others = [(0, i, False) for i in range(len(first)) if i not in chosen]
+            others += [(k, i, False) for k, part in enumerate(self.datasets[1:], 1) for i in range(len(part))]
+        repeats = 1.0
+        if self.labelled_share is not None and others:
+            repeats = max(self.labelled_share * len(others) / ((1 - self.labelled_share) * len(kept)), 1.0)
+        count = round(repeats * len(kept))
+        #: (data set, index in it, labelled) of every item.
+        self.items = [*(kept * (count // len(kept) + 1))[:count], *others]
+        self._fully_initialized = True
+
+    def __len__(self) -> int:
+        self.full_init()
+        return len(self.items)
+
+    def __getitem__(self, index: int) -> Any:
+        """An item of the wrapped data set; without annotations if it is an unlabelled one.
+
+        Raises:
+            ValueError: If the pipeline gives no usable image in many tries.
+        """
+        self.full_init()
+        dataset, place, labelled = self.items[index]
+        for _ in range(self.datasets[dataset].max_refetch + 1):
+            data = self.datasets[dataset].prepare_data(place)
+            if data is not None:
+                return data if labelled else self._unlabel(data)
+            # Another of the same kind: labels that were not chosen must not slip in.
+            alike = [item for item in self.items if item[2] == labelled]
+            dataset, place, _ = alike[np.random.randint(len(alike))]
+        raise ValueError(
+            f'LabelledFraction: no image could be prepared in {self.datasets[dataset].max_refetch + 1} tries'
+        )
+
+    @force_full_init
+    def get_data_info(self, index: int) -> dict:
+        """What the wrapped data set knows of an item, labels included."""
+        dataset, place, _ = self.items[index]
+        info: dict = self.datasets[dataset].get_data_info(place)
+        return info
+
+    @force_full_init
+    def get_cat_ids(self, index: int) -> list[int]:
+        """Classes in an item; none in an unlabelled one."""
+        dataset, place, labelled = self.items[index]
+        return list(self.datasets[dataset].get_cat_ids(place)) if labelled else []
+
+    @staticmethod
+    def _unlabel(data: dict) -> dict:
+        sample = data['data_samples']
+        without_labels(sample)
+        second = getattr(sample, 'view2', None)
+        if second is not None:
+            without_labels(second)
+            second.matched = second.matched[:0]
+        return data
+
+    def _read_list(self, total: int) -> list[int] | None:
+        if self.list_file is None or not self.list_file.is_file():
+            return None
+        content = json.loads(self.list_file.read_text())
+        wanted = {'fraction': self.fraction, 'seed': self.seed, 'images': total}
+        found = {key: content.get(key) for key in wanted}
+        if found != wanted:
+            raise ValueError(
+                f"LabelledFraction.list_file='{self.list_file}' was made for {found}, not for {wanted}; name another "
+                'file, or give the settings it was made with'
+            )
+        return [int(i) for i in content['labelled']]
+
+    def _write_list(self, total: int) -> None:
+        if self.list_file is None:
+            return
+        content = {'fraction': self.fraction, 'seed': self.seed, 'images': total, 'labelled': self.labelled}
+        self.list_file.parent.mkdir(parents=True, exist_ok=True)
+        # Every rank writes the same; renaming keeps a reader from half a file.
+        partial = self.list_file.with_name(f'{self.list_file.name}.{os.getpid()}')
+        partial.write_text(json.dumps(content) + '\n')
+        os.replace(partial, self.list_file)
+
+
+def check_fraction(fraction: Any, labelled_share: Any = None) -> None:
+    """Fail on a fraction that leaves nothing labelled, or a share that leaves nothing unlabelled.
+
+    Raises:
+        ValueError: If one is out of range.
+    """
+    check_range('LabelledFraction.fraction', fraction, 0, 1, open_low=True)
+    if labelled_share is not None:
+        check_range('LabelledFraction.labelled_share', labelled_share, 0, 1, open_low=True)
+        if labelled_share == 1:
+            raise ValueError('LabelledFraction.labelled_share=1 leaves no unlabelled image; set keep_unlabelled=False')
+
+
+def check_labelled_fraction(cfg: Config) -> None:
+    """Fail now on a semi-supervised config whose unlabelled images nothing could use.
+
+    Args:
+        cfg (Config): Any config; without a :class:`LabelledFraction` nothing is checked.
+
+    Raises:
+        ValueError: If its numbers are out of range, or unlabelled images are kept and there is no contrast for them.
+    """
+    dataset = (cfg.get('train_dataloader') or {}).get('dataset')
+    while isinstance(dataset, Mapping) and dataset.get('type') != 'mmcds.LabelledFraction':
+        dataset = dataset.get('dataset')
+    if not isinstance(dataset, Mapping):
+        return
+    check_fraction(dataset.get('fraction', 0.1), dataset.get('labelled_share'))
+    if not dataset.get('keep_unlabelled', True):
+        return
+    neck = (cfg.get('model') or {}).get('neck')
+    kind = neck.get('type') if isinstance(neck, Mapping) else None
+    if kind != 'mmcds.CDSNeck':
+        raise ValueError(
+            'LabelledFraction keeps unlabelled images, but the model has no CDSNeck that could learn from them; '
+            'add CDS (--cds) or set keep_unlabelled=False'
+        )
+    sampler = (neck.get('sampler') or {}).get('type', 'InstanceSampler')  # type: ignore[union-attr]
+    if sampler.rpartition('.')[2] == 'InstanceSampler':
+        raise ValueError(
+            "neck.sampler='InstanceSampler' contrasts annotated boxes, which unlabelled images have not; "
+            "set sampler=dict(type='DenseSampler') or 'ImageSampler'"
+        )

@@ -1,0 +1,124 @@
+"""The contrast at all taps: sampler x projector x loss, and what they learn."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mmcds.utils.errors import check_count
+
+from .build import build_part
+from .losses import DistillationLoss, EmbeddingQueue
+from .samplers import Samples, ViewPair
+from .supervision import Features, Supervision, feature_of
+from .taps import Tap
+
+VIEWS = ('PhotometricView', 'DataloaderView')
+LOSSES = ('ContrastiveLoss',)
+
+
+class ContrastiveSupervision(Supervision):
+    """Supervises the taps by a contrastive loss between two views.
+
+    Args:
+        taps (Sequence[Tap]): Where the features come from.
+        view (dict): Config of the second view.
+        sampler (dict): Config of the sampler.
+        projector (dict): Config of the projectors, one per tap.
+        loss (dict): Config of the loss.
+        loss_weight (float | Sequence[float]): Weight lambda of every tap, or one per tap, >= 0.
+        queue_length (int): Embeddings of earlier iterations kept per tap, >= 0; 0 keeps none.
+        stop_gradient (bool): Whether the second view is only compared with, and neither backbone
+            nor projector learns from it.
+        concat (bool): Whether both views pass the backbone in one batch, as in the paper: the
+            batch statistics are over both.
+        distill (dict, optional): Arguments of :class:`DistillationLoss`, for a teacher that
+            :class:`~mmcds.engine.hooks.DistillHook` brings. Defaults to None.
+    """
+
+    def __init__(
+        self,
+        taps: Sequence[Tap],
+        view: dict,
+        sampler: dict,
+        projector: dict,
+        loss: dict,
+        loss_weight: float | Sequence[float],
+        queue_length: int,
+        stop_gradient: bool,
+        concat: bool,
+        distill: dict | None = None,
+    ) -> None:
+        super().__init__(taps, build_part('neck.view', view, VIEWS), sampler, projector, loss_weight)
+        self.stop_gradient = stop_gradient
+        self.concat = concat
+        self.loss = build_part('neck.loss', loss, LOSSES)
+        if concat and stop_gradient:
+            raise ValueError(
+                'neck.concat=True passes both views in one batch, which cannot keep the gradient of one; '
+                'set stop_gradient=False or concat=False'
+            )
+        if concat and getattr(self.view, 'scale', 1) != 1:
+            raise ValueError(
+                f'neck.view.scale={self.view.scale} with concat=True: views of two sizes make no batch; '
+                'set concat=False or scale=1.0'
+            )
+        widths: dict[str, Any] = {tap.key: self.projectors[tap.key].out_channels for tap in self.taps}
+        self.queues = nn.ModuleDict()
+        if check_count('neck.queue_length', queue_length, 0):
+            for key, width in widths.items():
+                self.queues[key] = EmbeddingQueue(queue_length, width)
+        self.distill: DistillationLoss | None = None
+        if distill is not None:
+            kind = DistillationLoss.__name__
+            self.distill = build_part('neck.distill', {'type': kind, **distill}, (kind,), widths=widths)
+
+    def losses(self, features: Features, views: ViewPair) -> dict[str, Tensor]:
+        """See :meth:`Supervision.losses`."""
+        samples = self.sampler.sample(views)
+        return self.losses_of(self.embed(features, samples, views), samples)
+
+    def embed(self, features: Features, samples: Samples, views: ViewPair) -> dict[str, Tensor]:
+        """L2-normalised embeddings of both views by tap, (2 M, D) with view 1 first, float32 (or float64)."""
+        # The contrast is computed in float32 whatever the autocast.
+        with torch.autocast(views.image_labels.device.type, enabled=False):
+            return {tap.key: self._embed_tap(tap, features, samples, views) for tap in self.taps}
+
+    def losses_of(self, embeddings: Mapping[str, Tensor], samples: Samples) -> dict[str, Tensor]:
+        """The weighted losses of the taps, from what :meth:`embed` returned; queues what is queued."""
+        with torch.autocast(samples.labels.device.type, enabled=False):
+            return {
+                f'{self.prefix}_{tap.key}': self._tap_loss(tap, embeddings[tap.key], samples) * (weight * self.weight)
+                for tap, weight in zip(self.taps, self.loss_weights, strict=True)
+            }
+
+    def zero_losses(self) -> dict[str, Tensor]:
+        """See :meth:`Supervision.zero_losses`; those of the distillation are among them."""
+        zeros = super().zero_losses()
+        if self.distill is not None:
+            zeros.update({name: self._nothing(parts) for name, parts in self.distill.names().items()})
+        return zeros
+
+    def _tap_loss(self, tap: Tap, embeddings: Tensor, samples: Samples) -> Tensor:
+        ids = torch.arange(len(samples), device=embeddings.device).repeat(2)
+        labels = samples.labels.repeat(2)
+        queue: Any = self.queues[tap.key] if tap.key in self.queues else None  # noqa: SIM401, ModuleDict has no get
+        loss = self.loss(
+            embeddings, labels, ids, samples.is_anchor.repeat(2), queue.get() if queue is not None else None
+        )
+        if queue is not None:
+            # The second view only: the first differs too little from it to be worth a place.
+            queue.put(embeddings[len(samples) :], samples.labels)
+        return loss
+
+    def _embed_tap(self, tap: Tap, features: Features, samples: Samples, views: ViewPair) -> Tensor:
+        crops, maps = self.crops(tap, features, samples, views), [feature_of(tap, each) for each in features]
+        if self.concat:
+            # As the backbone did: the batch statistics of the projector, too, are over both views.
+            return F.normalize(self.project(tap, torch.cat(crops), maps[0]), dim=1)
+        first = self.project(tap, crops[0], maps[0])
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.stop_gradient):
+            second = self.project(tap, crops[1], maps[1])
+        return F.normalize(torch.cat([first, second]), dim=1)

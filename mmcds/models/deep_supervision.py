@@ -1,0 +1,73 @@
+"""Deep supervision, the control of every comparison: an auxiliary classifier at each tap, one view."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mmcds.utils.errors import check_count
+
+from .samplers import Samples, ViewPair
+from .supervision import Features, Supervision, feature_of
+from .taps import Tap
+from .views import SingleView
+
+
+class DeepSupervision(Supervision):
+    """Supervises the taps by the cross entropy of auxiliary classifiers (DSN; Lee et al. 2015).
+
+    Samplers and projectors are those of the contrast, so that the two differ in the loss alone; behind the
+    projector stands one linear layer. In detection the classifiers see the annotated instances.
+
+    Args:
+        taps (Sequence[Tap]): Where the features come from.
+        sampler (dict): Config of the sampler.
+        projector (dict): Config of the projectors, one per tap.
+        num_classes (int): Classes that the samples' labels count, >= 1.
+        loss_weight (float | Sequence[float]): Weight of every tap, or one per tap, >= 0.
+    """
+
+    prefix = 'loss_dsn'
+
+    def __init__(
+        self,
+        taps: Sequence[Tap],
+        sampler: dict,
+        projector: dict,
+        num_classes: int,
+        loss_weight: float | Sequence[float],
+    ) -> None:
+        super().__init__(taps, SingleView(), sampler, projector, loss_weight)
+        check_count('neck.num_classes', num_classes, 1)
+        self.num_classes = num_classes
+        widths: dict[str, Any] = {tap.key: self.projectors[tap.key].out_channels for tap in self.taps}
+        self.classifiers = nn.ModuleDict({key: nn.Linear(width, num_classes) for key, width in widths.items()})
+
+    def losses(self, features: Features, views: ViewPair) -> dict[str, Tensor]:
+        """See :meth:`Supervision.losses`; samples without a label add nothing."""
+        samples = self.sampler.sample(views)
+        with torch.autocast(samples.labels.device.type, enabled=False):
+            return {
+                f'{self.prefix}_{tap.key}': self._tap_loss(tap, features, samples, views) * (weight * self.weight)
+                for tap, weight in zip(self.taps, self.loss_weights, strict=True)
+            }
+
+    def _parts(self, tap: Tap) -> list[nn.Module]:
+        return [self.projectors[tap.key], self.classifiers[tap.key]]
+
+    def _tap_loss(self, tap: Tap, features: Features, samples: Samples, views: ViewPair) -> Tensor:
+        feature = feature_of(tap, features[0])
+        crops = self.sampler.crop(feature, samples.rois[0], views.input_sizes[0])
+        logits = self.classifiers[tap.key](self.project(tap, crops, feature))
+        labels = samples.labels
+        # Not on a GPU, which would have to be waited for.
+        if labels.device.type == 'cpu' and bool((labels >= self.num_classes).any()):
+            raise ValueError(
+                f'neck.num_classes={self.num_classes}, but a sample has the label {int(labels.max())}; '
+                'set it to the classes of the data set'
+            )
+        # A sum over what is labelled: the mean of nothing would be NaN.
+        total = F.cross_entropy(logits, labels, ignore_index=-1, reduction='sum')
+        return total / (labels >= 0).sum().clamp(min=1)

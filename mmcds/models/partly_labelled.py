@@ -1,0 +1,35 @@
+"""Batches some of whose images have no label."""
+
+from collections.abc import Sequence
+from typing import Any
+
+#: Meta information of a data sample: False says that its image joins the contrast and nothing else.
+LABELLED = 'labelled'
+
+
+def labelled_rows(data_samples: Sequence[Any] | None) -> list[int] | None:
+    """Places of the labelled images in a batch; None where all are, as in every ordinary batch."""
+    known = [getattr(sample, 'metainfo', {}).get(LABELLED, True) for sample in data_samples or ()]
+    return None if all(known) else [i for i, each in enumerate(known) if each]
+
+
+def with_dummy_label(data_sample: Any) -> Any:
+    """A copy of an unlabelled sample that a head can be given; the losses on it must not count."""
+    copy = data_sample.clone()
+    if hasattr(copy, 'set_gt_label'):
+        copy.set_gt_label(0)
+    return copy
+
+
+def without_labels(data_sample: Any) -> None:
+    """Take the annotations off a data sample, in place, and mark it as unlabelled.
+
+    A class becomes an empty tensor, instances become none: preprocessors stack and count them as they
+    are, where a missing field would be an error.
+    """
+    if 'gt_label' in data_sample:
+        data_sample.gt_label = data_sample.gt_label[:0]
+    for name in ('gt_instances', 'ignored_instances'):
+        if name in data_sample:
+            setattr(data_sample, name, data_sample.get(name)[:0])
+    data_sample.set_metainfo({LABELLED: False})
