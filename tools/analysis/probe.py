@@ -1,0 +1,70 @@
+"""Probe what each tap of a trained model has learned: nearest neighbours and a linear classifier.
+
+Features of the training images are the classifiers' examples, those of the test images the questions, both
+through the test pipeline. A feature is a tap's map averaged over the image, of a detector over each
+annotated object. Where the checkpoint has projectors, their embeddings are probed as well.
+
+Examples:
+  python tools/analysis/probe.py configs/classification/cifar100/resnet18_cds.py CHECKPOINT
+  python tools/analysis/probe.py configs/cds/faster_rcnn_r18_cds_shapes.py CHECKPOINT --taps backbone.3 neck.0
+  python tools/analysis/probe.py mmpretrain::resnet/resnet18_8xb16_cifar10.py CHECKPOINT \
+      --cfg-options 'model.backbone.out_indices=(0,1,2,3)'
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from mmcds.utils.cli import run
+
+
+def parse_args() -> argparse.Namespace:
+    """The command line."""
+    from mmengine.config import DictAction
+
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument('config', help="a config file, or '<package>::<path>' of one that a package ships")
+    parser.add_argument('checkpoint', help='a checkpoint of this model, with CDS or without')
+    parser.add_argument('--cds', action='store_true', help='the config is a stock one, trained with --cds')
+    parser.add_argument('--taps', nargs='+', help="such as backbone.2 neck.0 (default the CDSNeck's, or all stages)")
+    parser.add_argument('--neighbours', type=int, default=20, help='k of the k nearest (default %(default)s)')
+    parser.add_argument(
+        '--max-train', type=int, default=5000, help='training images, spread over the set; 0: all (default %(default)s)'
+    )
+    parser.add_argument('--max-test', type=int, default=5000, help='the same of test images (default %(default)s)')
+    parser.add_argument('--out', default='probe.json', help='.json file to write (default %(default)s)')
+    parser.add_argument('--device', default='cpu', help="where the model runs, e.g. 'cuda:0' (default %(default)s)")
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='override parts of the config: key=value')
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Extract features, probe, print, write."""
+    args = parse_args()
+    import json
+    from dataclasses import asdict
+
+    from mmcds.evaluation.probe_checkpoint import probe_checkpoint
+    from mmcds.evaluation.probes import table
+    from mmcds.utils.checkpoint import check_checkpoint
+    from mmcds.utils.prepare import prepare_config
+
+    check_checkpoint(args.checkpoint)
+    cfg = prepare_config(args.config, args.cfg_options, args.cds, check_data=False)
+    probes, about = probe_checkpoint(
+        cfg, args.checkpoint, args.taps, args.neighbours, args.max_train, args.max_test, args.device
+    )
+    print(table(probes, about, args.neighbours))
+    out = Path(args.out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    head = {'config': args.config, 'checkpoint': args.checkpoint, 'k': args.neighbours}
+    out.write_text(json.dumps({**head, **about, 'probes': [asdict(each) for each in probes]}, indent=2) + '\n')
+    print(out)
+
+
+if __name__ == '__main__':
+    run(main)
