@@ -1,0 +1,100 @@
+"""What an experiment consists of: arms, seeds, and who is compared with whom."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from mmcds.utils.errors import unknown_name
+
+FIELDS = ('title', 'note', 'seeds', 'metrics', 'arms', 'prepare')
+ARM_FIELDS = ('config', 'options', 'after', 'baseline', 'label')
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One way to train.
+
+    Attributes:
+        name (str): Its key in the matrix, and its folder.
+        config (str): Config file, relative to the repository.
+        options (dict[str, Any]): ``--cfg-options``; in a string ``{<arm>}`` stands for the last checkpoint
+            of another arm with the same seed.
+        after (tuple[str, ...]): Arms that have to be finished first.
+        baseline (str): The arm that it is compared with; its own name where it is one.
+        label (str): What the table calls it.
+    """
+
+    name: str
+    config: str
+    options: dict[str, Any] = field(default_factory=dict)
+    after: tuple[str, ...] = ()
+    baseline: str = ''
+    label: str = ''
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """A matrix of arms and seeds.
+
+    Attributes:
+        path (Path): The file it was read from.
+        title (str): Heading of its page.
+        note (str): What a reader has to know.
+        seeds (tuple[int, ...]): Every arm runs with each.
+        metrics (dict[str, str]): Scalars of the last evaluation that the table shows, with their headings.
+        arms (dict[str, Arm]): By name, in the order of the table.
+        prepare (str): Shell command that makes the data where they are missing. Defaults to ''.
+    """
+
+    path: Path
+    title: str
+    note: str
+    seeds: tuple[int, ...]
+    metrics: dict[str, str]
+    arms: dict[str, Arm]
+    prepare: str = ''
+
+
+def load_matrix(path: str | Path) -> Matrix:
+    """Read a matrix file, a Python config.
+
+    Raises:
+        FileNotFoundError: If it, or a config that it names, does not exist.
+        ValueError: If a field, or an arm that another one names, is not known.
+    """
+    path = Path(path)
+    if not path.is_file():
+        found = [str(each) for each in sorted(Path(__file__).parent.glob('*_matrix.py'))]
+        raise FileNotFoundError(f'matrix={str(path)!r} does not exist; there are: {", ".join(found)}')
+    cfg = Config.fromfile(path).to_dict()
+    for key in cfg:
+        if key not in FIELDS:
+            raise unknown_name(f'{path}: field', key, FIELDS)
+    arms = {name: _arm(path, name, dict(content)) for name, content in cfg['arms'].items()}
+    for arm in arms.values():
+        for other in (*arm.after, arm.baseline):
+            if other not in arms:
+                raise unknown_name(f'{path}: arm {arm.name!r} names the arm', other, arms)
+    return Matrix(
+        path=path,
+        title=cfg['title'],
+        note=' '.join(cfg.get('note', '').split()),
+        seeds=tuple(cfg['seeds']),
+        metrics=cfg['metrics'],
+        arms=arms,
+        prepare=cfg.get('prepare', ''),
+    )
+
+
+def _arm(path: Path, name: str, content: dict[str, Any]) -> Arm:
+    for key in content:
+        if key not in ARM_FIELDS:
+            raise unknown_name(f'{path}: arm {name!r}, field', key, ARM_FIELDS)
+    if not Path(content['config']).is_file():
+        raise FileNotFoundError(f'{path}: arm {name!r}, config={content["config"]!r} does not exist')
+    after = tuple(content.pop('after', ()))
+    return Arm(
+        name=name, after=after, **{'baseline': name, 'label': name, 'options': {}, **content}
+    )

@@ -1,0 +1,58 @@
+"""Run a matrix of experiments and write its page.
+
+A run that was killed goes on from its checkpoint; one that is finished is not run again, so that a second call
+of a finished matrix only writes the same page.
+
+Examples:
+  python benchmarks/run.py benchmarks/classification_matrix.py --out docs/results_classification.md
+  python benchmarks/run.py benchmarks/classification_matrix.py --arms baseline cds --jobs 1
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from mmcds.utils.cli import run as run_tool
+
+
+def main() -> int:
+    """Run, then write the page. Returns 1 if a run failed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('matrix', help='a matrix file')
+    parser.add_argument('--work-dir', help='where the runs go (default work_dirs/<name of the matrix>)')
+    parser.add_argument('--arms', nargs='+', help='only these arms')
+    parser.add_argument('--jobs', type=int, help='runs at a time (default: the CPU cores, 1 with a GPU)')
+    parser.add_argument('--threads', type=int, default=1, help='OpenMP threads of each run (default 1)')
+    parser.add_argument('--out', help='the Markdown page to write (default: results.md in the work directory)')
+    parser.add_argument('--page-only', action='store_true', help='run nothing, write the page from what is finished')
+    args = parser.parse_args()
+    os.chdir(Path(__file__).resolve().parents[1])
+    import torch
+
+    from benchmarks.matrix import load_matrix
+    from benchmarks.page import write_page
+    from benchmarks.runner import run_all
+    from mmcds.utils.errors import unknown_name
+
+    matrix = load_matrix(args.matrix)
+    for name in args.arms or []:
+        if name not in matrix.arms:
+            raise unknown_name('--arms', name, matrix.arms)
+    work_dir = Path(args.work_dir or Path('work_dirs') / Path(args.matrix).stem.removesuffix('_matrix')).resolve()
+    work_dir.mkdir(parents=True, exist_ok=True)
+    failed = []
+    if not args.page_only:
+        if matrix.prepare:
+            subprocess.run(matrix.prepare.format(python=sys.executable), shell=True, check=True)
+        jobs = args.jobs or (1 if torch.cuda.is_available() else os.cpu_count() or 1)
+        failed = run_all(matrix, work_dir, jobs, args.threads, args.arms)
+    print(write_page(matrix, work_dir, Path(args.out) if args.out else work_dir / 'results.md'))
+    return 1 if failed else 0
+
+
+if __name__ == '__main__':
+    run_tool(main)
