@@ -1,9 +1,9 @@
 title = 'Classification on real images'
-note = """Lossy JPEGs of CIFAR-10 (mean PSNR 30.5 dB): not comparable with published numbers on CIFAR-10. ResNet-18 with a
-quarter of the width and half the resolution from the first stage on, 1,000 training images of each class, 8 epochs, batch 64: far from the paper's 300 epochs of
-50,000 images, so what is shown is the difference at a small budget. All arms have equal epochs; CDS passes two views, so at
-equal epochs its epochs cost about twice the time. At 10 % labels the baseline sees the labelled images alone, for as many
-iterations as the arm with CDS."""
+note = """Lossy JPEGs of CIFAR-10 (mean PSNR 30.5 dB): not comparable with published numbers on CIFAR-10. ResNet-18 with
+a quarter of the width and half the resolution from the first stage on, 1,000 training images of each class, 8 epochs,
+batch 64: far from the paper's 300 epochs of 50,000 images, so what is shown is the difference at a small budget. Arms
+have equal epochs, except where the name says otherwise; CDS passes two views. At 10 % labels the baseline sees the
+labelled images alone, for as many iterations as the arm with CDS."""
 seeds = [0, 1, 2]
 metrics = {'accuracy/top1': 'top-1 (%)', 'calibration/ece': 'ECE (%)'}
 

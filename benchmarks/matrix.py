@@ -95,6 +95,4 @@ def _arm(path: Path, name: str, content: dict[str, Any]) -> Arm:
     if not Path(content['config']).is_file():
         raise FileNotFoundError(f'{path}: arm {name!r}, config={content["config"]!r} does not exist')
     after = tuple(content.pop('after', ()))
-    return Arm(
-        name=name, after=after, **{'baseline': name, 'label': name, 'options': {}, **content}
-    )
+    return Arm(name=name, after=after, **{'baseline': name, 'label': name, 'options': {}, **content})

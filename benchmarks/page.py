@@ -82,9 +82,7 @@ def _row(arm: Arm, matrix: Matrix, logs: dict[str, dict[int, RunLog]]) -> list[s
         spread = f' ± {np.std(values, ddof=1):.2f}' if len(values) > 1 else ''
         cells.append(f'{np.mean(values):.2f}{spread}')
         shared = [seed for seed in runs if seed in base and arm.baseline != arm.name]
-        ours, theirs = (
-            [float(side[seed].series(metric)[1][-1]) for seed in shared] for side in (runs, base)
-        )
+        ours, theirs = ([float(side[seed].series(metric)[1][-1]) for seed in shared] for side in (runs, base))
         mean, half = paired_difference(ours, theirs)
         cells.append(f'{mean:+.2f} ± {half:.2f}' if len(shared) > 1 else f'{mean:+.2f}' if shared else '')
     seconds = np.mean([np.median(run.series('time')[1]) for run in runs.values()])

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner import set_random_seed
 
@@ -64,6 +65,8 @@ def initial_weights(matrix: Matrix, run: Run, work_dir: Path) -> Path:
     baseline = matrix.arms[run.arm.baseline]
     path = work_dir / 'init' / f'{baseline.name}_seed{run.seed}.pth'
     if not path.is_file():
+        # Initialisation tells of every weight otherwise.
+        MMLogger.get_instance('benchmarks', log_level='ERROR')
         cfg = remove_cds(load_config(baseline.config))
         set_random_seed(run.seed)
         with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmdet'):

@@ -1,0 +1,135 @@
+"""Training steps of several configs, timed side by side on synthetic data."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from mmcv.transforms import Compose
+from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import MODELS, DefaultScope
+from mmengine.runner import set_random_seed
+
+from mmcds.apis import has_cds
+from mmcds.models import TwoViewForward
+
+
+@dataclass
+class Side:
+    """One config, ready to take steps.
+
+    Attributes:
+        name (str): What the table calls it.
+        step (Callable): Takes one training step: forward, backward, optimiser.
+        seconds (list[float]): Time of each timed round per step.
+        memory (float): Largest memory of the device in MiB during a step, 0 without a GPU.
+    """
+
+    name: str
+    step: Callable[[], None]
+    seconds: list[float] = field(default_factory=list)
+    memory: float = 0.0
+
+
+def make_side(name: str, cfg: Config, batch: int, size: tuple[int, int], device: str, weight: float = 1.0) -> Side:
+    """Build the model, optimiser and one batch of a config.
+
+    Args:
+        name (str): What the table calls it.
+        cfg (Config): A training config; its pipeline makes the batch from random images.
+        batch (int): Images.
+        size (tuple[int, int]): (H, W) of the random images, in pixels.
+        device (str): 'cpu' or 'cuda'.
+        weight (float): The schedule's weight of the contrast. Defaults to 1.0.
+    """
+    scope = cfg.get('default_scope') or 'mmdet'
+    with DefaultScope.overwrite_default_scope(scope):
+        set_random_seed(0)
+        model: Any = MODELS.build(cfg.model).to(device).train()
+        pipeline = Compose([step for step in _pipeline(cfg) if 'Load' not in step['type']])
+        rng = np.random.default_rng(0)
+        data = pseudo_collate([pipeline(_raw(rng, scope, cfg, size)) for _ in range(batch)])
+        optimizer = build_optim_wrapper(model, cfg.optim_wrapper)
+    if has_cds(cfg):
+        two_views = TwoViewForward(model).attach()
+        two_views.supervision.weight, two_views.seed = weight, 0
+
+    def step() -> None:
+        ready = model.data_preprocessor(data, True)
+        with optimizer.optim_context(model):
+            losses = model(**ready, mode='loss')
+        total, _ = model.parse_losses(losses)
+        optimizer.update_params(total)
+
+    return Side(name, step)
+
+
+def time_sides(sides: Sequence[Side], rounds: int, steps: int, device: str) -> None:
+    """Time all sides alternately, after a round that does not count.
+
+    Args:
+        sides (Sequence[Side]): Get their ``seconds`` and ``memory``.
+        rounds (int): Rounds; in each, every side takes ``steps`` steps.
+        steps (int): Steps of a side in a round.
+        device (str): 'cpu' or 'cuda'.
+    """
+    cuda = device.startswith('cuda')
+    for number in range(rounds + 1):
+        # Back and forth, so that a drift of the machine meets all alike.
+        for side in sides if number % 2 == 0 else list(reversed(sides)):
+            if cuda:
+                torch.cuda.reset_peak_memory_stats()
+                torch.cuda.synchronize()
+            begun = time.perf_counter()
+            for _ in range(steps):
+                side.step()
+            if cuda:
+                torch.cuda.synchronize()
+                side.memory = max(side.memory, torch.cuda.max_memory_allocated() / 2**20)
+            if number:
+                side.seconds.append((time.perf_counter() - begun) / steps)
+
+
+def ratio_table(sides: Sequence[Side]) -> str:
+    """A Markdown table of all sides; ratios to the first one are taken round by round."""
+    reference = sides[0]
+    memory = any(side.memory for side in sides)
+    lines = [['config', 's / step (median)', 'ratio (median)', 'lowest .. highest', *(['MiB'] if memory else [])]]
+    lines.append(['---'] * len(lines[0]))
+    for side in sides:
+        ratios = np.array(side.seconds) / np.array(reference.seconds)
+        cells = [side.name, f'{np.median(side.seconds):.3f}', f'{np.median(ratios):.2f}']
+        cells.append(f'{ratios.min():.2f} .. {ratios.max():.2f}')
+        lines.append([*cells, *([f'{side.memory:.0f} ({side.memory / reference.memory:.2f} x)'] if memory else [])])
+    return '\n'.join('| ' + ' | '.join(line) + ' |' for line in lines)
+
+
+def _pipeline(cfg: Config) -> list[dict]:
+    dataset = cfg.train_dataloader.dataset
+    while 'pipeline' not in dataset:
+        dataset = dataset.dataset
+    return list(dataset.pipeline)
+
+
+def _raw(rng: np.random.Generator, scope: str, cfg: Config, size: tuple[int, int]) -> dict[str, Any]:
+    """What a pipeline gets after loading: a random image, with a class or with seven boxes."""
+    height, width = size
+    image = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
+    raw: dict[str, Any] = {'img': image, 'img_shape': size, 'ori_shape': size, 'img_path': '', 'sample_idx': 0}
+    if scope == 'mmpretrain':
+        return {**raw, 'gt_label': int(rng.integers(cfg.model.head.num_classes))}
+    from mmdet.structures.bbox import HorizontalBoxes
+
+    corner = rng.uniform(0, 0.6, (7, 2))
+    boxes = np.concatenate([corner, corner + rng.uniform(0.1, 0.4, (7, 2))], 1) * [width, height, width, height]
+    return {
+        **raw,
+        'img_id': 0,
+        'gt_bboxes': HorizontalBoxes(boxes.astype(np.float32)),
+        'gt_bboxes_labels': rng.integers(0, 3, 7),
+        'gt_ignore_flags': np.zeros(7, dtype=bool),
+    }
