@@ -146,12 +146,12 @@ def page(runs: Path | None) -> str:
     """The whole page, in Markdown."""
     parts = [
         "# The paper's tables",
-        "Written by `python benchmarks/paper.py`. The paper's numbers are its authors'; none was reproduced here unless "
-        'the last column says so: neither ImageNet, COCO, the fine-grained sets nor the original CIFAR were at hand. What '
-        'was run on other data is in [results_classification.md](results_classification.md) and '
-        '[results.md](results.md). Methods of others in the same tables (DKS, DHM, KD, AT, RKD, SP, CRD, BYOL, SupCon '
-        "pre-training) are not implemented. The paper's settings of fine-tuning are not known; those of the configs are "
-        'ours.',
+        "Written by `python benchmarks/paper.py`. The paper's numbers are its authors'; none was reproduced here "
+        'unless the last column says so: neither ImageNet, COCO, the fine-grained sets nor the original CIFAR were at '
+        'hand. What was run on other data is in [results_classification.md](results_classification.md) and '
+        '[results.md](results.md). Methods of others in the same tables (DKS, DHM, KD, AT, RKD, SP, CRD, BYOL, '
+        "SupCon pre-training) are not implemented. The paper's settings of fine-tuning are not known; those of the "
+        'configs are ours.',
     ]
     for heading, rows in tables().items():
         lines = [['', 'paper', 'command', 'here'], ['---'] * 4]

@@ -16,6 +16,7 @@ from mmengine.runner import set_random_seed
 
 from mmcds.apis import has_cds
 from mmcds.models import TwoViewForward
+from mmcds.utils.config import model_config
 
 
 @dataclass
@@ -49,7 +50,7 @@ def make_side(name: str, cfg: Config, batch: int, size: tuple[int, int], device:
     scope = cfg.get('default_scope') or 'mmdet'
     with DefaultScope.overwrite_default_scope(scope):
         set_random_seed(0)
-        model: Any = MODELS.build(cfg.model).to(device).train()
+        model: Any = MODELS.build(model_config(cfg)).to(device).train()
         pipeline = Compose([step for step in _pipeline(cfg) if 'Load' not in step['type']])
         rng = np.random.default_rng(0)
         data = pseudo_collate([pipeline(_raw(rng, scope, cfg, size)) for _ in range(batch)])

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from .apis import add_cds, remove_cds
 from .utils.checkpoint import load_checkpoint, without_cds
-from .utils.config import load_config
+from .utils.config import load_config, model_config
 
 #: Of a checkpoint's meta data, what inference uses; the rest (configs, hooks' messages) tells of training.
 META = ('dataset_meta', 'epoch', 'iter', 'mmengine_version')
@@ -130,7 +130,7 @@ def build_for_test(cfg: Config) -> nn.Module:
     """The model of a config in evaluation mode, without downloading initial weights."""
     scope = cfg.get('default_scope') or 'mmdet'
     with DefaultScope.overwrite_default_scope(scope):
-        model = MODELS.build(cfg.model)
+        model = MODELS.build(model_config(cfg))
     model.eval()
     return model
 

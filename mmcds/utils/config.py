@@ -1,10 +1,11 @@
 """Loading and changing whole configs."""
 
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 
 from .errors import unknown_name
 
@@ -59,6 +60,17 @@ def _near(name: str, names: list[str]) -> str:
 
     near = get_close_matches(name, names, n=3, cutoff=0.4)
     return f'nearest: {", ".join(near)}; ' if near else ''
+
+
+def model_config(cfg: Config) -> ConfigDict:
+    """A copy of a config's model, with the data preprocessor that mmpretrain's configs have beside it.
+
+    What MMEngine's Runner does before it builds a model.
+    """
+    model: ConfigDict = deepcopy(cfg.model)
+    if cfg.get('data_preprocessor') is not None:
+        model.setdefault('data_preprocessor', deepcopy(cfg.data_preprocessor))
+    return model
 
 
 def map_strings(value: Any, change: Callable[[str], str]) -> Any:

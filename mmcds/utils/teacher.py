@@ -1,7 +1,6 @@
 """Loading a teacher, and whether it fits its student."""
 
 from collections.abc import Mapping
-from copy import deepcopy
 from typing import Any
 
 import torch
@@ -10,7 +9,7 @@ from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
 from .checkpoint import CDS_PREFIX, check_checkpoint, load_checkpoint
-from .config import load_config
+from .config import load_config, model_config
 from .errors import unknown_name
 
 HOOK = 'mmcds.DistillHook'
@@ -73,9 +72,8 @@ def load_teacher(config: str, checkpoint: str | None) -> nn.Module:
         raise ValueError('DistillHook.checkpoint is not set; give the file of the trained teacher')
     weights = load_checkpoint(checkpoint)['state_dict']
     cfg = load_config(config)
-    model_cfg = deepcopy(cfg.model)
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmdet'):
-        model: nn.Module = MODELS.build(model_cfg)
+        model: nn.Module = MODELS.build(model_config(cfg))
     own = model.state_dict()
     missing = [key for key in own if key not in weights]
     # A teacher trained with CDS may serve by its stock config, and then by its features.

@@ -15,7 +15,12 @@ from mmcds.models import find_supervision
 from mmcds.utils.config import load_config
 
 ROOT = Path(__file__).resolve().parents[2]
-CONFIGS = sorted(str(path.relative_to(ROOT)) for path in (ROOT / 'configs').rglob('*.py') if '_base_' not in path.parts)
+# Classifiers are built, and take a step, in tests/configs: mmpretrain's cannot be built on 'meta'.
+CONFIGS = sorted(
+    str(path.relative_to(ROOT))
+    for path in (ROOT / 'configs').rglob('*.py')
+    if not {'_base_', 'classification'} & set(path.parts)
+)
 
 
 def without_downloads(value: Any) -> Any:

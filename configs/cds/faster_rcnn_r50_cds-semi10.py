@@ -1,0 +1,15 @@
+# 10 % of COCO's annotations: images without them join the contrast, of grid points, and nothing else.
+_base_ = './faster_rcnn_r50_cds.py'
+
+train_dataloader = dict(
+    dataset=dict(
+        _delete_=True,
+        type='mmcds.LabelledFraction',
+        dataset={{_base_.train_dataloader.dataset}},
+        fraction=0.1,
+        seed=0,
+        # Half of every epoch is annotated, so that a batch rarely has no annotated image.
+        labelled_share=0.5,
+    )
+)
+model = dict(neck=dict(sampler=dict(type='DenseSampler')))

@@ -1,0 +1,10 @@
+# The control: a classifier behind the same heads at every stage but the last, which has the model's own.
+dsn = dict(
+    type='mmcds.DSNNeck',
+    neck=dict(type='GlobalAveragePooling'),
+    taps=['backbone.0', 'backbone.1', 'backbone.2'],
+    sampler=dict(type='ImageSampler'),
+    projector=dict(type='SepConvProjector'),
+    loss_weight=1.0,
+)
+dsn_hooks = [dict(type='mmcds.CDSHook'), dict(type='mmcds.EpochSeedHook')]

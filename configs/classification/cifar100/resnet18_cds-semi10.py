@@ -1,0 +1,13 @@
+# 10 % of the labels, the others in the contrast only.
+_base_ = './resnet18_cds.py'
+
+train_dataloader = dict(
+    dataset=dict(
+        _delete_=True,
+        type='mmcds.LabelledFraction',
+        dataset={{_base_.train_dataloader.dataset}},
+        fraction=0.1,
+        seed=0,
+        keep_unlabelled=True,
+    )
+)

@@ -1,0 +1,3 @@
+_base_ = './resnet18_cds-semi10.py'
+
+train_dataloader = dict(dataset=dict(fraction=0.3))

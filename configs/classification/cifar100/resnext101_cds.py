@@ -1,0 +1,9 @@
+_base_ = ['./resnext101.py', '../_base_/cds.py']
+
+train_pipeline = _base_.two_views
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+model = dict(
+    backbone=dict(out_indices=(0, 1, 2, 3)),
+    neck=dict(_base_.cds, _delete_=True, channels=dict(backbone=_base_.channels)),
+)
+custom_hooks = _base_.cds_hooks

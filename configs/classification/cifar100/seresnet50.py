@@ -1,0 +1,13 @@
+_base_ = [
+    'mmpretrain::_base_/models/seresnet50.py',
+    '../_base_/datasets/cifar100.py',
+    '../_base_/schedules/cifar.py',
+    '../_base_/default_runtime.py',
+]
+
+channels = [256, 512, 1024, 2048]
+# Like torchvision, and so the released code, residual branches do not start at zero.
+model = dict(
+    backbone=dict(type='mmcds.SEResNet_CIFAR', zero_init_residual=False),
+    head=dict(num_classes=_base_.num_classes),
+)

@@ -1,0 +1,13 @@
+_base_ = [
+    'mmpretrain::_base_/models/resnet34.py',
+    '../_base_/datasets/imagenet.py',
+    '../_base_/schedules/imagenet.py',
+    '../_base_/default_runtime.py',
+]
+
+channels = [64, 128, 256, 512]
+# Like torchvision, and so the released code, residual branches do not start at zero.
+model = dict(
+    backbone=dict(zero_init_residual=False),
+    head=dict(num_classes=_base_.num_classes),
+)
