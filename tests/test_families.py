@@ -16,10 +16,8 @@ QUICK = ('detr', 'fcos', 'faster_rcnn', 'libra_rcnn', 'maskformer', 'retinanet',
 PACKAGES = {
     'glip': 'transformers',
     'grounding_dino': 'transformers',
-    'lad': 'sklearn',
     'misc': 'detectron2',
     'mm_grounding_dino': 'transformers',
-    'paa': 'sklearn',
     'timm_example': 'timm',
 }
 #: Families whose stock model takes no step on a CPU, with a part of the reason.

@@ -7,7 +7,12 @@ set -euo pipefail
 [ $# -ge 3 ] || { sed -n '2,4s/^# //p' "$0" >&2; exit 2; }
 config=$1 checkpoint=$2 ranks=$3
 shift 3
-exec "${PYTHON:-python}" -m torch.distributed.run \
-    --nnodes="${NNODES:-1}" --node-rank="${NODE_RANK:-0}" --nproc-per-node="$ranks" \
-    --master-addr="${MASTER_ADDR:-127.0.0.1}" --master-port="${PORT:-29500}" \
+# One machine and no port asked for: a free one, so that two jobs do not meet.
+if [ "${NNODES:-1}" = 1 ] && [ -z "${PORT:-}" ]; then
+    meet=(--standalone)
+else
+    meet=(--nnodes="${NNODES:-1}" --node-rank="${NODE_RANK:-0}"
+        --master-addr="${MASTER_ADDR:-127.0.0.1}" --master-port="${PORT:-29500}")
+fi
+exec "${PYTHON:-python}" -m torch.distributed.run "${meet[@]}" --nproc-per-node="$ranks" \
     "$(dirname "$0")/test.py" "$config" "$checkpoint" --launcher pytorch "$@"
