@@ -11,7 +11,7 @@ from mmengine.config import Config, ConfigDict
 from mmcds.engine.hooks.schedule import ContrastSchedule
 from mmcds.models.necks import build_cds_neck, build_dsn_neck
 from mmcds.models.taps import output_channels, resolve_taps
-from mmcds.probe import probe_channels
+from mmcds.probe import probe_channels, probe_stages
 from mmcds.utils.errors import unknown_name
 from mmcds.utils.teacher import check_teacher
 
@@ -82,6 +82,10 @@ def add_cds(cfg: Config, schedule: dict | None = None, **neck: Any) -> Config:
     if model.get('type') in OTHER_SAMPLERS:
         recipe['sampler'] = deepcopy(OTHER_SAMPLERS[model['type']])
     channels = neck.pop('channels', None) or _channels(model, scope)
+    if scope == 'mmpretrain' and 'modules' not in channels and sum(map(bool, channels['backbone'])) == 1:
+        # A classifier's backbone returns its last map only, but it is the stages before it that are meant.
+        stages = probe_stages(model, scope)
+        channels = {**channels, **({'modules': stages} if stages else {})}
     recipe.update(neck)
     # A config without a neck and one that says neck=None are told apart, so that each can be given back.
     wrapped = dict(type=NECK, **({'neck': model['neck']} if 'neck' in model else {}), **recipe)
@@ -104,7 +108,8 @@ def remove_cds(cfg: Config) -> Config:
 
     Returns:
         Config: A changed copy, whose model has the stock's neck. Of the hooks, CDSHook and
-        DistillHook are gone, and an EpochSeedHook right behind them, which is where :func:`add_cds` puts one that the config lacks.
+        DistillHook are gone, and an EpochSeedHook right behind them, which is where :func:`add_cds` puts one that the
+        config lacks.
     """
     cfg = deepcopy(cfg)
     model = _model_of(cfg)
@@ -174,7 +179,7 @@ def _refuse(model: Mapping[str, Any]) -> None:
         raise ValueError(f'model.type={model["type"]!r} is refused: {reason}')
 
 
-def _channels(model: Mapping[str, Any], scope: str) -> dict[str, list[int]]:
+def _channels(model: Mapping[str, Any], scope: str) -> dict[str, Any]:
     channels = probe_channels(model, scope)
     if not any(channels['backbone']):
         raise ValueError(

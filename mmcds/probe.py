@@ -9,7 +9,7 @@ from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
 from mmcds.models.necks import NeckChain
-from mmcds.models.two_view_forward import as_outputs
+from mmcds.models.outputs import as_map, as_outputs
 
 #: Sides of the probe's input in pixels: multiples of every usual stride, window and patch, and, for
 #: necks that pass through a stride of 128, of that.
@@ -51,6 +51,50 @@ def probe_channels(model: Mapping[str, Any], scope: str = 'mmdet') -> dict[str, 
         f'the backbone {model["backbone"].get("type")!r} with its neck cannot be probed with an image of '
         f'{SIDES[-1]}x{SIDES[-1]} ({error}); give channels=dict(backbone=[...], neck=[...]) to add_cds'
     ) from error
+
+
+def probe_stages(model: Mapping[str, Any], scope: str = 'mmpretrain', stages: int = 4) -> dict[str, int]:
+    """The last module of each resolution inside a backbone, for backbones that return their last map only.
+
+    Args:
+        model (Mapping): Config of a classifier.
+        scope (str): Default scope of the config. Defaults to 'mmpretrain'.
+        stages (int): At most so many, the deepest. Defaults to 4.
+
+    Returns:
+        dict[str, int]: Channels by the module's name in the model ('backbone.layer2'), in the order of depth; empty
+        if no modules with maps of several resolutions were found.
+    """
+    for device in ('meta', 'cpu'):
+        for side in SIDES:
+            try:
+                with DefaultScope.overwrite_default_scope(scope):
+                    return _probe_stages(model, device, side, stages)
+            except Exception:  # as above: the next device or size may do
+                continue
+    return {}
+
+
+def _probe_stages(model: Mapping[str, Any], device: str, side: int, stages: int) -> dict[str, int]:
+    with torch.device(device), torch.no_grad():
+        backbone = MODELS.build(deepcopy(model['backbone']))
+        backbone.eval()
+        called: list[tuple[tuple[int, ...], str, int]] = []
+
+        def note(name: str, output: Any) -> None:
+            found = as_map(output)
+            if isinstance(found, torch.Tensor) and found.dim() == 4:
+                called.append((tuple(found.shape[2:]), name, int(found.shape[1])))
+
+        for name, module in backbone.named_modules():
+            # Stages and their like; not what a block consists of, nor what learns nothing.
+            if name and name.count('.') <= 1 and any(True for _ in module.parameters()):
+                module.register_forward_hook(lambda _module, _args, output, name=name: note(name, output))
+        backbone(torch.zeros(1, 3, side, side, device=device))
+    # A parent is called to its end after its children: the last of a resolution is the whole stage.
+    last = {shape: (name, width) for shape, name, width in called if min(shape) > 1}
+    shapes = sorted(last, reverse=True)[-stages:]
+    return {f'backbone.{last[shape][0]}': last[shape][1] for shape in shapes} if len(shapes) > 1 else {}
 
 
 def _probe(model: Mapping[str, Any], scope: str, device: str, side: int, call_neck: bool) -> dict[str, list[int]]:

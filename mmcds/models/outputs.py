@@ -32,3 +32,15 @@ def split_outputs(output: Any, part: int) -> Any:
 def select_outputs(output: Any, rows: Tensor) -> Any:
     """These images (k,), int64, of the batch in every tensor of nested outputs."""
     return map_outputs(output, lambda tensor: tensor.index_select(0, rows))
+
+
+def as_map(output: Any) -> Any:
+    """A module's output as a feature map (N, C, h, w), where it is one in another form.
+
+    Transformers' stages return tokens (N, L, C) together with the (h, w) they came from.
+    """
+    if isinstance(output, (tuple, list)) and len(output) == 2 and isinstance(output[0], Tensor):
+        tokens, size = output
+        if tokens.dim() == 3 and len(size) == 2 and int(size[0]) * int(size[1]) == tokens.shape[1]:
+            return tokens.transpose(1, 2).unflatten(2, (int(size[0]), int(size[1])))
+    return output

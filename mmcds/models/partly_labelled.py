@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+import torch
+
 #: Meta information of a data sample: False says that its image joins the contrast and nothing else.
 LABELLED = 'labelled'
 
@@ -24,11 +26,15 @@ def with_dummy_label(data_sample: Any) -> Any:
 def without_labels(data_sample: Any) -> None:
     """Take the annotations off a data sample, in place, and mark it as unlabelled.
 
-    A class becomes an empty tensor, instances become none: preprocessors stack and count them as they
-    are, where a missing field would be an error.
+    A class becomes an empty tensor, instances become none, every pixel's class becomes 255, which is ignored:
+    preprocessors stack and count them as they are, where a missing field would be an error.
     """
     if 'gt_label' in data_sample:
         data_sample.gt_label = data_sample.gt_label[:0]
+    if 'gt_score' in data_sample:
+        data_sample.gt_score = torch.zeros_like(data_sample.gt_score)
+    if 'gt_sem_seg' in data_sample:
+        data_sample.gt_sem_seg.sem_seg = torch.full_like(data_sample.gt_sem_seg.sem_seg, 255)
     for name in ('gt_instances', 'ignored_instances'):
         if name in data_sample:
             setattr(data_sample, name, data_sample.get(name)[:0])

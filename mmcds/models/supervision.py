@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from mmcds.utils.errors import check_range
 
 from .build import build_part
+from .outputs import as_map
 from .samplers import Samples, ViewPair
 from .taps import Tap
 
@@ -77,6 +78,11 @@ class Supervision(BaseModule):
         """Whether a tap is behind the neck, which then has to see the second view, too."""
         return any(tap.source == 'neck' for tap in self.taps)
 
+    @property
+    def modules_tapped(self) -> list[str]:
+        """Names in the model of the modules inside the backbone that are tapped."""
+        return [tap.path for tap in self.taps if tap.path]
+
     @abstractmethod
     def losses(self, features: Features, views: ViewPair) -> dict[str, Tensor]:
         """The losses of a step.
@@ -132,16 +138,21 @@ def feature_of(tap: Tap, features: Mapping[str, Any]) -> Tensor:
         ValueError: If there is no such output, or it is no map (N, C, h, w) of the tap's channels.
     """
     outputs = features[tap.source]
-    if tap.index >= len(outputs):
+    if tap.path:
+        if tap.path not in outputs:
+            raise ValueError(f'neck.taps={tap.name!r}: the backbone does not call this module; name another one')
+        feature = as_map(outputs[tap.path])
+    elif tap.index >= len(outputs):
         raise ValueError(
             f'neck.taps={tap.name!r}: the {tap.source} returned {len(outputs)} outputs; '
             f'name one of {[f"{tap.source}.{i}" for i in range(len(outputs))]}'
         )
-    feature = outputs[tap.index]
+    else:
+        feature = outputs[tap.index]
     shape = tuple(feature.shape) if isinstance(feature, Tensor) else type(feature).__name__
     if not isinstance(feature, Tensor) or feature.dim() not in (2, 4) or feature.shape[1] != tap.channels:
         raise ValueError(
             f'neck.taps={tap.name!r}: expected a feature map (N, {tap.channels}, h, w), the {tap.source} returned '
-            f'{shape}; set channels=dict({tap.source}=[...]) of the CDSNeck to the channels it has'
+            f'{shape}; set channels=dict({tap.source}{"s" if tap.path else ""}=...) of the CDSNeck to what it has'
         )
     return feature if feature.dim() == 4 else feature[:, :, None, None]

@@ -12,29 +12,31 @@ SOURCES = ('backbone', 'neck')
 
 @dataclass(frozen=True)
 class Tap:
-    """One output of the backbone or of the neck.
+    """One output of the backbone or of the neck, or of a module inside the backbone.
 
     Attributes:
-        source (str): 'backbone' or 'neck'.
-        index (int): Place in the tuple that the source returns, >= 0.
+        source (str): 'backbone', 'neck' or 'module'.
+        index (int): Place in the tuple that the source returns, >= 0; of a module, among the tapped ones.
         channels (int): Its channels.
         steps (int): Outputs of the same source behind it; 0 for the last.
+        path (str): Of a module, its name in the model: 'backbone.layer2'. Defaults to ''.
     """
 
     source: str
     index: int
     channels: int
     steps: int
+    path: str = ''
 
     @property
     def name(self) -> str:
-        """As in a config: 'backbone.2'."""
-        return f'{self.source}.{self.index}'
+        """As in a config: 'backbone.2' or 'backbone.layer2'."""
+        return self.path or f'{self.source}.{self.index}'
 
     @property
     def key(self) -> str:
-        """As in the names of losses and weights: 'backbone2'."""
-        return f'{self.source}{self.index}'
+        """As in the names of losses and weights: 'backbone2' or 'backbone_layer2'."""
+        return self.path.replace('.', '_') or f'{self.source}{self.index}'
 
 
 def output_channels(neck: Any) -> dict[str, list[int]]:
@@ -63,33 +65,44 @@ def output_channels(neck: Any) -> dict[str, list[int]]:
     return {'backbone': backbone, 'neck': neck_out}
 
 
-def resolve_taps(
-    names: Sequence[str] | None, neck: Any, channels: Mapping[str, Sequence[int]] | None = None
-) -> list[Tap]:
+def resolve_taps(names: Sequence[str] | None, neck: Any, channels: Mapping[str, Any] | None = None) -> list[Tap]:
     """Check the names of the taps and find out their channels.
 
     Args:
-        names (Sequence[str], optional): For example ``['backbone.2', 'neck.0']``; None is every output of the
-            backbone that is a feature map.
+        names (Sequence[str], optional): For example ``['backbone.2', 'neck.0']``, or modules inside the backbone,
+            ``['backbone.layer2']``; None is every module in ``channels``, else every output of the backbone that
+            is a feature map.
         neck (dict | list[dict] | None): The stock neck's config.
-        channels (Mapping[str, Sequence[int]], optional): Channels of all outputs of 'backbone'
-            and 'neck', where the neck's config does not say; 0 for an output that is no feature map.
-            Defaults to None.
+        channels (Mapping[str, Any], optional): Channels of all outputs of 'backbone'
+            and 'neck', where the neck's config does not say; 0 for an output that is no feature map. Under 'modules',
+            the channels of modules inside the backbone by their names, in the order of depth. Defaults to None.
 
     Raises:
         ValueError: If there is no tap, one is not known or named twice, or its channels cannot be found out.
     """
-    known = {**output_channels(neck), **{key: list(value) for key, value in (channels or {}).items()}}
-    if names is None:
+    given = dict(channels or {})
+    modules: dict[str, int] = dict(given.pop('modules', {}))
+    known = {**output_channels(neck), **{key: list(value) for key, value in given.items()}}
+    if names is None and modules:
+        names = list(modules)
+    elif names is None:
         names = [f'backbone.{i}' for i, width in enumerate(known['backbone']) if width] or ['backbone.0']
     if isinstance(names, str) or not names:
         raise ValueError(f"neck.taps={names!r} names no tap; give a list such as ['backbone.2', 'backbone.3']")
     valid = [f'{source}.{i}' for source in SOURCES for i, width in enumerate(known.get(source, [])) if width]
+    valid += list(modules)
     taps = []
+    inside = [name for name in names if name in modules]
     for name in names:
+        if name in modules:
+            place = inside.index(name)
+            taps.append(Tap('module', place, int(modules[name]), len(inside) - 1 - place, name))
+            continue
         match = re.fullmatch(r'(backbone|neck)\.(\d+)', str(name))
         if match is None:
-            raise unknown_name('neck.taps', name, valid or ['backbone.<output>', 'neck.<output>'])
+            remedy = f"a module inside the backbone also needs its width, channels=dict(modules={{'{name}': ...}})"
+            remedy = remedy if str(name).startswith('backbone.') else ''
+            raise unknown_name('neck.taps', name, valid or ['backbone.<output>', 'neck.<output>'], remedy)
         source, index = match[1], int(match[2])
         widths = known.get(source, [])
         if not widths:

@@ -84,10 +84,11 @@ class Teacher:
         with torch.autocast(views.image_labels.device.type, enabled=False), keep_statistics(self.model):
             for tap in taps:
                 maps = [self._map(tap, view) for view in features]
-                crops = torch.cat(
-                    [sampler.crop(maps[v], samples.rois[v], views.input_sizes[v]) for v in range(2)]
-                ).float()
-                found[tap.key] = F.normalize(self._project(tap, crops), dim=1)
+                crops = [sampler.crop(maps[v], samples.rois[v], views.input_sizes[v]).float() for v in range(2)]
+                if crops[0].shape[2:] == crops[1].shape[2:]:
+                    # As the released code's: one batch, which matters in training mode.
+                    crops = [torch.cat(crops)]
+                found[tap.key] = F.normalize(torch.cat([self._project(tap, crop) for crop in crops]), dim=1)
         return found
 
     @torch.no_grad()

@@ -3,14 +3,17 @@
 import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from mmcds.utils.errors import unknown_name
+
 from .distilling import distilled_losses
 from .necks.stock_neck import find_supervision
-from .outputs import as_outputs, map_outputs, select_outputs, split_outputs
+from .outputs import as_map, as_outputs, map_outputs, select_outputs, split_outputs
 from .partly_labelled import labelled_rows, with_dummy_label
 from .samplers import ViewPair
 from .statistics import keep_statistics
@@ -71,6 +74,7 @@ class TwoViewForward:
         self._rows: Tensor | None = None
         self._mute = False
         self._logits: Any = None
+        self._inside: dict[str, Any] = {}
 
     def attach(self) -> 'TwoViewForward':
         """Put the hooks on. Returns self."""
@@ -82,6 +86,8 @@ class TwoViewForward:
                 self.neck.register_forward_hook(self._after_neck),
                 self.model.register_forward_hook(self._after_model, with_kwargs=True),
             ]
+            for path in self.supervision.modules_tapped:
+                self._handles.append(self._module(path).register_forward_hook(partial(self._after_module, path)))
             head = getattr(self.model, 'head', None)
             if getattr(self.supervision, 'distill', None) is not None and isinstance(head, nn.Module):
                 self._handles.append(head.register_forward_hook(self._after_head))
@@ -93,6 +99,13 @@ class TwoViewForward:
             handle.remove()
         self._handles = []
         self._reset()
+
+    def _module(self, path: str) -> nn.Module:
+        try:
+            return self.model.get_submodule(path)
+        except AttributeError as error:
+            names = [name for name, _ in self.model.named_modules() if name.startswith('backbone.')]
+            raise unknown_name('neck.taps', path, names) from error
 
     def _arguments(self, args: tuple, kwargs: dict) -> inspect.BoundArguments | None:
         """What a training step was called with, None for any other call."""
@@ -160,16 +173,25 @@ class TwoViewForward:
                 )
             self._raw = (split_outputs(output, 0), split_outputs(output, 1))
             self._keep('backbone', *self._raw)
+            halves = [{path: split_outputs(as_map(map_), v) for path, map_ in self._inside.items()} for v in (0, 1)]
+            self._features[0]['module'], self._features[1]['module'] = halves
             return self._labelled(self._raw[0])
         if args[0] is not self._inputs:
             return None
-        second = output
+        second, inside = output, self._inside
         if self._second is not None:
+            self._inside = {}
             with self._aside(args[0]), keep_statistics(backbone), self._gradient():
                 second = backbone.forward(self._second.to(args[0].dtype), *args[1:])
         self._raw = (output, second)
         self._keep('backbone', *self._raw)
+        self._features[0]['module'], self._features[1]['module'] = inside, self._inside
         return self._labelled(output)
+
+    def _after_module(self, path: str, module: nn.Module, args: tuple, output: Any) -> None:
+        # Until the backbone's own hook has taken what it found in both views.
+        if self._views is not None and 'module' not in self._features[1]:
+            self._inside[path] = output
 
     def _after_neck(self, neck: nn.Module, args: tuple, output: Any) -> None:
         if not self._features[0] or 'neck' in self._features[0] or not self.supervision.uses_neck:
@@ -216,14 +238,12 @@ class TwoViewForward:
         if self.teacher is None:
             return self.supervision.losses(self._features, self._views)
         second = self._inputs if self._second is None else self._second
+        logits, rows = self._logits, self._rows
+        if self._mute and rows is not None and isinstance(logits, Tensor):
+            # The one image that passed the heads for the others' sake: its logits count nothing either.
+            logits, rows = logits[:0], rows[:0]
         return distilled_losses(
-            self.supervision,
-            self.teacher,
-            self._features,
-            self._views,
-            (self._inputs, second),
-            self._logits,
-            self._rows,
+            self.supervision, self.teacher, self._features, self._views, (self._inputs, second), logits, rows
         )
 
     def _keep(self, source: str, first: Any, second: Any) -> None:

@@ -1,6 +1,7 @@
 """``type='mmcds.CDSNeck'``: the stock neck, with the contrast beside its weights."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from torch import nn
 
@@ -15,7 +16,7 @@ from .stock_neck import with_supervision
 def build_cds_neck(
     neck: dict | Sequence[dict] | None = None,
     taps: Sequence[str] | None = None,
-    channels: Mapping[str, Sequence[int]] | None = None,
+    channels: Mapping[str, Any] | None = None,
     view: dict | None = None,
     sampler: dict | None = None,
     projector: dict | None = None,
@@ -36,9 +37,11 @@ def build_cds_neck(
         neck (dict | Sequence[dict], optional): The stock neck's config. Defaults to None: there is
             none, and what the backbone returns goes on as it is.
         taps (Sequence[str], optional): Outputs of the backbone ('backbone.0' is the first of its tuple)
-            and of the neck ('neck.0'). Defaults to None: all outputs of the backbone, as in the paper.
-        channels (Mapping[str, Sequence[int]], optional): Channels of all outputs of 'backbone'
-            and 'neck', where the stock neck's config does not say. Defaults to None.
+            and of the neck ('neck.0'), or modules inside the backbone ('backbone.layer2') whose ``channels`` are
+            given. Defaults to None: all outputs of the backbone, as in the paper.
+        channels (Mapping[str, Any], optional): Channels of all outputs of 'backbone'
+            and 'neck', where the stock neck's config does not say, and under 'modules' those of modules inside the
+            backbone by their names. Defaults to None.
         view (dict, optional): Second view. Defaults to ``dict(type='PhotometricView', scale=0.5)``.
         sampler (dict, optional): What is contrasted. Defaults to ``dict(type='InstanceSampler')``.
         projector (dict, optional): Projection head of each tap. Defaults to ``dict(type='MLPProjector')``.

@@ -1,6 +1,7 @@
 """``type='mmcds.DSNNeck'``: the stock neck, with auxiliary classifiers beside its weights."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from torch import nn
 
@@ -16,7 +17,7 @@ def build_dsn_neck(
     neck: dict | Sequence[dict] | None = None,
     num_classes: int = 80,
     taps: Sequence[str] | None = None,
-    channels: Mapping[str, Sequence[int]] | None = None,
+    channels: Mapping[str, Any] | None = None,
     sampler: dict | None = None,
     projector: dict | None = None,
     loss_weight: float | Sequence[float] = 1.0,

@@ -17,13 +17,20 @@ def image_sizes(data_samples: Sequence[Any], inputs: Tensor) -> Tensor:
 
 
 def image_labels(data_samples: Sequence[Any], device: torch.device) -> Tensor:
-    """Class of each image (N,), int64; -1 in detection, without a label and with several."""
+    """Class of each image (N,), int64; -1 in detection, without a label and with several, as in an image that
+    MixUp or CutMix made of two.
+    """
     unknown = torch.full((1,), -1, dtype=torch.long, device=device)
     found = [getattr(sample, 'gt_label', None) for sample in data_samples]
     # mmdet's ReID samples have the label one level further down.
     found = [getattr(label, 'label', label) for label in found]
     # Joined on the device: reading each label would wait for it.
     rows = [unknown if label is None or label.numel() != 1 else label.to(device).view(1) for label in found]
+    scores = [getattr(sample, 'gt_score', None) for sample in data_samples]
+    if all(score is not None for score in scores):
+        # The preprocessor's soft labels: of a mixed image no class has all of it.
+        highest = torch.stack([score.to(device).amax() for score in scores])
+        return torch.where(highest > 0.999, torch.cat(rows), unknown)
     return torch.cat(rows)
 
 

@@ -53,3 +53,15 @@ def test_occupied_is_all_that_is_annotated() -> None:
     first, second = occupied([sample, BaseDataElement()], torch.device('cpu'))
     assert first.tolist() == [[0, 0, 1, 1], [2, 2, 3, 3]]
     assert second.shape == (0, 4)
+
+
+def test_a_mixed_image_has_no_class() -> None:
+    """MixUp and CutMix say so in the soft label; the hard one is that of one of the two images."""
+    samples = []
+    for label, score in ((0, [1.0, 0.0]), (1, [0.3, 0.7]), (1, [0.0, 1.0])):
+        element = BaseDataElement()
+        element.gt_label, element.gt_score = torch.tensor([label]), torch.tensor(score)
+        samples.append(element)
+    assert image_labels(samples, CPU).tolist() == [0, -1, 1]
+    del samples[0].gt_score
+    assert image_labels(samples, CPU).tolist() == [0, 1, 1]
