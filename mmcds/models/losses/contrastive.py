@@ -7,6 +7,8 @@ from mmcds.registry import MODELS
 from mmcds.utils.dist import gather_counts, gather_rows, get_rank, get_world_size
 from mmcds.utils.errors import check_range, unknown_name
 
+from .blockwise import sum_logsumexp
+
 #: Group of a key that is nobody's positive: background, or a queued embedding without a label.
 NO_GROUP = -1
 
@@ -28,8 +30,8 @@ def contrastive_loss(
     where P(i) are the keys of the anchor's group other than itself. With class labels as groups
     it is :math:`L^{sup}_{out}` of SupCon (Khosla et al. 2020, eq. 2), with the instance as group it
     is NT-Xent (SimCLR; the poster's L_contra of CDS). The similarity to all positives needs no
-    mask of all pairs, since it is :math:`z_i \cdot (\sum_{group} k - k_i)`. An anchor without a
-    positive adds nothing.
+    mask of all pairs, since it is :math:`z_i \cdot (\sum_{group} k - k_i)`, and the denominator is summed
+    block by block (:mod:`.blockwise`). An anchor without a positive adds nothing.
 
     Args:
         anchors (Tensor): L2-normalised embeddings (A, D), floating.
@@ -52,12 +54,10 @@ def contrastive_loss(
 
     positives = group_size[anchor_slot] - 1
     positive_sum = (anchors * (group_sum[anchor_slot] - keys[own])).sum(1) / temperature
-    similarity = anchors @ keys.T / temperature
-    # Out of place: autograd still needs the product.
-    similarity = similarity.scatter(1, own[:, None], float('-inf'))
-    losses = torch.logsumexp(similarity, dim=1) - positive_sum / positives.clamp(min=1)
-    has_positive = positives > 0
-    return losses[has_positive].sum(), has_positive.sum().to(anchors.dtype)
+    has_positive = (positives > 0).to(anchors.dtype)
+    normaliser = sum_logsumexp(anchors, keys, own, has_positive, temperature)
+    total = normaliser - (positive_sum / positives.clamp(min=1) * has_positive).sum()
+    return total, has_positive.sum()
 
 
 @MODELS.register_module()
