@@ -36,7 +36,15 @@ class Side:
     memory: float = 0.0
 
 
-def make_side(name: str, cfg: Config, batch: int, size: tuple[int, int], device: str, weight: float = 1.0) -> Side:
+def make_side(
+    name: str,
+    cfg: Config,
+    batch: int,
+    size: tuple[int, int],
+    device: str,
+    weight: float = 1.0,
+    boxes: int = 7,
+) -> Side:
     """Build the model, optimiser and one batch of a config.
 
     Args:
@@ -46,6 +54,7 @@ def make_side(name: str, cfg: Config, batch: int, size: tuple[int, int], device:
         size (tuple[int, int]): (H, W) of the random images, in pixels.
         device (str): 'cpu' or 'cuda'.
         weight (float): The schedule's weight of the contrast. Defaults to 1.0.
+        boxes (int): Objects in each image, in detection. Defaults to 7.
     """
     scope = cfg.get('default_scope') or 'mmdet'
     with DefaultScope.overwrite_default_scope(scope):
@@ -53,7 +62,7 @@ def make_side(name: str, cfg: Config, batch: int, size: tuple[int, int], device:
         model: Any = MODELS.build(model_config(cfg)).to(device).train()
         pipeline = Compose([step for step in _pipeline(cfg) if 'Load' not in step['type']])
         rng = np.random.default_rng(0)
-        data = pseudo_collate([pipeline(_raw(rng, scope, cfg, size)) for _ in range(batch)])
+        data = pseudo_collate([pipeline(_raw(rng, scope, cfg, size, boxes)) for _ in range(batch)])
         optimizer = build_optim_wrapper(model, cfg.optim_wrapper)
     if has_cds(cfg):
         two_views = TwoViewForward(model).attach()
@@ -116,8 +125,8 @@ def _pipeline(cfg: Config) -> list[dict]:
     return list(dataset.pipeline)
 
 
-def _raw(rng: np.random.Generator, scope: str, cfg: Config, size: tuple[int, int]) -> dict[str, Any]:
-    """What a pipeline gets after loading: a random image, with a class or with seven boxes."""
+def _raw(rng: np.random.Generator, scope: str, cfg: Config, size: tuple[int, int], count: int) -> dict[str, Any]:
+    """What a pipeline gets after loading: a random image, with a class or with boxes of three classes."""
     height, width = size
     image = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
     raw: dict[str, Any] = {'img': image, 'img_shape': size, 'ori_shape': size, 'img_path': '', 'sample_idx': 0}
@@ -125,12 +134,12 @@ def _raw(rng: np.random.Generator, scope: str, cfg: Config, size: tuple[int, int
         return {**raw, 'gt_label': int(rng.integers(cfg.model.head.num_classes))}
     from mmdet.structures.bbox import HorizontalBoxes
 
-    corner = rng.uniform(0, 0.6, (7, 2))
-    boxes = np.concatenate([corner, corner + rng.uniform(0.1, 0.4, (7, 2))], 1) * [width, height, width, height]
+    corner = rng.uniform(0, 0.6, (count, 2))
+    boxes = np.concatenate([corner, corner + rng.uniform(0.1, 0.4, (count, 2))], 1) * [width, height, width, height]
     return {
         **raw,
         'img_id': 0,
         'gt_bboxes': HorizontalBoxes(boxes.astype(np.float32)),
-        'gt_bboxes_labels': rng.integers(0, 3, 7),
-        'gt_ignore_flags': np.zeros(7, dtype=bool),
+        'gt_bboxes_labels': rng.integers(0, 3, count),
+        'gt_ignore_flags': np.zeros(count, dtype=bool),
     }
