@@ -28,6 +28,18 @@ arms = dict(
         },
     ),
     cds_semi10=dict(config='benchmarks/classification/cds-semi10.py', label='CDS, 10 % labels', baseline='semi10'),
+    cds_semi10_half=dict(
+        config='benchmarks/classification/cds-semi10.py',
+        label='CDS, 10 % labels, labelled images repeated to half of each batch',
+        baseline='semi10',
+        # Twice the images in each epoch, hence half the epochs.
+        options={
+            'train_dataloader.dataset.labelled_share': 0.5,
+            'train_cfg.max_epochs': 4,
+            'train_cfg.val_interval': 4,
+            'param_scheduler.milestones': '[1,2,3]',
+        },
+    ),
     distill=dict(
         config='benchmarks/classification/distill.py',
         label='CDS with distillation from the CDS arm',

@@ -1,7 +1,9 @@
 """What an experiment consists of: arms, seeds, and who is compared with whom."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from string import Formatter
 from typing import Any
 
 from mmengine.config import Config
@@ -9,6 +11,7 @@ from mmengine.config import Config
 from mmcds.utils.errors import unknown_name
 
 FIELDS = ('title', 'note', 'seeds', 'metrics', 'arms', 'prepare')
+REQUIRED = ('title', 'seeds', 'metrics', 'arms')
 ARM_FIELDS = ('config', 'options', 'after', 'baseline', 'label')
 
 
@@ -69,14 +72,16 @@ def load_matrix(path: str | Path) -> Matrix:
         found = [str(each) for each in sorted(Path(__file__).parent.glob('*_matrix.py'))]
         raise FileNotFoundError(f'matrix={str(path)!r} does not exist; there are: {", ".join(found)}')
     cfg = Config.fromfile(path).to_dict()
-    for key in cfg:
-        if key not in FIELDS:
-            raise unknown_name(f'{path}: field', key, FIELDS)
+    _check_fields(str(path), cfg, FIELDS, REQUIRED)
     arms = {name: _arm(path, name, dict(content)) for name, content in cfg['arms'].items()}
     for arm in arms.values():
         for other in (*arm.after, arm.baseline):
             if other not in arms:
                 raise unknown_name(f'{path}: arm {arm.name!r} names the arm', other, arms)
+        for key, value in arm.options.items():
+            for _, name, _, _ in Formatter().parse(str(value)):
+                if name is not None and name not in arm.after:
+                    raise unknown_name(f'{path}: arm {arm.name!r}, options.{key}', name, arm.after, 'add it to after')
     return Matrix(
         path=path,
         title=cfg['title'],
@@ -89,10 +94,17 @@ def load_matrix(path: str | Path) -> Matrix:
 
 
 def _arm(path: Path, name: str, content: dict[str, Any]) -> Arm:
-    for key in content:
-        if key not in ARM_FIELDS:
-            raise unknown_name(f'{path}: arm {name!r}, field', key, ARM_FIELDS)
+    _check_fields(f'{path}: arm {name!r}', content, ARM_FIELDS, ('config',))
     if not Path(content['config']).is_file():
         raise FileNotFoundError(f'{path}: arm {name!r}, config={content["config"]!r} does not exist')
     after = tuple(content.pop('after', ()))
     return Arm(name=name, after=after, **{'baseline': name, 'label': name, 'options': {}, **content})
+
+
+def _check_fields(where: str, content: Mapping[str, Any], known: Sequence[str], required: Sequence[str]) -> None:
+    for key in content:
+        if key not in known:
+            raise unknown_name(f'{where}: field', key, known)
+    missing = [key for key in required if key not in content]
+    if missing:
+        raise ValueError(f'{where}: field {missing[0]!r} is missing; a complete one has {", ".join(required)}')

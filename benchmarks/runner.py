@@ -103,7 +103,9 @@ def run_all(matrix: Matrix, work_dir: Path, jobs: int, threads: int, arms: Seque
     """
     runs = runs_of(matrix, work_dir, arms)
     every = {(run.arm.name, run.seed): run for run in runs_of(matrix, work_dir)}
-    waiting, active, failed = [run for run in runs if not run.done], {}, []
+    waiting = [run for run in runs if not run.done]
+    active: dict[subprocess.Popen[bytes], tuple[Run, float]] = {}
+    failed: list[Run] = []
     total, begun = len(waiting), time.monotonic()
     print(f'{len(runs) - total} of {len(runs)} runs are finished, {total} to go, {jobs} at a time', flush=True)
     while waiting or active:
@@ -121,7 +123,7 @@ def run_all(matrix: Matrix, work_dir: Path, jobs: int, threads: int, arms: Seque
             state = 'finished' if process.returncode == 0 else f'FAILED, see {run.folder / "log"}'
             print(f'{run.name}: {state} in {seconds:.0f} s; {left} left, about {pace * left / 60:.0f} min', flush=True)
         ready = [run for run in waiting if all(every[name, run.seed].done for name in run.arm.after)]
-        if not ready and not active:
+        if waiting and not ready and not active:
             failed += waiting
             print(f'{len(waiting)} runs wait for arms that failed or were not asked for', flush=True)
             break

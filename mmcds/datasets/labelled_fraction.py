@@ -2,6 +2,7 @@
 
 import json
 import os
+import zlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,8 +22,8 @@ def choose_labelled(classes: Sequence[Sequence[int]], fraction: float, seed: int
     """A class-balanced random part of the images.
 
     Images are grouped by their class; one with several counts for its rarest, one with none for a
-    group of its own. Each group gives its share, rounded so that the total is ``round(fraction * N)`` and no
-    class is left out while there are places.
+    group of its own. Each group gives its share, rounded so that the total is ``round(fraction * N)``, and at least
+    one unless there are more groups than that.
 
     Args:
         classes (Sequence[Sequence[int]]): Classes in each of N images.
@@ -41,11 +42,15 @@ def choose_labelled(classes: Sequence[Sequence[int]], fraction: float, seed: int
         groups[min(each, key=lambda label: (counts[label], label), default=-1)].append(index)
     total = max(round(fraction * len(classes)), 1)
     shares = {label: fraction * len(members) for label, members in groups.items()}
-    taken = {label: int(share) for label, share in shares.items()}
+    least = 1 if total >= len(groups) else 0
+    taken = {label: max(int(share), least) for label, share in shares.items()}
+    while sum(taken.values()) > total:
+        # Small classes that got their one: the largest pay for it.
+        taken[max(taken, key=lambda label: (taken[label], label))] -= 1
     # The largest remainders first, but before them a class that would have none.
     order = sorted(groups, key=lambda label: (taken[label] > 0, taken[label] - shares[label], label))
-    for label in (order * (1 + total))[: max(total - sum(taken.values()), 0)]:
-        taken[label] = min(taken[label] + 1, len(groups[label]))
+    for label in order[: total - sum(taken.values())]:
+        taken[label] += 1
     generator = np.random.default_rng(seed)
     chosen = [generator.permutation(groups[label])[: taken[label]] for label in sorted(groups)]
     return sorted(int(index) for part in chosen for index in part)
@@ -71,9 +76,11 @@ class LabelledFraction:
             repeated until they do. Defaults to None: each image comes once.
         list_file (str, optional): JSON file that keeps the choice: it is read if it is there and written
             otherwise. Defaults to None.
+        lazy_init (bool): Whether annotations are read only when they are first needed. Defaults to False.
 
     Raises:
-        ValueError: If an argument is out of range, or ``list_file`` was made for another data set.
+        ValueError: If an argument is out of range, ``dataset`` is a wrapper itself, or ``list_file`` was made for
+            another data set.
 
     Example:
         >>> train_dataloader = dict(
@@ -99,6 +106,12 @@ class LabelledFraction:
         self.list_file = Path(list_file) if list_file else None
         parts = [dataset] if unlabelled is None else [dataset, unlabelled]
         self.datasets: list[Any] = [ROOT_DATASETS.build(part) if isinstance(part, Mapping) else part for part in parts]
+        for part in self.datasets:
+            if not hasattr(part, 'prepare_data'):
+                raise ValueError(
+                    f'LabelledFraction.dataset is a {type(part).__name__}, which hands out the items of another data '
+                    'set; wrap the inner one: LabelledFraction inside, the other wrapper outside'
+                )
         self._fully_initialized = False
         if not lazy_init:
             self.full_init()
@@ -116,11 +129,18 @@ class LabelledFraction:
         for dataset in self.datasets:
             dataset.full_init()
         first = self.datasets[0]
-        self.labelled = self._read_list(len(first))
+        classes = [[int(label) for label in first.get_cat_ids(i)] for i in range(len(first))]
+        facts = {
+            'fraction': self.fraction,
+            'seed': self.seed,
+            'images': len(first),
+            # Images are listed by their place, which another data set of as many images has, too.
+            'classes': f'{zlib.crc32(json.dumps(classes).encode()):08x}',
+        }
+        self.labelled = self._read_list(facts)
         if self.labelled is None:
-            classes = [first.get_cat_ids(i) for i in range(len(first))]
             self.labelled = choose_labelled(classes, self.fraction, self.seed)
-            self._write_list(len(first))
+            self._write_list(facts)
         chosen = set(self.labelled)
         kept = [(0, i, True) for i in self.labelled]
         others = []
@@ -181,23 +201,27 @@ class LabelledFraction:
             second.matched = second.matched[:0]
         return data
 
-    def _read_list(self, total: int) -> list[int] | None:
+    def _read_list(self, facts: dict[str, Any]) -> list[int] | None:
         if self.list_file is None or not self.list_file.is_file():
             return None
-        content = json.loads(self.list_file.read_text())
-        wanted = {'fraction': self.fraction, 'seed': self.seed, 'images': total}
-        found = {key: content.get(key) for key in wanted}
-        if found != wanted:
+        name = f"LabelledFraction.list_file='{self.list_file}'"
+        try:
+            content = json.loads(self.list_file.read_text())
+            labelled = [int(i) for i in content['labelled']]
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f'{name} is cut short or no such list; remove it to have it written anew') from error
+        found = {key: content.get(key) for key in facts}
+        if found != facts:
             raise ValueError(
-                f"LabelledFraction.list_file='{self.list_file}' was made for {found}, not for {wanted}; name another "
-                'file, or give the settings it was made with'
+                f'{name} was made for {found}, not for {facts}; name another file, or give the settings it was made '
+                'with'
             )
-        return [int(i) for i in content['labelled']]
+        return labelled
 
-    def _write_list(self, total: int) -> None:
+    def _write_list(self, facts: dict[str, Any]) -> None:
         if self.list_file is None:
             return
-        content = {'fraction': self.fraction, 'seed': self.seed, 'images': total, 'labelled': self.labelled}
+        content = {**facts, 'labelled': self.labelled}
         self.list_file.parent.mkdir(parents=True, exist_ok=True)
         # Every rank writes the same; renaming keeps a reader from half a file.
         partial = self.list_file.with_name(f'{self.list_file.name}.{os.getpid()}')

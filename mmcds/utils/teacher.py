@@ -70,15 +70,18 @@ def load_teacher(config: str, checkpoint: str | None) -> nn.Module:
     """
     if not checkpoint:
         raise ValueError('DistillHook.checkpoint is not set; give the file of the trained teacher')
-    weights = load_checkpoint(checkpoint)['state_dict']
+    # A teacher shows nothing of its queues, so their length does not matter.
+    queues = f'{CDS_PREFIX}queues.'
+    weights = {key: value for key, value in load_checkpoint(checkpoint)['state_dict'].items() if queues not in key}
     cfg = load_config(config)
-    with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmdet'):
+    # Its random initial weights are overwritten; the student's random numbers stay those without a teacher.
+    with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmdet'), torch.random.fork_rng(devices=[]):
         model: nn.Module = MODELS.build(model_config(cfg))
-    own = model.state_dict()
+    own = {key: value for key, value in model.state_dict().items() if queues not in key}
     missing = [key for key in own if key not in weights]
     # A teacher trained with CDS may serve by its stock config, and then by its features.
     foreign = [key for key in weights if key not in own and CDS_PREFIX not in key]
-    shapes = [key for key in own if key in weights and own[key].shape != weights[key].shape and 'queues' not in key]
+    shapes = [key for key in own if key in weights and own[key].shape != weights[key].shape]
     for what, keys in (('lacks', missing), ('has another shape of', shapes), ('has beside it', foreign)):
         if keys:
             raise ValueError(

@@ -1,10 +1,20 @@
 """From a command line to a config."""
 
+from pathlib import Path
+
 import pytest
 from mmengine.config import Config
 
 from mmcds.apis import has_cds
-from mmcds.utils.prepare import host_of, prepare_config, skip_broken_images, stem_of
+from mmcds.utils.config import load_config
+from mmcds.utils.prepare import (
+    check_training_data,
+    host_of,
+    prepare_config,
+    set_teacher_checkpoint,
+    skip_broken_images,
+    stem_of,
+)
 
 STOCK = 'mmdet::retinanet/retinanet_r18_fpn_1x_coco.py'
 
@@ -46,5 +56,46 @@ def test_a_wrong_part_fails_before_anything_is_built() -> None:
 def test_broken_images_are_skipped_in_training_only() -> None:
     cfg = prepare_config(STOCK, None, cds=False, check_data=False)
     skip_broken_images(cfg.train_dataloader)
+    assert cfg.train_dataloader.dataset.pipeline[0].type == 'mmcds.LoadImageOrSkip'
+    assert cfg.val_dataloader.dataset.pipeline[0].type == 'LoadImageFromFile'
+
+
+def test_the_teacher_s_checkpoint_reaches_its_hook() -> None:
+    cfg = load_config('configs/classification/cifar100/resnet18_cds-distill_r152.py')
+    set_teacher_checkpoint(cfg, 'a.pth')
+    assert [hook.get('checkpoint') for hook in cfg.custom_hooks] == [None, None, 'a.pth']
+    with pytest.raises(ValueError, match=r'^--cfg-options teacher_checkpoint=a\.pth: the config has no teacher; use'):
+        prepare_config(STOCK, {'teacher_checkpoint': 'a.pth'}, cds=True, check_data=False)
+
+
+def test_a_teacher_that_is_not_given_is_asked_for() -> None:
+    with pytest.raises(ValueError, match=r'^teacher_checkpoint is not set; train .*resnet152_cds\.py first'):
+        prepare_config(
+            'configs/classification/cifar100/resnet18_cds-distill_r152.py', None, cds=False, check_data=False
+        )
+
+
+@pytest.mark.parametrize('fraction', [0, 1.01, -0.1])
+def test_a_fraction_out_of_range(fraction: float) -> None:
+    config = 'configs/classification/cifar10/resnet18_cds-semi10.py'
+    with pytest.raises(ValueError, match=r'^LabelledFraction\.fraction=.* is out of range; give a number in \(0, 1\]$'):
+        prepare_config(config, {'train_dataloader.dataset.fraction': fraction}, cds=False, check_data=False)
+
+
+def test_unlabelled_images_without_the_contrast() -> None:
+    config = 'configs/classification/cifar10/resnet18_semi10.py'
+    with pytest.raises(ValueError, match=r'^LabelledFraction keeps unlabelled images, but the model has no CDSNeck'):
+        prepare_config(config, {'train_dataloader.dataset.keep_unlabelled': True}, cds=False, check_data=False)
+
+
+def test_labels_are_checked_in_classification(tmp_path: Path) -> None:
+    (tmp_path / 'cat').mkdir()
+    dataset = dict(
+        _delete_=True, type='CustomDataset', data_root=str(tmp_path), pipeline=[dict(type='LoadImageFromFile')]
+    )
+    cfg = load_config('configs/classification/cifar10/resnet18.py')
+    cfg.merge_from_dict({'train_dataloader.dataset': dataset, 'val_dataloader.dataset': dataset})
+    check_training_data(cfg)
+    assert [hook.type for hook in cfg.custom_hooks] == ['mmcds.LabelCheckHook']
     assert cfg.train_dataloader.dataset.pipeline[0].type == 'mmcds.LoadImageOrSkip'
     assert cfg.val_dataloader.dataset.pipeline[0].type == 'LoadImageFromFile'

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Follow the README as a newcomer: clone into an empty folder, with empty caches, run both commands, time them.
 # usage: tools/benchmark/fresh_clone.sh SCRATCH_FOLDER [quickstart|tests ...]    (default: both, one after the other)
-# Writes the times to docs/timing.md of the repository it is called from.
+# Writes the times to docs/timing.md of the repository it is called from, and in a sentence to its README. A command that
+# is not run keeps the row it has.
 set -euo pipefail
 
 [ $# -ge 1 ] || { sed -n '2,4s/^# //p' "$0" >&2; exit 2; }
@@ -35,6 +36,11 @@ for what in "$@"; do
     rows+=("| \`$script\` | $seconds | $setup |")
     echo "$script: $seconds s, of which set-up $setup s; log: $scratch/$what/log"
 done
+page=$root/docs/timing.md
+for script in tools/quickstart.sh tools/run_tests.sh; do
+    case "${rows[*]}" in *"$script"*) continue ;; esac
+    if old=$(grep -F "| \`$script\` |" "$page" 2> /dev/null); then rows+=("$old"); fi
+done
 {
     echo '# How long the two commands take'
     echo
@@ -43,5 +49,19 @@ done
     echo
     echo '| command | seconds in all | of which setting up |'
     echo '|---|---|---|'
-    printf '%s\n' "${rows[@]}"
-} > "$root/docs/timing.md"
+    printf '%s\n' "${rows[@]}" | sort
+} > "$page"
+python3 - "$page" "$root/README.md" <<'PYTHON'
+import re
+import sys
+from pathlib import Path
+
+page, readme = (Path(name) for name in sys.argv[1:])
+rows = re.findall(r'`tools/(\w+)\.sh` \| (\d+) \| (\d+)', page.read_text())
+said = '; '.join(
+    f'`{name}.sh` takes {int(total) / 60:.0f} minutes, {int(setup) / 60:.0f} of them to set up' for name, total, setup in rows
+)
+machine = re.search(r'on\n(.*?),', page.read_text())[1]
+block = f'<!-- timing -->\nFrom nothing, on {machine}: {said} ([timing](docs/timing.md)).\n<!-- /timing -->'
+readme.write_text(re.sub(r'<!-- timing -->.*?<!-- /timing -->', block, readme.read_text(), flags=re.S))
+PYTHON

@@ -32,7 +32,8 @@ class LabelCheckHook(Hook):
             for label in sample.get('gt_label', []):
                 if not 0 <= int(label) < classes:
                     where = sample.metainfo.get('img_path') or f'image {sample.metainfo.get("sample_idx", "?")}'
+                    remedy = f'set num_classes to {int(label) + 1} or more, or ' if label >= 0 else ''
                     raise ValueError(
-                        f'label {int(label)} of {where} is out of range for model.head.num_classes={classes}; set '
-                        f'num_classes to {int(label) + 1} or more, or mend the annotation'
+                        f'label {int(label)} of {where} is out of range for model.head.num_classes={classes}; '
+                        f'{remedy}mend the annotation'
                     )

@@ -26,7 +26,7 @@ def image_labels(data_samples: Sequence[Any], device: torch.device) -> Tensor:
     found = [getattr(label, 'label', label) for label in found]
     # Joined on the device: reading each label would wait for it.
     rows = [unknown if label is None or label.numel() != 1 else label.to(device).view(1) for label in found]
-    scores = [getattr(sample, 'gt_score', None) for sample in data_samples]
+    scores: list[Any] = [getattr(sample, 'gt_score', None) for sample in data_samples]
     if all(score is not None for score in scores):
         # The preprocessor's soft labels: of a mixed image no class has all of it.
         highest = torch.stack([score.to(device).amax() for score in scores])

@@ -1,0 +1,94 @@
+"""The numbers of a page, recomputed by hand."""
+
+import json
+import math
+from pathlib import Path
+from statistics import mean, median, stdev
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from benchmarks.matrix import Arm, Matrix
+from benchmarks.page import paired_difference, table, write_page
+from benchmarks.runner import DONE
+
+TOP1 = {'base': [40.0, 44.0, 45.0], 'ours': [43.0, 46.5, 46.0]}
+TIMES = {'base': [[0.2, 9.0, 0.1], [0.3], [0.4]], 'ours': [[0.5], [0.6], [0.7]]}
+
+
+@pytest.fixture
+def matrix(tmp_path: Path) -> Matrix:
+    arms = {
+        'base': Arm('base', 'a.py', {}, (), 'base', 'Base'),
+        'ours': Arm('ours', 'b.py', {'x': 1}, (), 'base', 'Ours'),
+    }
+    for name, values in TOP1.items():
+        for seed, value in enumerate(values):
+            log = tmp_path / name / f'seed{seed}' / '20260101_000000' / 'vis_data'
+            log.mkdir(parents=True)
+            train = [{'lr': 0.1, 'time': each, 'step': i + 1} for i, each in enumerate(TIMES[name][seed])]
+            # An earlier evaluation, which was better: the last one counts.
+            val = [{'accuracy/top1': value + 9, 'step': 1}, {'accuracy/top1': value, 'step': 2}]
+            (log / 'scalars.json').write_text('\n'.join(json.dumps(each) for each in [*train, *val]) + '\n')
+            (log.parents[1] / DONE).write_text('{}')
+    return Matrix(tmp_path / 'toy_matrix.py', 'Toys', 'A note.', (0, 1, 2), {'accuracy/top1': 'top-1 (%)'}, arms)
+
+
+def rows(text: str) -> list[list[str]]:
+    return [[cell.strip() for cell in line.strip('|').split('|')] for line in text.splitlines() if line.startswith('|')]
+
+
+def test_every_number_by_hand(matrix: Matrix, tmp_path: Path) -> None:
+    heads, _, base, ours = rows(table(matrix, tmp_path))
+    assert heads == ['arm', 'seeds', 'top-1 (%)', 'difference to the baseline', 's / iteration']
+    seconds = {name: mean(median(run) for run in runs) for name, runs in TIMES.items()}
+    assert base == ['Base', '3', f'{mean(TOP1["base"]):.2f} ± {stdev(TOP1["base"]):.2f}', '', f'{seconds["base"]:.3f}']
+    differences = [b - a for a, b in zip(*TOP1.values(), strict=True)]
+    # Student's t at 0.975 with two degrees of freedom, from a printed table.
+    half = 4.302653 * stdev(differences) / math.sqrt(3)
+    assert ours == [
+        'Ours', '3', f'{mean(TOP1["ours"]):.2f} ± {stdev(TOP1["ours"]):.2f}',
+        f'{mean(differences):+.2f} ± {half:.2f}', f'{seconds["ours"]:.3f}',
+    ]  # fmt: skip
+
+
+def test_unfinished_runs_do_not_count_and_pairs_are_of_the_same_seed(matrix: Matrix, tmp_path: Path) -> None:
+    (tmp_path / 'base/seed0' / DONE).unlink()
+    _, _, base, ours = rows(table(matrix, tmp_path))
+    assert (base[1], ours[1]) == ('2', '3')
+    assert ours[3].startswith(f'{mean([46.5 - 44.0, 46.0 - 45.0]):+.2f} ± ')
+    (tmp_path / 'base/seed1' / DONE).unlink()
+    _, _, base, ours = rows(table(matrix, tmp_path))
+    assert base[2] == '45.00'
+    assert ours[3] == '+1.00'
+    (tmp_path / 'base/seed2' / DONE).unlink()
+    assert [row[0] for row in rows(table(matrix, tmp_path))[2:]] == ['Ours']
+    assert rows(table(matrix, tmp_path))[2][3] == ''
+
+
+def test_the_page_says_how_it_was_made(matrix: Matrix, tmp_path: Path) -> None:
+    page = write_page(matrix, tmp_path, tmp_path / 'page.md')
+    assert (tmp_path / 'page.md').read_text() == page + '\n'
+    assert page.startswith('# Toys\n')
+    assert '6 of 6 runs are finished' in page
+    assert 'A note.' in page
+    assert '- Ours: `python tools/train.py b.py --cfg-options randomness.seed=SEED x=1`' in page
+    assert table(matrix, tmp_path) in page
+
+
+@pytest.mark.parametrize('count', [2, 3, 8])
+def test_the_interval_is_scipy_s(count: int) -> None:
+    generator = np.random.default_rng(count)
+    ours, theirs = generator.normal(3, 1, count), generator.normal(1, 2, count)
+    middle, half = paired_difference(ours.tolist(), theirs.tolist())
+    interval = stats.ttest_rel(ours, theirs).confidence_interval(0.95)
+    assert middle - half == pytest.approx(interval.low)
+    assert middle + half == pytest.approx(interval.high)
+
+
+def test_one_pair_has_no_interval() -> None:
+    middle, half = paired_difference([3.0], [1.0])
+    assert middle == 2
+    assert math.isnan(half)
+    assert all(math.isnan(each) for each in paired_difference([], []))

@@ -1,0 +1,157 @@
+"""The driver with a training that takes no time: order, resuming, failures, equal starts."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from classifiers import classifier_config
+
+from benchmarks import run as driver
+from benchmarks import runner
+from benchmarks.matrix import Matrix, load_matrix
+from benchmarks.runner import DONE, run_all, runs_of
+from mmcds import add_cds
+
+#: Notes how it was called, writes what a run leaves behind, and fails where it is told to.
+TRAIN = """
+import json, os, sys
+from pathlib import Path
+arguments = sys.argv[1:]
+work = Path(arguments[arguments.index('--work-dir') + 1])
+options = dict(each.split('=', 1) for each in arguments[arguments.index('--cfg-options') + 1 :])
+with open('calls.jsonl', 'a') as file:
+    file.write(json.dumps(dict(config=arguments[0], work=str(work), options=options, resume='--resume' in arguments,
+                               threads=os.environ['OMP_NUM_THREADS'])) + '\\n')
+if Path('fail').exists() and Path('fail').read_text() in str(work):
+    sys.exit('no space left')
+(work / 'time' / 'vis_data').mkdir(parents=True, exist_ok=True)
+top1 = 50 + int(options['randomness.seed']) + 5 * ('cds' in arguments[0])
+lines = [dict(lr=0.1, time=0.25, step=1), {'accuracy/top1': top1, 'step': 1}]
+(work / 'time' / 'vis_data' / 'scalars.json').write_text('\\n'.join(map(json.dumps, lines)))
+(work / 'last_checkpoint').write_text(str(work / 'epoch_1.pth'))
+"""
+
+
+@pytest.fixture
+def matrix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Matrix:
+    """Two arms, two seeds; the second arm wants the first one's checkpoint."""
+    (tmp_path / 'tools').mkdir()
+    (tmp_path / 'tools/train.py').write_text(TRAIN)
+    classifier_config().dump(tmp_path / 'base.py')
+    add_cds(classifier_config()).dump(tmp_path / 'cds.py')
+    arms = dict(
+        base=dict(config='base.py'),
+        cds=dict(config='cds.py', baseline='base', after=['base'], options=dict(teacher_checkpoint='{base}')),
+    )
+    content = dict(title='Toys', seeds=[4, 7], metrics={'accuracy/top1': 'top-1'}, arms=arms, prepare='echo > prepared')
+    (tmp_path / 'toy_matrix.py').write_text(''.join(f'{key} = {value!r}\n' for key, value in content.items()))
+    monkeypatch.setattr(runner, 'ROOT', tmp_path)
+    monkeypatch.setattr(runner.time, 'sleep', lambda seconds: None)
+    monkeypatch.chdir(tmp_path)
+    return load_matrix('toy_matrix.py')
+
+
+def calls(tmp_path: Path) -> list[dict[str, Any]]:
+    file = tmp_path / 'calls.jsonl'
+    found = [json.loads(line) for line in file.read_text().splitlines()] if file.is_file() else []
+    file.unlink(missing_ok=True)
+    return found
+
+
+def test_runs_all_and_none_twice(matrix: Matrix, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    work = tmp_path / 'work'
+    assert run_all(matrix, work, jobs=1, threads=3) == []
+    made = calls(tmp_path)
+    assert [(call['config'], call['options']['randomness.seed']) for call in made] == [
+        ('base.py', '4'), ('cds.py', '4'), ('base.py', '7'), ('cds.py', '7'),
+    ]  # fmt: skip
+    assert {call['threads'] for call in made} == {'3'}
+    assert all(call['resume'] for call in made)
+    for call in made[1::2]:
+        seed = call['options']['randomness.seed']
+        assert call['options']['teacher_checkpoint'] == str(work / f'base/seed{seed}/epoch_1.pth')
+    # The same initial weights for both arms of a seed, others for the other seed.
+    starts = [call['options']['load_from'] for call in made]
+    assert starts[0] == starts[1] != starts[2] == starts[3]
+    assert all(run.done for run in runs_of(matrix, work))
+    content = json.loads((work / 'cds/seed7' / DONE).read_text())
+    assert (content['config'], list(content['options'])) == ('cds.py', ['teacher_checkpoint'])
+    assert 'cds seed 7: finished' in capsys.readouterr().out
+
+    assert run_all(matrix, work, jobs=2, threads=1) == []
+    assert calls(tmp_path) == []
+    printed = capsys.readouterr().out
+    assert '4 of 4 runs are finished, 0 to go' in printed
+    assert 'wait for' not in printed
+    (work / 'cds/seed4' / DONE).unlink()
+    run_all(matrix, work, jobs=2, threads=1)
+    (again,) = calls(tmp_path)
+    assert again['work'] == str(work / 'cds/seed4')
+    # Of its own seed, also when both are there.
+    assert again['options']['teacher_checkpoint'] == str(work / 'base/seed4/epoch_1.pth')
+
+
+def test_a_failing_run_is_reported_and_what_waits_for_it_is_not_run(
+    matrix: Matrix, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    (tmp_path / 'fail').write_text('base/seed4')
+    work = tmp_path / 'work'
+    failed = run_all(matrix, work, jobs=1, threads=1)
+    assert [run.name for run in failed] == ['base seed 4', 'cds seed 4']
+    assert [(call['config'], call['options']['randomness.seed']) for call in calls(tmp_path)] == [
+        ('base.py', '4'), ('base.py', '7'), ('cds.py', '7'),
+    ]  # fmt: skip
+    printed = capsys.readouterr().out
+    assert f'base seed 4: FAILED, see {work / "base/seed4/log"}' in printed
+    assert '1 runs wait for arms that failed' in printed
+    assert 'no space left' in (work / 'base/seed4/log').read_text()
+    # Mended, only these two are run.
+    (tmp_path / 'fail').unlink()
+    assert run_all(matrix, work, jobs=1, threads=1) == []
+    assert [call['options']['randomness.seed'] for call in calls(tmp_path)] == ['4', '4']
+
+
+def test_initial_weights_are_the_stock_model_s(matrix: Matrix, tmp_path: Path) -> None:
+    run_all(matrix, tmp_path / 'work', jobs=1, threads=1, arms=['base'])
+    assert [call['config'] for call in calls(tmp_path)] == ['base.py', 'base.py']
+    first, second = (torch.load(tmp_path / f'work/init/base_seed{seed}.pth', weights_only=True) for seed in (4, 7))
+    assert not [name for name in first['state_dict'] if 'cds' in name]
+    assert list(first['state_dict']) == list(second['state_dict'])
+    name = 'backbone.layer4.1.conv2.weight'
+    assert not torch.equal(first['state_dict'][name], second['state_dict'][name])
+    assert first['state_dict'][name].std() > 0.01
+    kept = (tmp_path / 'work/init/base_seed4.pth').stat().st_mtime_ns
+    run_all(matrix, tmp_path / 'work', jobs=1, threads=1)
+    assert (tmp_path / 'work/init/base_seed4.pth').stat().st_mtime_ns == kept
+
+
+def command(matrix: Matrix, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setattr(sys, 'argv', ['run.py', 'toy_matrix.py', '--work-dir', 'work', '--jobs', '1', *arguments])
+    # It goes to the repository, which stands elsewhere here.
+    monkeypatch.setattr(driver.os, 'chdir', lambda path: None)
+    return driver.main()
+
+
+def test_the_command_writes_the_page_and_says_by_its_code_whether_all_went_well(
+    matrix: Matrix, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / 'fail').write_text('cds/seed7')
+    assert command(matrix, monkeypatch) == 1
+    assert (tmp_path / 'prepared').is_file()
+    page = (tmp_path / 'work/results.md').read_text()
+    assert '3 of 4 runs are finished' in page
+    assert '| cds | 1 | 59.00 | +5.00 |' in page
+    (tmp_path / 'fail').unlink()
+    calls(tmp_path)
+    assert command(matrix, monkeypatch, '--page-only') == 0
+    assert calls(tmp_path) == []
+    assert command(matrix, monkeypatch, '--out', 'page.md') == 0
+    page = (tmp_path / 'page.md').read_text()
+    # By hand: 50 + seed, and five more with CDS.
+    assert '| base | 2 | 55.50 ± 2.12 |  | 0.250 |' in page
+    assert '| cds | 2 | 60.50 ± 2.12 | +5.00 ± 0.00 | 0.250 |' in page
+    with pytest.raises(ValueError, match=r"^--arms='bas' is not known; nearest: base"):
+        command(matrix, monkeypatch, '--arms', 'bas')

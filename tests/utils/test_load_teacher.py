@@ -1,0 +1,132 @@
+"""A teacher that is missing, of other classes or of another architecture, in the order in which it is found out."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from classifiers import build_classifier, classifier_config
+from mmengine.config import Config
+from torch import nn
+from toys import toy_model
+
+from mmcds import add_cds
+from mmcds.utils.teacher import check_pair, check_teacher, load_teacher
+
+
+@pytest.fixture(scope='module')
+def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with ``config.py`` and ``weights.pth`` of a classifier trained with CDS and with a queue."""
+    folder = tmp_path_factory.mktemp('teacher')
+    cfg = add_cds(classifier_config(8), queue_length=6)
+    cfg.dump(folder / 'config.py')
+    torch.save({'state_dict': build_classifier(cfg, seed=9).state_dict()}, folder / 'weights.pth')
+    return folder
+
+
+def student(folder: Path, **hook: Any) -> Config:
+    cfg = add_cds(classifier_config(), distill=dict(channels=64))
+    settings: dict[str, Any] = dict(teacher=str(folder / 'config.py'), checkpoint=str(folder / 'weights.pth'))
+    cfg.custom_hooks = [*cfg.custom_hooks, dict(type='mmcds.DistillHook', **{**settings, **hook})]
+    return cfg
+
+
+def test_a_pair_that_fits_passes(teacher: Path) -> None:
+    check_teacher(student(teacher))
+    check_teacher(classifier_config())
+    check_teacher(add_cds(toy_model()))
+
+
+def test_what_does_not_fit_is_named_before_anything_is_built(teacher: Path, tmp_path: Path) -> None:
+    cut = tmp_path / 'cut.pth'
+    cut.write_bytes((teacher / 'weights.pth').read_bytes()[:-500])
+    other = Config.fromfile(teacher / 'config.py')
+    other.model.head.num_classes = 5
+    other.dump(tmp_path / 'five.py')
+    for hook, message in (
+        (
+            dict(checkpoint=None),
+            r'^teacher_checkpoint is not set; train .*config\.py first and give --cfg-options teach',
+        ),
+        (dict(checkpoint=str(tmp_path / 'none.pth')), r'none\.pth.* does not exist; whole checkpoints in'),
+        (dict(checkpoint=str(cut)), r'cut\.pth.* is cut short or no checkpoint'),
+        (dict(teacher=str(teacher / 'confi.py')), r'confi\.py'),
+        (
+            dict(teacher=str(tmp_path / 'five.py')),
+            r'^DistillHook\.teacher=.* tells 5 classes apart, the student 3; choose',
+        ),
+        (dict(teacher_mode='evil'), r"^DistillHook\.teacher_mode='evil' is not known; nearest: eval"),
+    ):
+        with pytest.raises((ValueError, FileNotFoundError), match=message):
+            check_teacher(student(teacher, **hook))
+    cfg = student(teacher)
+    cfg.custom_hooks += [cfg.custom_hooks[-1]]
+    with pytest.raises(ValueError, match=r'^custom_hooks has 2 DistillHooks; a student has one teacher$'):
+        check_teacher(cfg)
+    cfg = student(teacher)
+    cfg.model.neck.distill = None
+    with pytest.raises(ValueError, match=r'model\.neck\.distill is not set; give distill=dict\(\)$'):
+        check_teacher(cfg)
+    cfg.custom_hooks.pop()
+    cfg.model.neck.distill = {}
+    with pytest.raises(ValueError, match=r'^model\.neck\.distill is set but nothing brings a teacher; add'):
+        check_teacher(cfg)
+
+
+def test_weights_are_loaded_and_the_random_numbers_left_alone(teacher: Path) -> None:
+    drawn = torch.get_rng_state()
+    model = load_teacher(str(teacher / 'config.py'), str(teacher / 'weights.pth'))
+    assert torch.equal(torch.get_rng_state(), drawn)
+    weights = torch.load(teacher / 'weights.pth')['state_dict']
+    assert list(model.state_dict()) == list(weights)
+    for name, value in model.state_dict().items():
+        # Its queues show nothing and are not loaded.
+        assert torch.equal(value, weights[name]) or 'queues' in name, name
+
+
+def test_weights_with_cds_serve_a_stock_config(teacher: Path, tmp_path: Path) -> None:
+    classifier_config(8).dump(tmp_path / 'stock.py')
+    model = load_teacher(str(tmp_path / 'stock.py'), str(teacher / 'weights.pth'))
+    weights = torch.load(teacher / 'weights.pth')['state_dict']
+    assert len(model.state_dict()) < len(weights)
+    assert all(torch.equal(value, weights[name]) for name, value in model.state_dict().items())
+
+
+def test_weights_of_another_architecture_are_refused(teacher: Path, tmp_path: Path) -> None:
+    for name, cfg, message in (
+        ('narrow', classifier_config(4), r'it has another shape of \d+ of \d+ weights \(backbone\.conv1\.weight, '),
+        ('deep', classifier_config(8, depth=34), r'it lacks \d+ of \d+ weights \(backbone\.layer1\.2\.conv1\.weight, '),
+        ('queue', add_cds(classifier_config(8), queue_length=9), None),
+    ):
+        cfg.dump(tmp_path / f'{name}.py')
+        if message is None:
+            # Queues are no part of what a teacher shows.
+            load_teacher(str(tmp_path / f'{name}.py'), str(teacher / 'weights.pth'))
+            continue
+        with pytest.raises(
+            ValueError, match=r'^teacher_checkpoint=.* is not of the architecture of .*: ' + message
+        ) as e:
+            load_teacher(str(tmp_path / f'{name}.py'), str(teacher / 'weights.pth'))
+        assert '\n' not in str(e.value)
+    with pytest.raises(ValueError, match=r'^DistillHook\.checkpoint is not set'):
+        load_teacher(str(teacher / 'config.py'), None)
+    foreign = torch.load(teacher / 'weights.pth')['state_dict']
+    torch.save({'state_dict': {**foreign, 'backbone.extra.weight': torch.ones(1)}}, tmp_path / 'foreign.pth')
+    with pytest.raises(ValueError, match=r'it has beside it 1 of \d+ weights \(backbone\.extra\.weight, '):
+        load_teacher(str(teacher / 'config.py'), str(tmp_path / 'foreign.pth'))
+
+
+def test_normalisations_are_compared() -> None:
+    def model(mean: float | None) -> Any:
+        made: Any = nn.Module()
+        made.data_preprocessor = nn.Module()
+        if mean is not None:
+            made.data_preprocessor.register_buffer('mean', torch.full((3, 1, 1), mean))
+        return made
+
+    check_pair(model(1.0), model(1.0))
+    check_pair(model(1.0), model(None))
+    with pytest.raises(
+        ValueError, match=r'^data_preprocessor\.mean of the student is \[1\.0, .*, of the teacher \[2\.0'
+    ):
+        check_pair(model(1.0), model(2.0))
