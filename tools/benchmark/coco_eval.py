@@ -129,8 +129,8 @@ def main() -> None:
     table = '\n'.join('| ' + ' | '.join(line) + ' |' for line in [heads, ['---'] * len(heads), *rows])
     command = ' '.join(['python tools/benchmark/coco_eval.py', *sys.argv[1:]])
     page = (
-        f'# COCO evaluation with faster-coco-eval\n\n`val_evaluator = dict(type="mmcds.FasterCocoMetric", ...)` takes '
-        f"the arguments of mmdet's `CocoMetric` and reports its numbers; install the evaluator with "
+        "# COCO evaluation with faster-coco-eval\n\n`val_evaluator = dict(type='mmcds.FasterCocoMetric', ...)` takes "
+        "the arguments of mmdet's `CocoMetric` and reports its numbers; install the evaluator with "
         f'`pip install -r requirements/optional.txt`.\n\nWritten by `{command}` on {os.cpu_count()} CPU cores, '
         f'{platform.machine()}, faster-coco-eval {version("faster-coco-eval")}, pycocotools {version("pycocotools")}: '
         f'{args.images} images, {args.classes} classes, {args.detections} detections per image, random; '
