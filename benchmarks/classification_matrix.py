@@ -3,7 +3,7 @@ note = """Lossy JPEGs of CIFAR-10 (mean PSNR 30.5 dB): not comparable with publi
 a quarter of the width and half the resolution from the first stage on, 1,000 training images of each class, 8 epochs,
 batch 64: far from the paper's 300 epochs of 50,000 images, so what is shown is the difference at a small budget. Arms
 have equal epochs, except where the name says otherwise; CDS passes two views. At 10 % labels the baseline sees the
-labelled images alone, for as many iterations as the arm with CDS."""
+labelled images alone, for as many iterations as the arm with CDS; which ones are labelled is the same for all seeds."""
 seeds = [0, 1, 2]
 metrics = {'accuracy/top1': 'top-1 (%)', 'calibration/ece': 'ECE (%)'}
 
@@ -30,9 +30,9 @@ arms = dict(
     cds_semi10=dict(config='benchmarks/classification/cds-semi10.py', label='CDS, 10 % labels', baseline='semi10'),
     cds_semi10_half=dict(
         config='benchmarks/classification/cds-semi10.py',
-        label='CDS, 10 % labels, labelled images repeated to half of each batch',
+        label='CDS, 10 % labels, labelled images repeated to half of each epoch',
         baseline='semi10',
-        # Twice the images in each epoch, hence half the epochs.
+        # 18,000 images in each epoch instead of 10,000: half the epochs are a tenth fewer iterations.
         options={
             'train_dataloader.dataset.labelled_share': 0.5,
             'train_cfg.max_epochs': 4,

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from scipy import stats
 
+from mmcds.utils.errors import unknown_name
 from mmcds.visualization.run_log import RunLog, read_run
 
 from .matrix import Arm, Matrix
@@ -78,6 +79,11 @@ def _row(arm: Arm, matrix: Matrix, logs: dict[str, dict[int, RunLog]]) -> list[s
     base = logs[arm.baseline]
     cells = [arm.label, str(len(runs))]
     for metric in matrix.metrics:
+        for seed, run in runs.items():
+            if not len(run.series(metric)[1]):
+                raise unknown_name(
+                    f'{matrix.path}: arm {arm.name!r} seed {seed} has not logged the metric', metric, run.keys()
+                )
         values = [float(run.series(metric)[1][-1]) for run in runs.values()]
         spread = f' ± {np.std(values, ddof=1):.2f}' if len(values) > 1 else ''
         cells.append(f'{np.mean(values):.2f}{spread}')

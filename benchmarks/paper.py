@@ -1,6 +1,7 @@
 """The paper's tables, each row beside the command that would reproduce it and what was run here.
 
-Writes docs/paper.md. A row counts as run here if a work directory named after its config holds an evaluation.
+Writes docs/paper.md. A row counts as run here if <runs>/<data set>/<config name>, where tools/train.py puts it,
+holds an evaluation.
 
 Examples:
   python benchmarks/paper.py
@@ -114,7 +115,7 @@ def tables() -> dict[str, list[Row]]:
             f'{data}, {method}',
             f'{numbers[i]:.2f}',
             f'{FOLDER}/{data}/resnet50{ending}.py',
-            'pretrained_checkpoint=IMAGENET_CHECKPOINT',
+            'load_from=IMAGENET_CHECKPOINT',
         )
         for data, numbers in FINE_GRAINED.items()
         for i, (method, ending) in enumerate(METHODS.items())
@@ -151,7 +152,9 @@ def page(runs: Path | None) -> str:
         'hand. What was run on other data is in [results_classification.md](results_classification.md) and '
         '[results.md](results.md). Methods of others in the same tables (DKS, DHM, KD, AT, RKD, SP, CRD, BYOL, '
         "SupCon pre-training) are not implemented. The paper's settings of fine-tuning are not known; those of the "
-        'configs are ours.',
+        'configs are ours. At a part of the labels the configs have equal epochs, not equal iterations: the baselines '
+        'see the labelled images alone. ImageNet batches of 256 are for one process: divide '
+        '`train_dataloader.batch_size` by the number of GPUs.',
     ]
     for heading, rows in tables().items():
         lines = [['', 'paper', 'command', 'here'], ['---'] * 4]
@@ -169,12 +172,15 @@ def _teacher(method: str) -> str:
 def _here(row: Row, heading: str, runs: Path | None) -> str:
     from mmcds.visualization.run_log import read_run
 
-    folder = runs / Path(row.config).parent.name / Path(row.config).stem if runs else None
+    # One config of COCO serves several rows, whose backbones differ: which one a run had is not in its name.
+    folder = runs / Path(row.config).parent.name / Path(row.config).stem if runs and 'COCO' not in heading else None
     if folder is None or not folder.is_dir():
         return 'not run'
-    key = 'calibration/ece' if 'Calibration' in heading else 'coco/bbox_mAP' if 'COCO' in heading else 'accuracy/top1'
-    values = read_run(folder).series(key)[1]
-    return f'{values[-1]:.2f}' if len(values) else 'not evaluated'
+    keys = ['calibration/ece'] if 'Calibration' in heading else ['accuracy/top1']
+    keys += ['accuracy/top5'] if '/ top-5' in heading else []
+    log = read_run(folder)
+    values = [log.series(key)[1] for key in keys]
+    return ' / '.join(f'{each[-1]:.2f}' for each in values) if all(map(len, values)) else 'not evaluated'
 
 
 def main() -> None:

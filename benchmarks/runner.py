@@ -106,6 +106,8 @@ def run_all(matrix: Matrix, work_dir: Path, jobs: int, threads: int, arms: Seque
     waiting = [run for run in runs if not run.done]
     active: dict[subprocess.Popen[bytes], tuple[Run, float]] = {}
     failed: list[Run] = []
+    for run in runs:
+        check_unchanged(run)
     total, begun = len(waiting), time.monotonic()
     print(f'{len(runs) - total} of {len(runs)} runs are finished, {total} to go, {jobs} at a time', flush=True)
     while waiting or active:
@@ -138,6 +140,23 @@ def run_all(matrix: Matrix, work_dir: Path, jobs: int, threads: int, arms: Seque
             active[process] = (run, time.monotonic())
         time.sleep(0.5)
     return failed
+
+
+def check_unchanged(run: Run) -> None:
+    """Fail on a finished run whose arm was changed since.
+
+    Raises:
+        ValueError: With what differs and the remedy.
+    """
+    if not run.done:
+        return
+    then = json.loads((run.folder / DONE).read_text())
+    now = json.loads(json.dumps({'config': run.arm.config, 'options': run.arm.options}))
+    if {key: then.get(key) for key in now} != now:
+        raise ValueError(
+            f'{run.name} was run with config={then.get("config")} options={then.get("options")}, the matrix now says '
+            f'{now["config"]} {now["options"]}; remove {run.folder} to run it again'
+        )
 
 
 def _finish(run: Run, seconds: float) -> None:

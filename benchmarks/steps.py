@@ -14,7 +14,7 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner import set_random_seed
 
-from mmcds.apis import has_cds
+from mmcds.apis import DISTILL_HOOK, has_cds
 from mmcds.models import TwoViewForward
 from mmcds.utils.config import model_config
 
@@ -56,6 +56,8 @@ def make_side(
         weight (float): The schedule's weight of the contrast. Defaults to 1.0.
         boxes (int): Objects in each image, in detection. Defaults to 7.
     """
+    if any(hook.get('type') == DISTILL_HOOK for hook in cfg.get('custom_hooks') or []):
+        raise ValueError(f'{name} learns from a teacher, which is not timed here; give the config without it')
     scope = cfg.get('default_scope') or 'mmdet'
     with DefaultScope.overwrite_default_scope(scope):
         set_random_seed(0)

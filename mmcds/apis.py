@@ -136,11 +136,13 @@ def has_cds(cfg: Config) -> bool:
     return isinstance(neck, Mapping) and neck.get('type') in NECKS
 
 
-def check_cds(cfg: Config) -> None:
+def check_cds(cfg: Config, teacher: bool = True) -> None:
     """Fail now on what would fail when a config with CDS is built.
 
     Args:
         cfg (Config): A config, with CDS or without; without, nothing is checked.
+        teacher (bool): Whether the teacher of a distilled student has to be there; it is needed in training only.
+            Defaults to True.
 
     Raises:
         ValueError, FileNotFoundError: If a tap, a part or an argument of the CDSNeck is wrong, nothing drives it, or
@@ -156,7 +158,8 @@ def check_cds(cfg: Config) -> None:
             "give custom_hooks=[dict(type='mmcds.CDSHook'), ...]"
         )
     ContrastSchedule.from_cfg(hooks[0].get('schedule'))
-    check_teacher(cfg)
+    if teacher:
+        check_teacher(cfg)
 
 
 def _model_of(cfg: Config) -> ConfigDict:

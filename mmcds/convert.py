@@ -32,7 +32,7 @@ def convert_checkpoint(source: str | Path, target: str | Path, to: str) -> tuple
         source (str | Path): A checkpoint of the released code, of mmcds or of an mmpretrain ResNet.
         target (str | Path): The file to write.
         to (str): 'cds': a classifier with a CDSNeck and SepConv projectors. 'mmpretrain': the same without
-            the projectors. 'backbone': ``backbone.*`` only. 'released': the released code's names.
+            the projectors. 'backbone': the backbone's, without that prefix. 'released': the released code's names.
 
     Returns:
         tuple[int, int]: Number of tensors written and left behind.
@@ -128,7 +128,9 @@ def convert_state_dict(weights: Mapping[str, Tensor], to: str) -> dict[str, Tens
         return released
     converted = {_mmcds_name(key): value for key, value in released.items()}
     kept = {'cds': ('',), 'mmpretrain': ('backbone.', 'head.'), 'backbone': ('backbone.',)}[to]
-    return {key: value for key, value in converted.items() if key.startswith(kept)}
+    found = {key: value for key, value in converted.items() if key.startswith(kept)}
+    # Bare, as tools/export.py --backbone writes it: what init_cfg=dict(type='Pretrained') loads by itself.
+    return {key.removeprefix('backbone.'): value for key, value in found.items()} if to == 'backbone' else found
 
 
 def has_small_stem(weights: Mapping[str, Tensor]) -> bool:

@@ -10,7 +10,7 @@ Examples:
   python tools/convert.py resnet50_imagenet.pth --to backbone --out r50_backbone.pth
 
 A backbone is used in a detector by
-  model.backbone.init_cfg=dict(type='Pretrained', checkpoint='r50_backbone.pth', prefix='backbone.')
+  model.backbone.init_cfg=dict(type='Pretrained', checkpoint='r50_backbone.pth')
 """
 
 import argparse

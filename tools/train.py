@@ -56,11 +56,11 @@ def main() -> None:
     from mmcds.models.cpu_ranks import use_cpu_ranks
     from mmcds.utils.checkpoint import check_checkpoint, check_resume
     from mmcds.utils.cli import host_tool, prepared
-    from mmcds.utils.prepare import host_of, prepare_config, stem_of
+    from mmcds.utils.prepare import default_work_dir, host_of, prepare_config, stem_of
 
     cfg = prepare_config(args.config, args.cfg_options, args.cds, check_data=True)
     name = stem_of(args.config) + ('_cds' if args.cds else '')
-    cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(Path('work_dirs') / name)
+    cfg.work_dir = args.work_dir or cfg.get('work_dir') or default_work_dir(args.config, args.cds)
     check_resume(args.resume, cfg.work_dir)
     if cfg.get('load_from') and args.resume is None:
         check_checkpoint(cfg.load_from)

@@ -251,11 +251,20 @@ def check_labelled_fraction(cfg: Config) -> None:
     Raises:
         ValueError: If its numbers are out of range, or unlabelled images are kept and there is no contrast for them.
     """
-    dataset = (cfg.get('train_dataloader') or {}).get('dataset')
-    while isinstance(dataset, Mapping) and dataset.get('type') != 'mmcds.LabelledFraction':
-        dataset = dataset.get('dataset')
+    for dataset in _fractions((cfg.get('train_dataloader') or {}).get('dataset')):
+        _check_one(cfg, dataset)
+
+
+def _fractions(dataset: Any) -> list[Mapping[str, Any]]:
+    """The wrappers in a data set's config, also inside others."""
     if not isinstance(dataset, Mapping):
-        return
+        return []
+    own = [dataset] if dataset.get('type') == 'mmcds.LabelledFraction' else []
+    inner = [dataset.get('dataset'), *(dataset.get('datasets') or [])]
+    return own + [each for part in inner for each in _fractions(part)]
+
+
+def _check_one(cfg: Config, dataset: Mapping[str, Any]) -> None:
     check_fraction(dataset.get('fraction', 0.1), dataset.get('labelled_share'))
     if not dataset.get('keep_unlabelled', True):
         return

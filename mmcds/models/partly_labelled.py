@@ -29,6 +29,9 @@ def without_labels(data_sample: Any) -> None:
     A class becomes an empty tensor, instances become none, every pixel's class becomes 255, which is ignored:
     preprocessors stack and count them as they are, where a missing field would be an error.
     """
+    if hasattr(data_sample, 'set_gt_label') and 'gt_label' not in data_sample:
+        # A data set that never had labels: the preprocessor joins those of the whole batch.
+        data_sample.gt_label = torch.zeros(0, dtype=torch.long)
     if 'gt_label' in data_sample:
         data_sample.gt_label = data_sample.gt_label[:0]
     if 'gt_score' in data_sample:

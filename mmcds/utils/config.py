@@ -97,7 +97,7 @@ def set_data_root(cfg: Config, data_root: str) -> None:
         data_root (str): The new folder.
 
     Raises:
-        ValueError: If the config has no ``data_root``.
+        ValueError: If the config has no ``data_root``, or no data set lies in it.
     """
     old = cfg.get('data_root')
     if not isinstance(old, str) or not old:
@@ -107,12 +107,22 @@ def set_data_root(cfg: Config, data_root: str) -> None:
         )
     new = data_root.rstrip('/') + '/'
 
+    moved = 0
+
     def move(text: str) -> str:
+        nonlocal moved
+        inside = text.startswith(old.rstrip('/') + '/')
+        moved += inside or text == old.rstrip('/')
         if text.rstrip('/') == old.rstrip('/'):
             return new
-        return new + text[len(old.rstrip('/')) + 1 :] if text.startswith(old.rstrip('/') + '/') else text
+        return new + text[len(old.rstrip('/')) + 1 :] if inside else text
 
     for key in list(cfg.keys()):
-        if key != 'work_dir':
+        if key not in ('work_dir', 'data_root'):
             cfg[key] = map_strings(cfg[key], move)
+    if not moved:
+        raise ValueError(
+            f'data_root={data_root}: nothing in this config lies in its data_root={old!r}, so no data set would move; '
+            "set train_dataloader.dataset.data_root and the other data sets' one by one"
+        )
     cfg.data_root = new

@@ -21,6 +21,20 @@ def stem_of(config: str) -> str:
     return Path(config.rpartition('::')[2]).stem
 
 
+def default_work_dir(config: str, cds: bool = False) -> str:
+    """Where a run goes that says nothing: ``work_dirs/<name>``, as in MMDetection.
+
+    Configs of classification are called alike for all data sets, whose folder therefore stands between.
+
+    Args:
+        config (str): As the user gave it.
+        cds (bool): Whether CDS is added to a stock config. Defaults to False.
+    """
+    path = Path(config.rpartition('::')[2])
+    data = [path.parent.name] if path.parent.parent.name == 'classification' else []
+    return str(Path('work_dirs', *data, path.stem + ('_cds' if cds else '')))
+
+
 def host_of(cfg: Config) -> str:
     """The package whose tools run a config.
 
@@ -98,7 +112,7 @@ def prepare_config(path: str, options: dict[str, Any] | None, cds: bool, check_d
         if neck_keys and not any(key.removeprefix('model.neck.') in (cfg.model.get('neck') or {}) for key in neck_keys):
             raise ValueError(f'--cfg-options {neck_keys[0]}: the config has no CDSNeck; add --cds')
     cfg.merge_from_dict(late)
-    check_cds(cfg)
+    check_cds(cfg, teacher=check_data)
     check_labelled_fraction(cfg)
     if check_data:
         check_training_data(cfg)

@@ -32,3 +32,16 @@ def test_what_was_run_here_stands_in_its_row(tmp_path: Path) -> None:
     lines = [line for line in page(tmp_path).splitlines() if 'cifar100/resnet18_cds.py' in line]
     assert [line.rsplit('|', 2)[1].strip() for line in lines] == ['12.50', '3.25']
     assert page(tmp_path).count('not run') == len(ROWS) - 2
+
+
+def test_the_options_of_a_row_are_read_by_its_config() -> None:
+    from mmcds.utils.config import load_config
+
+    for row in {row.options.partition('=')[0]: row for row in ROWS if row.options}.values():
+        key = row.options.partition('=')[0]
+        if key == 'teacher_checkpoint':
+            continue  # tools/train.py gives it to the DistillHook
+        cfg: object = load_config(str(ROOT / row.config))
+        for part in key.split('.'):
+            assert part in cfg, (row.config, key)  # type: ignore[operator]
+            cfg = cfg[part]  # type: ignore[index]

@@ -68,11 +68,11 @@ def test_the_teacher_s_checkpoint_reaches_its_hook() -> None:
         prepare_config(STOCK, {'teacher_checkpoint': 'a.pth'}, cds=True, check_data=False)
 
 
-def test_a_teacher_that_is_not_given_is_asked_for() -> None:
+def test_a_teacher_that_is_not_given_is_asked_for_in_training_only() -> None:
+    config = 'configs/classification/cifar100/resnet18_cds-distill_r152.py'
     with pytest.raises(ValueError, match=r'^teacher_checkpoint is not set; train .*resnet152_cds\.py first'):
-        prepare_config(
-            'configs/classification/cifar100/resnet18_cds-distill_r152.py', None, cds=False, check_data=False
-        )
+        prepare_config(config, None, cds=False, check_data=True)
+    assert prepare_config(config, None, cds=False, check_data=False).model.neck.distill
 
 
 @pytest.mark.parametrize('fraction', [0, 1.01, -0.1])
@@ -99,3 +99,19 @@ def test_labels_are_checked_in_classification(tmp_path: Path) -> None:
     assert [hook.type for hook in cfg.custom_hooks] == ['mmcds.LabelCheckHook']
     assert cfg.train_dataloader.dataset.pipeline[0].type == 'mmcds.LoadImageOrSkip'
     assert cfg.val_dataloader.dataset.pipeline[0].type == 'LoadImageFromFile'
+
+
+def test_runs_of_the_same_name_on_different_data_do_not_meet() -> None:
+    from mmcds.utils.prepare import default_work_dir
+
+    assert default_work_dir('configs/classification/cifar100/resnet18_cds.py') == 'work_dirs/cifar100/resnet18_cds'
+    assert default_work_dir('configs/cds/retinanet_r50_cds.py') == 'work_dirs/retinanet_r50_cds'
+    assert default_work_dir('mmdet::fcos/fcos_x.py', cds=True) == 'work_dirs/fcos_x_cds'
+
+
+def test_a_data_root_that_moves_nothing_is_named() -> None:
+    from mmcds.utils.config import set_data_root
+
+    cfg = Config(dict(data_root='data/a', train_dataloader=dict(dataset=dict(data_root='elsewhere/b'))))
+    with pytest.raises(ValueError, match=r"^data_root=/x: nothing in this config lies in its data_root='data/a'"):
+        set_data_root(cfg, '/x')

@@ -1,7 +1,8 @@
 """Time a training step of several configs side by side, and print ratios to the first one with their spread.
 
-The data are random, in memory, and pass each config's own pipeline once; a step is preprocessing, forward, backward
-and optimiser. Run it on a quiet machine.
+The data are random, in memory, and pass each config's own pipeline once, before the clock starts; a step is
+preprocessing, forward, backward and optimiser. What the data loader does meanwhile is not timed. Run
+it on a quiet machine.
 
 Examples:
   python tools/benchmark/step_cost.py configs/classification/cifar100/resnet18.py \
