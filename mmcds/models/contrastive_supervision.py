@@ -12,6 +12,7 @@ from mmcds.utils.errors import check_count
 from .build import build_part
 from .losses import DistillationLoss, EmbeddingQueue
 from .samplers import Samples, ViewPair
+from .samplers.targets import join_views
 from .supervision import Features, Supervision, feature_of
 from .taps import Tap
 
@@ -114,11 +115,18 @@ class ContrastiveSupervision(Supervision):
         return loss
 
     def _embed_tap(self, tap: Tap, features: Features, samples: Samples, views: ViewPair) -> Tensor:
-        crops, maps = self.crops(tap, features, samples, views), [feature_of(tap, each) for each in features]
+        both = features[0].get('both', {})
+        if tap.source in both and getattr(self.sampler, 'indexed_by_image', False):
+            # Cut out of the batch as the backbone returned it: to split and join it again costs copies, and in the
+            # backward pass more of them.
+            whole = feature_of(tap, both)
+            crops = self.sampler.crop(whole, join_views(samples.rois, len(views)), views.input_sizes[0])
+            return F.normalize(self.project(tap, crops, whole), dim=1)
+        halves, maps = self.crops(tap, features, samples, views), [feature_of(tap, each) for each in features]
         if self.concat:
             # As the backbone did: the batch statistics of the projector, too, are over both views.
-            return F.normalize(self.project(tap, torch.cat(crops), maps[0]), dim=1)
-        first = self.project(tap, crops[0], maps[0])
+            return F.normalize(self.project(tap, torch.cat(halves), maps[0]), dim=1)
+        first = self.project(tap, halves[0], maps[0])
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.stop_gradient):
-            second = self.project(tap, crops[1], maps[1])
+            second = self.project(tap, halves[1], maps[1])
         return F.normalize(torch.cat([first, second]), dim=1)

@@ -173,7 +173,9 @@ class TwoViewForward:
                 )
             self._raw = (split_outputs(output, 0), split_outputs(output, 1))
             self._keep('backbone', *self._raw)
-            halves = [{path: split_outputs(as_map(map_), v) for path, map_ in self._inside.items()} for v in (0, 1)]
+            inside = {path: as_map(map_) for path, map_ in self._inside.items()}
+            self._features[0]['both'] = {'backbone': as_outputs(output), 'module': inside}
+            halves = [{path: split_outputs(map_, v) for path, map_ in inside.items()} for v in (0, 1)]
             self._features[0]['module'], self._features[1]['module'] = halves
             return self._labelled(self._raw[0])
         if args[0] is not self._inputs:

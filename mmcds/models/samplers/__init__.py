@@ -1,7 +1,9 @@
 """What is contrasted: whole images, annotated instances or grid points.
 
 A sampler is an object with ``sample(views) -> Samples``, called once per step, and
-``crop(feature, rois, input_size) -> (M, C, h, w)``, called for each tap and view.
+``crop(feature, rois, input_size) -> (M, C, h, w)``, called for each tap and view. If it has
+``indexed_by_image = True``, its rois, or their first column, are the image's place in the batch, and where both
+views are one batch it is called once.
 """
 
 from .dense import DenseSampler

@@ -23,6 +23,8 @@ class DenseSampler:
         ValueError: If ``grid_size`` is below 1.
     """
 
+    indexed_by_image = True
+
     def __init__(self, grid_size: int = 7) -> None:
         self.grid_size = check_count('sampler.grid_size', grid_size, 1)
 

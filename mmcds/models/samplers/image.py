@@ -15,6 +15,8 @@ class ImageSampler:
     In detection an image has no class, so its only positive is its own other view.
     """
 
+    indexed_by_image = True
+
     def sample(self, views: ViewPair) -> Samples:
         """All N images; ``rois`` are their places in the batch, (N,)."""
         index = torch.arange(len(views), device=views.image_labels.device)

@@ -31,6 +31,8 @@ class InstanceSampler:
         ValueError: If an argument is out of its range.
     """
 
+    indexed_by_image = True
+
     def __init__(
         self,
         roi_size: int = 2,

@@ -70,3 +70,18 @@ class Samples:
 def all_anchors(rois: tuple[Tensor, Tensor], labels: Tensor) -> Samples:
     """Samples every one of which is an anchor."""
     return Samples(rois, labels, torch.ones_like(labels, dtype=torch.bool))
+
+
+def join_views(rois: tuple[Tensor, Tensor], count: int) -> Tensor:
+    """The places of both views in one batch of 2N, for samplers that set ``indexed_by_image``.
+
+    Args:
+        rois (tuple[Tensor, Tensor]): Per view, (M,) or (M, k), themselves or their first column the image.
+        count (int): N.
+
+    Returns:
+        Tensor: (2 M,) or (2 M, k), view 1 first.
+    """
+    second = rois[1].clone()
+    (second if second.dim() == 1 else second[:, 0]).add_(count)
+    return torch.cat([rois[0], second])
