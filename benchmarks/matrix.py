@@ -10,9 +10,9 @@ from mmengine.config import Config
 
 from mmcds.utils.errors import unknown_name
 
-FIELDS = ('title', 'note', 'seeds', 'metrics', 'arms', 'prepare')
+FIELDS = ('title', 'note', 'seeds', 'metrics', 'scale', 'arms', 'prepare')
 REQUIRED = ('title', 'seeds', 'metrics', 'arms')
-ARM_FIELDS = ('config', 'options', 'after', 'baseline', 'label')
+ARM_FIELDS = ('config', 'options', 'after', 'baseline', 'label', 'seeds')
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,8 @@ class Arm:
         after (tuple[str, ...]): Arms that have to be finished first.
         baseline (str): The arm that it is compared with; its own name where it is one.
         label (str): What the table calls it.
+        seeds (tuple[int, ...]): Of the matrix's seeds those that it runs with; empty for all, as for what a
+            screening has left.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Arm:
     after: tuple[str, ...] = ()
     baseline: str = ''
     label: str = ''
+    seeds: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,7 @@ class Matrix:
         seeds (tuple[int, ...]): Every arm runs with each.
         metrics (dict[str, str]): Scalars of the last evaluation that the table shows, with their headings.
         arms (dict[str, Arm]): By name, in the order of the table.
+        scale (float): What the metrics are multiplied by, 100 for COCO's AP in points. Defaults to 1.
         prepare (str): Shell command that makes the data where they are missing. Defaults to ''.
     """
 
@@ -58,6 +62,7 @@ class Matrix:
     metrics: dict[str, str]
     arms: dict[str, Arm]
     prepare: str = ''
+    scale: float = 1.0
 
 
 def load_matrix(path: str | Path) -> Matrix:
@@ -90,6 +95,7 @@ def load_matrix(path: str | Path) -> Matrix:
         metrics=cfg['metrics'],
         arms=arms,
         prepare=cfg.get('prepare', ''),
+        scale=float(cfg.get('scale', 1)),
     )
 
 
@@ -97,8 +103,8 @@ def _arm(path: Path, name: str, content: dict[str, Any]) -> Arm:
     _check_fields(f'{path}: arm {name!r}', content, ARM_FIELDS, ('config',))
     if not Path(content['config']).is_file():
         raise FileNotFoundError(f'{path}: arm {name!r}, config={content["config"]!r} does not exist')
-    after = tuple(content.pop('after', ()))
-    return Arm(name=name, after=after, **{'baseline': name, 'label': name, 'options': {}, **content})
+    after, seeds = tuple(content.pop('after', ())), tuple(content.pop('seeds', ()))
+    return Arm(name=name, after=after, seeds=seeds, **{'baseline': name, 'label': name, 'options': {}, **content})
 
 
 def _check_fields(where: str, content: Mapping[str, Any], known: Sequence[str], required: Sequence[str]) -> None:

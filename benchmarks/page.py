@@ -1,19 +1,21 @@
-"""The page of a matrix, written from the logs of its runs."""
+"""The page of a matrix, written from the records of its runs."""
 
-import os
-import platform
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 from scipy import stats
 
 from mmcds.utils.errors import unknown_name
-from mmcds.visualization.run_log import RunLog, read_run
 
+from .figure import draw_differences
+from .headline import markdown_table
 from .matrix import Arm, Matrix
-from .runner import Run, runs_of
+from .record import Record, read_record
+from .runner import runs_of
+
+#: By arm, then by seed.
+Records = dict[str, dict[int, Record]]
 
 
 def paired_difference(ours: Sequence[float], theirs: Sequence[float]) -> tuple[float, float]:
@@ -33,39 +35,76 @@ def paired_difference(ours: Sequence[float], theirs: Sequence[float]) -> tuple[f
     return float(difference.mean()), float(half)
 
 
+def read_records(matrix: Matrix, work_dir: Path) -> Records:
+    """The records of all finished runs."""
+    found: Records = {name: {} for name in matrix.arms}
+    for run in runs_of(matrix, work_dir):
+        if run.done:
+            found[run.arm.name][run.seed] = read_record(run.record)
+    return found
+
+
+def difference_to_baseline(matrix: Matrix, records: Records, arm: Arm, metric: str) -> tuple[float, float, int]:
+    """Paired difference of a metric to the arm's baseline, half of its interval, and the number of pairs."""
+    runs, base = records[arm.name], records[arm.baseline]
+    shared = [seed for seed in runs if seed in base and arm.baseline != arm.name]
+    ours, theirs = ([value_of(matrix, arm, side[seed], metric) for seed in shared] for side in (runs, base))
+    return (*paired_difference(ours, theirs), len(shared))
+
+
+def value_of(matrix: Matrix, arm: Arm, record: Record, metric: str) -> float:
+    """A metric of a run's last evaluation, scaled as the matrix asks.
+
+    Raises:
+        KeyError: If it has not been logged, with the nearest that has.
+    """
+    if metric not in record.metrics:
+        raise unknown_name(f'{matrix.path}: arm {arm.name!r} has not logged the metric', metric, record.metrics)
+    return record.metrics[metric] * matrix.scale
+
+
 def table(matrix: Matrix, work_dir: Path) -> str:
     """A Markdown table with a row per arm: mean and s.d. over seeds, difference to its baseline, cost.
 
     Metrics are those of the last evaluation; no epoch, seed or split is chosen by them.
     """
-    logs: dict[str, dict[int, RunLog]] = {name: {} for name in matrix.arms}
-    for run in runs_of(matrix, work_dir):
-        if run.done:
-            logs[run.arm.name][run.seed] = read_run(run.folder)
+    records = read_records(matrix, work_dir)
     heads = ['arm', 'seeds']
     for title in matrix.metrics.values():
         heads += [title, 'difference to the baseline']
-    lines = [[*heads, 's / iteration'], ['---'] * (len(heads) + 1)]
-    lines += [_row(arm, matrix, logs) for arm in matrix.arms.values() if logs[arm.name]]
-    return '\n'.join('| ' + ' | '.join(line) + ' |' for line in lines)
+    heads += ['s / iteration', 'minutes', 'MiB']
+    return markdown_table(heads, [_row(arm, matrix, records) for arm in matrix.arms.values() if records[arm.name]])
 
 
 def write_page(matrix: Matrix, work_dir: Path, out: Path) -> str:
-    """Write the page and return it."""
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else f'{os.cpu_count()} CPU cores, no GPU'
-    runs = runs_of(matrix, work_dir)
-    done: list[Run] = [run for run in runs if run.done]
+    """Write the page, its figure beside it, and return the page."""
+    records = read_records(matrix, work_dir)
+    every = [record for runs in records.values() for record in runs.values()]
     commands = [f'- {arm.label}: `{_command(arm)}`' for arm in matrix.arms.values()]
+    metric, title = next(iter(matrix.metrics.items()))
+    bars = []
+    for arm in matrix.arms.values():
+        mean, half, pairs = difference_to_baseline(matrix, records, arm, metric)
+        if pairs:
+            bars.append((arm.label, mean, half, pairs))
+    drawn = []
+    if bars:
+        picture = out.with_suffix('.png')
+        draw_differences(bars, f'difference to the baseline, {title}', picture)
+        drawn = [f'![Paired differences of {title} to the baseline, with 95 % intervals]({picture.name})']
+    machines = '; '.join(sorted({record.machine for record in every})) or 'no machine yet'
     page = '\n\n'.join(
         [
             f'# {matrix.title}',
-            f'Written by `python benchmarks/run.py {matrix.path}` on {device}, {platform.machine()}, torch '
-            f'{torch.__version__}: {len(done)} of {len(runs)} runs are finished. Mean ± s.d. over seeds, from the last '
+            f'Written by `python benchmarks/run.py {matrix.path}` from {len(every)} of '
+            f'{len(runs_of(matrix, work_dir))} runs, made on {machines}. Mean ± s.d. over seeds, from the last '
             'evaluation of each run. Differences are paired by seed (same initial weights of what is shared, same '
-            'order of the images), with the 95 % interval of their mean. Seconds per iteration are the median of each '
-            'run, averaged; runs shared the machine, so they are no benchmark.',
+            'order of the images), with the 95 % interval of their mean. Cost is the mean of the runs: seconds of a '
+            'training step (median of each), minutes from start to end, peak memory. Runs shared the machine, so it '
+            'is no benchmark ([cost.md](cost.md) is).',
             *([matrix.note] if matrix.note else []),
             table(matrix, work_dir),
+            *drawn,
             'Each row can be run by itself with `--arms`; a single run is',
             '\n'.join(commands),
         ]
@@ -74,25 +113,17 @@ def write_page(matrix: Matrix, work_dir: Path, out: Path) -> str:
     return page
 
 
-def _row(arm: Arm, matrix: Matrix, logs: dict[str, dict[int, RunLog]]) -> list[str]:
-    runs = logs[arm.name]
-    base = logs[arm.baseline]
+def _row(arm: Arm, matrix: Matrix, records: Records) -> list[str]:
+    runs = records[arm.name]
     cells = [arm.label, str(len(runs))]
     for metric in matrix.metrics:
-        for seed, run in runs.items():
-            if not len(run.series(metric)[1]):
-                raise unknown_name(
-                    f'{matrix.path}: arm {arm.name!r} seed {seed} has not logged the metric', metric, run.keys()
-                )
-        values = [float(run.series(metric)[1][-1]) for run in runs.values()]
+        values = [value_of(matrix, arm, run, metric) for run in runs.values()]
         spread = f' ± {np.std(values, ddof=1):.2f}' if len(values) > 1 else ''
         cells.append(f'{np.mean(values):.2f}{spread}')
-        shared = [seed for seed in runs if seed in base and arm.baseline != arm.name]
-        ours, theirs = ([float(side[seed].series(metric)[1][-1]) for seed in shared] for side in (runs, base))
-        mean, half = paired_difference(ours, theirs)
-        cells.append(f'{mean:+.2f} ± {half:.2f}' if len(shared) > 1 else f'{mean:+.2f}' if shared else '')
-    seconds = np.mean([np.median(run.series('time')[1]) for run in runs.values()])
-    return [*cells, f'{seconds:.3f}']
+        mean, half, pairs = difference_to_baseline(matrix, records, arm, metric)
+        cells.append(f'{mean:+.2f} ± {half:.2f}' if pairs > 1 else f'{mean:+.2f}' if pairs else '')
+    mean_of = {key: np.mean([getattr(run, key) for run in runs.values()]) for key in ('iteration', 'seconds', 'memory')}
+    return [*cells, f'{mean_of["iteration"]:.3f}', f'{mean_of["seconds"] / 60:.1f}', f'{mean_of["memory"]:.0f}']
 
 
 def _command(arm: Arm) -> str:

@@ -21,19 +21,19 @@ from mmcds.apis import remove_cds
 from mmcds.utils.config import load_config
 
 from .matrix import Arm, Matrix
+from .record import digest_of, make_record, read_record, write_record
 
 ROOT = Path(__file__).resolve().parents[1]
-#: Written into a run's folder when it is finished; holds what the table needs.
-DONE = 'finished.json'
 
 
 @dataclass(frozen=True)
 class Run:
-    """One arm with one seed, and the folder it works in."""
+    """One arm with one seed, the folder it works in, and the file that says what came of it."""
 
     arm: Arm
     seed: int
     folder: Path
+    record: Path
 
     @property
     def name(self) -> str:
@@ -43,20 +43,31 @@ class Run:
     @property
     def done(self) -> bool:
         """Whether it was finished, by this call of the driver or an earlier one."""
-        return (self.folder / DONE).is_file()
+        return self.record.is_file()
+
+    @property
+    def has_checkpoint(self) -> bool:
+        """Whether its checkpoint is on this machine, for an arm that starts from it."""
+        return (self.folder / 'last_checkpoint').is_file()
 
     def checkpoint(self) -> str:
         """The last checkpoint it wrote."""
         return (self.folder / 'last_checkpoint').read_text().strip()
 
 
+def records_of(matrix: Matrix) -> Path:
+    """Where the records of a matrix are kept, in the repository beside it."""
+    return matrix.path.resolve().parent / 'records' / matrix.path.stem.removesuffix('_matrix')
+
+
 def runs_of(matrix: Matrix, work_dir: Path, arms: Sequence[str] | None = None) -> list[Run]:
     """All runs of a matrix, seed by seed, so that an interrupted matrix is complete for the first seeds."""
+    records = records_of(matrix)
     return [
-        Run(arm, seed, work_dir / arm.name / f'seed{seed}')
+        Run(arm, seed, work_dir / arm.name / f'seed{seed}', records / arm.name / f'seed{seed}.json')
         for seed in matrix.seeds
         for arm in matrix.arms.values()
-        if arms is None or arm.name in arms
+        if (arms is None or arm.name in arms) and (not arm.seeds or seed in arm.seeds)
     ]
 
 
@@ -81,7 +92,9 @@ def initial_weights(matrix: Matrix, run: Run, work_dir: Path) -> Path:
 
 def command_of(run: Run, others: dict[tuple[str, int], Run], init: Path) -> list[str]:
     """The command line of a run, as its user would type it."""
-    known = {name: other.checkpoint() for (name, seed), other in others.items() if seed == run.seed and other.done}
+    known = {
+        name: other.checkpoint() for (name, seed), other in others.items() if seed == run.seed and other.has_checkpoint
+    }
     options: dict[str, Any] = {'randomness.seed': run.seed, 'load_from': str(init), **run.arm.options}
     pairs = [f'{key}={str(value).format(**known)}' for key, value in options.items()]
     python = [sys.executable, 'tools/train.py', run.arm.config]
@@ -104,6 +117,12 @@ def run_all(matrix: Matrix, work_dir: Path, jobs: int, threads: int, arms: Seque
     runs = runs_of(matrix, work_dir, arms)
     every = {(run.arm.name, run.seed): run for run in runs_of(matrix, work_dir)}
     waiting = [run for run in runs if not run.done]
+    for run in list(waiting):
+        for other in (every[name, run.seed] for name in run.arm.after):
+            if other.done and not other.has_checkpoint:
+                # Finished on another machine, whose checkpoint is not here: it is needed, so it is run again.
+                other.record.unlink()
+                waiting.append(other)
     active: dict[subprocess.Popen[bytes], tuple[Run, float]] = {}
     failed: list[Run] = []
     for run in runs:
@@ -112,19 +131,22 @@ def run_all(matrix: Matrix, work_dir: Path, jobs: int, threads: int, arms: Seque
     print(f'{len(runs) - total} of {len(runs)} runs are finished, {total} to go, {jobs} at a time', flush=True)
     while waiting or active:
         for process, (run, started) in list(active.items()):
-            if process.poll() is None:
+            ended, status, usage = os.wait4(process.pid, os.WNOHANG)
+            if not ended:
                 continue
+            process.returncode = os.waitstatus_to_exitcode(status)
             del active[process]
             seconds = time.monotonic() - started
             if process.returncode == 0:
-                _finish(run, seconds)
+                record = make_record(run.folder, run.arm.config, run.arm.options, seconds, usage.ru_maxrss / 1024)
+                write_record(run.record, record)
             else:
                 failed.append(run)
             left = len(waiting) + len(active)
             pace = (time.monotonic() - begun) / max(total - left, 1)
             state = 'finished' if process.returncode == 0 else f'FAILED, see {run.folder / "log"}'
             print(f'{run.name}: {state} in {seconds:.0f} s; {left} left, about {pace * left / 60:.0f} min', flush=True)
-        ready = [run for run in waiting if all(every[name, run.seed].done for name in run.arm.after)]
+        ready = [run for run in waiting if all(_usable(every[name, run.seed]) for name in run.arm.after)]
         if waiting and not ready and not active:
             failed += waiting
             print(f'{len(waiting)} runs wait for arms that failed or were not asked for', flush=True)
@@ -150,18 +172,20 @@ def check_unchanged(run: Run) -> None:
     """
     if not run.done:
         return
-    then = json.loads((run.folder / DONE).read_text())
+    then = read_record(run.record)
+    if then.digest == digest_of(run.arm.config, run.arm.options):
+        return
     now = json.loads(json.dumps({'config': run.arm.config, 'options': run.arm.options}))
-    if {key: then.get(key) for key in now} != now:
-        raise ValueError(
-            f'{run.name} was run with config={then.get("config")} options={then.get("options")}, the matrix now says '
-            f'{now["config"]} {now["options"]}; remove {run.folder} to run it again'
-        )
+    same = now == {'config': then.config, 'options': then.options}
+    what = f'the content of {then.config}, with what it inherits, has changed' if same else f'the matrix now says {now}'
+    raise ValueError(
+        f'{run.name} was run with config={then.config} options={then.options}; {what}; '
+        f'remove {run.record} and {run.folder} to run it again'
+    )
 
 
-def _finish(run: Run, seconds: float) -> None:
-    content = {'seconds': seconds, 'config': run.arm.config, 'options': run.arm.options}
-    (run.folder / DONE).write_text(json.dumps(content) + '\n')
+def _usable(run: Run) -> bool:
+    return run.done and run.has_checkpoint
 
 
 def dumped_config(run: Run) -> Config:

@@ -1,8 +1,10 @@
 """Training steps of several configs, timed side by side on synthetic data."""
 
+import multiprocessing
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,10 +15,14 @@ from mmengine.dataset import pseudo_collate
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner import set_random_seed
+from torch.utils.flop_counter import FlopCounterMode
 
 from mmcds.apis import DISTILL_HOOK, has_cds
 from mmcds.models import TwoViewForward
+from mmcds.utils.allocator import keep_freed_memory
 from mmcds.utils.config import model_config
+
+from .memory import begin_peak, peak_mib
 
 
 @dataclass
@@ -27,13 +33,18 @@ class Side:
         name (str): What the table calls it.
         step (Callable): Takes one training step: forward, backward, optimiser.
         seconds (list[float]): Time of each timed round per step.
-        memory (float): Largest memory of the device in MiB during a step, 0 without a GPU.
+        memory (float): Largest memory of the device in MiB during a step; without a GPU 0 until
+            :func:`measure_memory`.
+        flops (int): Floating-point operations of a step, forward and backward, as torch counts them.
+        build (Callable): Makes this side anew.
     """
 
     name: str
     step: Callable[[], None]
     seconds: list[float] = field(default_factory=list)
     memory: float = 0.0
+    flops: int = 0
+    build: Callable[[], 'Side'] | None = None
 
 
 def make_side(
@@ -62,9 +73,9 @@ def make_side(
     with DefaultScope.overwrite_default_scope(scope):
         set_random_seed(0)
         model: Any = MODELS.build(model_config(cfg)).to(device).train()
-        pipeline = Compose([step for step in _pipeline(cfg) if 'Load' not in step['type']])
+        pipeline = Compose([step for step in pipeline_of(cfg) if 'Load' not in step['type']])
         rng = np.random.default_rng(0)
-        data = pseudo_collate([pipeline(_raw(rng, scope, cfg, size, boxes)) for _ in range(batch)])
+        data = pseudo_collate([pipeline(raw_sample(rng, scope, cfg, size, boxes)) for _ in range(batch)])
         optimizer = build_optim_wrapper(model, cfg.optim_wrapper)
     if has_cds(cfg):
         two_views = TwoViewForward(model).attach()
@@ -77,20 +88,26 @@ def make_side(
         total, _ = model.parse_losses(losses)
         optimizer.update_params(total)
 
-    return Side(name, step)
+    return Side(name, step, build=partial(make_side, name, cfg, batch, size, device, weight, boxes))
 
 
 def time_sides(sides: Sequence[Side], rounds: int, steps: int, device: str) -> None:
-    """Time all sides alternately, after a round that does not count.
+    """Time all sides alternately, after a step of each that does not count, but whose operations do.
 
     Args:
-        sides (Sequence[Side]): Get their ``seconds`` and ``memory``.
+        sides (Sequence[Side]): Get their ``seconds``, ``flops`` and ``memory``.
         rounds (int): Rounds; in each, every side takes ``steps`` steps.
         steps (int): Steps of a side in a round.
         device (str): 'cpu' or 'cuda'.
     """
     cuda = device.startswith('cuda')
-    for number in range(rounds + 1):
+    if not cuda:
+        keep_freed_memory()
+    for side in sides:
+        with FlopCounterMode(display=False) as counter:
+            side.step()
+        side.flops = counter.get_total_flops()
+    for number in range(rounds):
         # Back and forth, so that a drift of the machine meets all alike.
         for side in sides if number % 2 == 0 else list(reversed(sides)):
             if cuda:
@@ -102,32 +119,56 @@ def time_sides(sides: Sequence[Side], rounds: int, steps: int, device: str) -> N
             if cuda:
                 torch.cuda.synchronize()
                 side.memory = max(side.memory, torch.cuda.max_memory_allocated() / 2**20)
-            if number:
-                side.seconds.append((time.perf_counter() - begun) / steps)
+            side.seconds.append((time.perf_counter() - begun) / steps)
+
+
+def measure_memory(sides: Sequence[Side]) -> None:
+    """On a CPU: the peak of two steps of each side, in a process of its own, beyond what the libraries take."""
+    for side in sides:
+        with multiprocessing.get_context('spawn').Pool(1) as pool:
+            side.memory = pool.apply(_peak_of, (side.build,))
+
+
+def _peak_of(build: Callable[[], Side]) -> float:
+    import kornia.augmentation  # noqa: F401  or the side that wants it first would pay for it
+
+    begin_peak()
+    before = peak_mib()
+    side = build()
+    for _ in range(2):
+        side.step()
+    return peak_mib() - before
+
+
+def ratios_of(side: Side, reference: Side) -> np.ndarray:
+    """A side's seconds over those of another one, round by round."""
+    return np.array(side.seconds) / np.array(reference.seconds)
 
 
 def ratio_table(sides: Sequence[Side]) -> str:
     """A Markdown table of all sides; ratios to the first one are taken round by round."""
     reference = sides[0]
     memory = any(side.memory for side in sides)
-    lines = [['config', 's / step (median)', 'ratio (median)', 'lowest .. highest', *(['MiB'] if memory else [])]]
+    heads = ['config', 's / step (median)', 'ratio (median)', 'lowest .. highest', 'operations']
+    lines = [[*heads, *(['MiB at the peak'] if memory else [])]]
     lines.append(['---'] * len(lines[0]))
     for side in sides:
-        ratios = np.array(side.seconds) / np.array(reference.seconds)
+        ratios = ratios_of(side, reference)
         cells = [side.name, f'{np.median(side.seconds):.3f}', f'{np.median(ratios):.2f}']
-        cells.append(f'{ratios.min():.2f} .. {ratios.max():.2f}')
+        cells += [f'{ratios.min():.2f} .. {ratios.max():.2f}', f'{side.flops / reference.flops:.2f}']
         lines.append([*cells, *([f'{side.memory:.0f} ({side.memory / reference.memory:.2f} x)'] if memory else [])])
     return '\n'.join('| ' + ' | '.join(line) + ' |' for line in lines)
 
 
-def _pipeline(cfg: Config) -> list[dict]:
+def pipeline_of(cfg: Config) -> list[dict]:
+    """The training pipeline, also inside wrappers of data sets."""
     dataset = cfg.train_dataloader.dataset
     while 'pipeline' not in dataset:
         dataset = dataset.dataset
     return list(dataset.pipeline)
 
 
-def _raw(rng: np.random.Generator, scope: str, cfg: Config, size: tuple[int, int], count: int) -> dict[str, Any]:
+def raw_sample(rng: np.random.Generator, scope: str, cfg: Config, size: tuple[int, int], count: int) -> dict[str, Any]:
     """What a pipeline gets after loading: a random image, with a class or with boxes of three classes."""
     height, width = size
     image = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)

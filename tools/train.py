@@ -54,6 +54,7 @@ def main() -> None:
     args, rest = parse_args()
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     from mmcds.models.cpu_ranks import use_cpu_ranks
+    from mmcds.utils.allocator import keep_freed_memory
     from mmcds.utils.checkpoint import check_checkpoint, check_resume
     from mmcds.utils.cli import host_tool, prepared
     from mmcds.utils.prepare import default_work_dir, host_of, prepare_config, stem_of
@@ -70,6 +71,7 @@ def main() -> None:
     argv += ['--auto-scale-lr'] if args.auto_scale_lr else []
     argv += ['--resume', args.resume] if args.resume else []
     host = host_tool(host_of(cfg), 'train.py')
+    keep_freed_memory()
     use_cpu_ranks(cfg, args.launcher)
     with prepared(host, cfg, argv):
         host.main()

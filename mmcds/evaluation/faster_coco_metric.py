@@ -47,7 +47,7 @@ class FasterCocoMetric(CocoMetric):
     """mmdet's ``CocoMetric`` with another evaluator: the same numbers under the same names, in less time.
 
     'bbox', 'segm' and 'proposal' are evaluated by faster-coco-eval (https://github.com/MiXaiLL76/faster_coco_eval);
-    'proposal_fast' stays mmdet's own. How much faster it is stands in ``docs/coco_eval.md``.
+    'proposal_fast' stays mmdet's own. How much faster it is stands in ``docs/cost/coco_eval.md``.
 
     Args:
         *args: As for ``CocoMetric``.

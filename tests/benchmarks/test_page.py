@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from statistics import mean, median, stdev
 
@@ -11,14 +12,15 @@ from scipy import stats
 
 from benchmarks.matrix import Arm, Matrix
 from benchmarks.page import paired_difference, table, write_page
-from benchmarks.runner import DONE
+from benchmarks.record import make_record, write_record
+from benchmarks.runner import runs_of
 
 TOP1 = {'base': [40.0, 44.0, 45.0], 'ours': [43.0, 46.5, 46.0]}
 TIMES = {'base': [[0.2, 9.0, 0.1], [0.3], [0.4]], 'ours': [[0.5], [0.6], [0.7]]}
 
 
 @pytest.fixture
-def matrix(tmp_path: Path) -> Matrix:
+def matrix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Matrix:
     arms = {
         'base': Arm('base', 'a.py', {}, (), 'base', 'Base'),
         'ours': Arm('ours', 'b.py', {'x': 1}, (), 'base', 'Ours'),
@@ -31,8 +33,11 @@ def matrix(tmp_path: Path) -> Matrix:
             # An earlier evaluation, which was better: the last one counts.
             val = [{'accuracy/top1': value + 9, 'step': 1}, {'accuracy/top1': value, 'step': 2}]
             (log / 'scalars.json').write_text('\n'.join(json.dumps(each) for each in [*train, *val]) + '\n')
-            (log.parents[1] / DONE).write_text('{}')
-    return Matrix(tmp_path / 'toy_matrix.py', 'Toys', 'A note.', (0, 1, 2), {'accuracy/top1': 'top-1 (%)'}, arms)
+    monkeypatch.setattr('benchmarks.record.digest_of', lambda config, options: 'd')
+    matrix = Matrix(tmp_path / 'toy_matrix.py', 'Toys', 'A note.', (0, 1, 2), {'accuracy/top1': 'top-1 (%)'}, arms)
+    for run in runs_of(matrix, tmp_path):
+        write_record(run.record, make_record(run.folder, run.arm.config, run.arm.options, 90, 700))
+    return matrix
 
 
 def rows(text: str) -> list[list[str]]:
@@ -41,28 +46,29 @@ def rows(text: str) -> list[list[str]]:
 
 def test_every_number_by_hand(matrix: Matrix, tmp_path: Path) -> None:
     heads, _, base, ours = rows(table(matrix, tmp_path))
-    assert heads == ['arm', 'seeds', 'top-1 (%)', 'difference to the baseline', 's / iteration']
+    assert heads == ['arm', 'seeds', 'top-1 (%)', 'difference to the baseline', 's / iteration', 'minutes', 'MiB']
     seconds = {name: mean(median(run) for run in runs) for name, runs in TIMES.items()}
-    assert base == ['Base', '3', f'{mean(TOP1["base"]):.2f} ± {stdev(TOP1["base"]):.2f}', '', f'{seconds["base"]:.3f}']
+    assert base == ['Base', '3', f'{mean(TOP1["base"]):.2f} ± {stdev(TOP1["base"]):.2f}', '',
+                    f'{seconds["base"]:.3f}', '1.5', '700']  # fmt: skip
     differences = [b - a for a, b in zip(*TOP1.values(), strict=True)]
     # Student's t at 0.975 with two degrees of freedom, from a printed table.
     half = 4.302653 * stdev(differences) / math.sqrt(3)
     assert ours == [
         'Ours', '3', f'{mean(TOP1["ours"]):.2f} ± {stdev(TOP1["ours"]):.2f}',
-        f'{mean(differences):+.2f} ± {half:.2f}', f'{seconds["ours"]:.3f}',
+        f'{mean(differences):+.2f} ± {half:.2f}', f'{seconds["ours"]:.3f}', '1.5', '700',
     ]  # fmt: skip
 
 
 def test_unfinished_runs_do_not_count_and_pairs_are_of_the_same_seed(matrix: Matrix, tmp_path: Path) -> None:
-    (tmp_path / 'base/seed0' / DONE).unlink()
+    (tmp_path / 'records/toy/base/seed0.json').unlink()
     _, _, base, ours = rows(table(matrix, tmp_path))
     assert (base[1], ours[1]) == ('2', '3')
     assert ours[3].startswith(f'{mean([46.5 - 44.0, 46.0 - 45.0]):+.2f} ± ')
-    (tmp_path / 'base/seed1' / DONE).unlink()
+    (tmp_path / 'records/toy/base/seed1.json').unlink()
     _, _, base, ours = rows(table(matrix, tmp_path))
     assert base[2] == '45.00'
     assert ours[3] == '+1.00'
-    (tmp_path / 'base/seed2' / DONE).unlink()
+    (tmp_path / 'records/toy/base/seed2.json').unlink()
     assert [row[0] for row in rows(table(matrix, tmp_path))[2:]] == ['Ours']
     assert rows(table(matrix, tmp_path))[2][3] == ''
 
@@ -71,7 +77,9 @@ def test_the_page_says_how_it_was_made(matrix: Matrix, tmp_path: Path) -> None:
     page = write_page(matrix, tmp_path, tmp_path / 'page.md')
     assert (tmp_path / 'page.md').read_text() == page + '\n'
     assert page.startswith('# Toys\n')
-    assert '6 of 6 runs are finished' in page
+    assert 'from 6 of 6 runs, made on ' in page
+    assert '](page.png)' in page
+    assert (tmp_path / 'page.png').stat().st_size > 1000
     assert 'A note.' in page
     assert '- Ours: `python tools/train.py b.py --cfg-options randomness.seed=SEED x=1`' in page
     assert table(matrix, tmp_path) in page
@@ -92,3 +100,16 @@ def test_one_pair_has_no_interval() -> None:
     assert middle == 2
     assert math.isnan(half)
     assert all(math.isnan(each) for each in paired_difference([], []))
+
+
+def test_metrics_are_scaled(matrix: Matrix, tmp_path: Path) -> None:
+    points = replace(matrix, scale=100.0)
+    _, _, base, ours = rows(table(points, tmp_path))
+    assert base[2] == f'{100 * mean(TOP1["base"]):.2f} ± {100 * stdev(TOP1["base"]):.2f}'
+    assert ours[3].startswith(f'{100 * mean(b - a for a, b in zip(*TOP1.values(), strict=True)):+.2f} ± ')
+
+
+def test_a_metric_that_was_not_logged_is_named_with_the_nearest(matrix: Matrix, tmp_path: Path) -> None:
+    wrong = replace(matrix, metrics={'accuracy/top2': 'x'})
+    with pytest.raises(ValueError, match=r"arm 'base' has not logged the metric='accuracy/top2'.*accuracy/top1"):
+        table(wrong, tmp_path)

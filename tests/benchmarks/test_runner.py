@@ -12,7 +12,8 @@ from classifiers import classifier_config
 from benchmarks import run as driver
 from benchmarks import runner
 from benchmarks.matrix import Matrix, load_matrix
-from benchmarks.runner import DONE, run_all, runs_of
+from benchmarks.record import read_record
+from benchmarks.runner import run_all, runs_of
 from mmcds import add_cds
 
 #: Notes how it was called, writes what a run leaves behind, and fails where it is told to.
@@ -77,8 +78,10 @@ def test_runs_all_and_none_twice(matrix: Matrix, tmp_path: Path, capsys: pytest.
     starts = [call['options']['load_from'] for call in made]
     assert starts[0] == starts[1] != starts[2] == starts[3]
     assert all(run.done for run in runs_of(matrix, work))
-    content = json.loads((work / 'cds/seed7' / DONE).read_text())
-    assert (content['config'], list(content['options'])) == ('cds.py', ['teacher_checkpoint'])
+    record = read_record(tmp_path / 'records/toy/cds/seed7.json')
+    assert (record.config, record.options) == ('cds.py', {'teacher_checkpoint': '{base}'})
+    assert (record.metrics, record.iteration) == ({'accuracy/top1': 62}, 0.25)
+    assert 1 < record.memory < 4096
     assert 'cds seed 7: finished' in capsys.readouterr().out
 
     assert run_all(matrix, work, jobs=2, threads=1) == []
@@ -86,7 +89,7 @@ def test_runs_all_and_none_twice(matrix: Matrix, tmp_path: Path, capsys: pytest.
     printed = capsys.readouterr().out
     assert '4 of 4 runs are finished, 0 to go' in printed
     assert 'wait for' not in printed
-    (work / 'cds/seed4' / DONE).unlink()
+    (tmp_path / 'records/toy/cds/seed4.json').unlink()
     run_all(matrix, work, jobs=2, threads=1)
     (again,) = calls(tmp_path)
     assert again['work'] == str(work / 'cds/seed4')
@@ -128,6 +131,48 @@ def test_initial_weights_are_the_stock_model_s(matrix: Matrix, tmp_path: Path) -
     assert (tmp_path / 'work/init/base_seed4.pth').stat().st_mtime_ns == kept
 
 
+def test_records_alone_are_enough_and_a_checkpoint_that_is_missing_is_made_again(
+    matrix: Matrix, tmp_path: Path
+) -> None:
+    run_all(matrix, tmp_path / 'work', jobs=1, threads=1)
+    calls(tmp_path)
+    # As on another machine: nothing but the repository.
+    other = tmp_path / 'other'
+    assert run_all(matrix, other, jobs=1, threads=1) == []
+    assert calls(tmp_path) == []
+    (tmp_path / 'records/toy/cds/seed7.json').unlink()
+    assert run_all(matrix, other, jobs=1, threads=1) == []
+    assert [(call['config'], call['options']['randomness.seed']) for call in calls(tmp_path)] == [
+        ('base.py', '7'), ('cds.py', '7'),
+    ]  # fmt: skip
+
+
+def test_an_arm_with_seeds_of_its_own(matrix: Matrix, tmp_path: Path) -> None:
+    text = Path('toy_matrix.py').read_text()
+    text = text.replace("{'config': 'base.py'}", "{'config': 'base.py', 'seeds': [7]}")
+    Path('toy_matrix.py').write_text(text)
+    assert [run.name for run in runs_of(load_matrix('toy_matrix.py'), tmp_path)] == [
+        'cds seed 4', 'base seed 7', 'cds seed 7',
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize('what', ['options', 'content'])
+def test_a_finished_run_of_another_experiment_is_not_taken_for_this_one(
+    matrix: Matrix, tmp_path: Path, what: str
+) -> None:
+    work = tmp_path / 'work'
+    run_all(matrix, work, jobs=1, threads=1)
+    if what == 'options':
+        text = Path('toy_matrix.py').read_text()
+        Path('toy_matrix.py').write_text(text.replace("'{base}'", "'{base}', 'a': 1"))
+        message = "the matrix now says .*'a': 1"
+    else:
+        Path('cds.py').write_text(Path('cds.py').read_text() + '\nextra = 1\n')
+        message = 'the content of cds.py, with what it inherits, has changed; remove .*seed4.json'
+    with pytest.raises(ValueError, match=message):
+        run_all(load_matrix('toy_matrix.py'), work, jobs=1, threads=1)
+
+
 def command(matrix: Matrix, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     monkeypatch.setattr(sys, 'argv', ['run.py', 'toy_matrix.py', '--work-dir', 'work', '--jobs', '1', *arguments])
     # It goes to the repository, which stands elsewhere here.
@@ -142,8 +187,8 @@ def test_the_command_writes_the_page_and_says_by_its_code_whether_all_went_well(
     assert command(matrix, monkeypatch) == 1
     assert (tmp_path / 'prepared').is_file()
     page = (tmp_path / 'work/results.md').read_text()
-    assert '3 of 4 runs are finished' in page
-    assert '| cds | 1 | 59.00 | +5.00 |' in page
+    assert 'from 3 of 4 runs' in page
+    assert '| cds | 1 | 59.00 | +5.00 | 0.250 |' in page
     (tmp_path / 'fail').unlink()
     calls(tmp_path)
     assert command(matrix, monkeypatch, '--page-only') == 0

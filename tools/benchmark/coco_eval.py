@@ -4,7 +4,7 @@ Timed are the whole metric (what a validation waits for after its last image: wr
 detections, too) and the evaluator alone. Run it on a quiet machine.
 
 Examples:
-  python tools/benchmark/coco_eval.py --out docs/coco_eval.md
+  python tools/benchmark/coco_eval.py --out docs/cost/coco_eval.md
   python tools/benchmark/coco_eval.py --images 5000 --rounds 3
 """
 
@@ -26,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import numpy as np
 
+from benchmarks.headline import Headline, write_headlines
 from mmcds.utils.cli import run
 
 PARTS = ('whole metric', 'evaluator alone')
@@ -80,8 +81,8 @@ def difference(stock: Any, faster: Any) -> float:
     return max(float(np.abs(a - np.asarray(b)).max()) for a, b in pairs)
 
 
-def timed(kind: str, args: argparse.Namespace, folder: str) -> tuple[list[list[str]], float]:
-    """Rows of the table for 'bbox' or 'segm', and the largest difference."""
+def timed(kind: str, args: argparse.Namespace, folder: str) -> tuple[list[list[str]], list[Headline], float]:
+    """Rows of the table for 'bbox' or 'segm', the speed-ups, and the largest difference."""
     from benchmarks.detections import class_names, random_detections
 
     content, results = random_detections(args.images, args.classes, args.detections, masks=kind == 'segm')
@@ -96,15 +97,16 @@ def timed(kind: str, args: argparse.Namespace, folder: str) -> tuple[list[list[s
                 taken, done[stock] = evaluate(stock, kind, str(ann_file), results, class_names(args.classes))
             seconds[stock].append(taken)
         largest = max(largest, difference(done[True], done[False]))
-    rows = []
+    rows, headlines = [], []
     for part, name in enumerate(PARTS):
         stock_s, faster_s = (np.array(seconds[stock])[:, part] for stock in (True, False))
         ratios = stock_s / faster_s
+        headlines.append(Headline.of(f'{kind}: {name}', ratios))
         rows.append(
             [kind, name, f'{np.median(stock_s):.2f}', f'{np.median(faster_s):.2f}', f'{np.median(ratios):.1f} x',
              f'{ratios.min():.1f} .. {ratios.max():.1f}']
         )  # fmt: skip
-    return rows, largest
+    return rows, headlines, largest
 
 
 def main() -> None:
@@ -115,15 +117,17 @@ def main() -> None:
     parser.add_argument('--detections', type=int, default=100, help='detections of an image (default 100)')
     parser.add_argument('--rounds', type=int, default=3, help='timed rounds (default 3)')
     parser.add_argument('--metrics', nargs='+', choices=('bbox', 'segm'), default=['bbox', 'segm'])
+    parser.add_argument('--headlines', help='the JSON file to write for cost.py')
     parser.add_argument('--out', help='the Markdown page to write; an existing one is replaced')
     args = parser.parse_args()
     from importlib.metadata import version
 
-    rows, largest = [], 0.0
+    rows, headlines, largest = [], [], 0.0
     with tempfile.TemporaryDirectory() as folder:
         for kind in args.metrics:
-            added, found = timed(kind, args, folder)
+            added, ratios, found = timed(kind, args, folder)
             rows += added
+            headlines += ratios
             largest = max(largest, found)
     heads = ['metric', 'part', 'stock, s (median)', 'faster, s (median)', 'speed-up (median)', 'lowest .. highest']
     table = '\n'.join('| ' + ' | '.join(line) + ' |' for line in [heads, ['---'] * len(heads), *rows])
@@ -140,6 +144,7 @@ def main() -> None:
     print(page)
     if args.out:
         Path(args.out).write_text(page)
+    write_headlines(args.headlines, [*headlines, Headline.of('difference', largest)])
 
 
 if __name__ == '__main__':

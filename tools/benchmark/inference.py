@@ -4,12 +4,10 @@ Both have the same random weights and see the same random image; they take turns
 
 Example:
   python tools/benchmark/inference.py configs/cds/faster_rcnn_r50_cds.py configs/cds/retinanet_r50_cds.py \
-      --size 480 640 --out docs/inference_cost.md
+      --size 480 640 --out docs/cost/inference.md
 """
 
 import argparse
-import os
-import platform
 import sys
 import time
 from pathlib import Path
@@ -20,11 +18,13 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.headline import Headline, machine, markdown_table, write_headlines
+from benchmarks.memory import begin_peak, peak_mib
 from mmcds.utils.cli import run
 
 
-def compare(config: str, size: tuple[int, int], rounds: int, device: str) -> list[str]:
-    """One row: the CDS model against the stock one."""
+def compare(config: str, size: tuple[int, int], rounds: int, device: str) -> tuple[list[str], list[Headline]]:
+    """One row: the CDS model against the stock one, and what of it goes into the table of all costs."""
     from mmcds.apis import remove_cds
     from mmcds.export import build_for_test, sample_class, tensors
     from mmcds.utils.config import load_config
@@ -51,10 +51,13 @@ def compare(config: str, size: tuple[int, int], rounds: int, device: str) -> lis
         infer(model)
         if device == 'cuda':
             torch.cuda.reset_peak_memory_stats()
+        else:
+            begin_peak()
         with FlopCounterMode(display=False) as counter:
             outputs.append(infer(model))
         flops.append(counter.get_total_flops())
-        memory.append(torch.cuda.max_memory_allocated() / 2**20 if device == 'cuda' else float('nan'))
+        # On a CPU that of the process, which holds both models.
+        memory.append(torch.cuda.max_memory_allocated() / 2**20 if device == 'cuda' else peak_mib())
     same = len(outputs[0]) == len(outputs[1]) and all(torch.equal(a, b) for a, b in zip(*outputs, strict=True))
     seconds: dict[int, list[float]] = {0: [], 1: []}
     for number in range(rounds):
@@ -63,15 +66,23 @@ def compare(config: str, size: tuple[int, int], rounds: int, device: str) -> lis
             infer((stock, cds)[which])
             seconds[which].append(time.perf_counter() - begun)
     ratio = np.array(seconds[1]) / np.array(seconds[0])
-    return [
-        stem_of(config),
+    name = stem_of(config)
+    headlines = [
+        Headline.of(f'latency: {name}', ratio),
+        Headline.of(f'operations: {name}', flops[1] / flops[0]),
+        Headline.of(f'memory: {name}', memory[1] / memory[0]),
+        Headline.of(f'same output: {name}', float(same)),
+    ]
+    row = [
+        name,
         f'{np.median(seconds[0]) * 1e3:.0f}',
         f'{np.median(ratio):.3f}',
         f'{ratio.min():.2f} .. {ratio.max():.2f}',
         f'{flops[1] / flops[0]:.6f}',
         'equal to the last bit' if same else 'DIFFERS',
-        *([f'{memory[1] / memory[0]:.3f}'] if device == 'cuda' else []),
+        f'{memory[1] / memory[0]:.3f}',
     ]
+    return row, headlines
 
 
 def main() -> None:
@@ -81,26 +92,26 @@ def main() -> None:
     parser.add_argument('--size', type=int, nargs=2, default=(480, 640), metavar=('H', 'W'), help='of the image')
     parser.add_argument('--rounds', type=int, default=11, help='timed rounds (default 11)')
     parser.add_argument('--out', type=Path, help='the Markdown page to write')
+    parser.add_argument('--headlines', help='the JSON file to write for cost.py')
     args = parser.parse_args()
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
     size = (args.size[0], args.size[1])
-    rows = [compare(config, size, args.rounds, device) for config in args.configs]
+    found = [compare(config, size, args.rounds, device) for config in args.configs]
     heads = ['config', 'stock, ms', 'latency ratio (median)', 'lowest .. highest', 'FLOPs ratio', 'predictions']
-    heads += ['memory ratio'] if device == 'cuda' else []
-    machine = torch.cuda.get_device_name() if device == 'cuda' else f'{os.cpu_count()} CPU cores, no GPU'
-    lines = ['| ' + ' | '.join(line) + ' |' for line in [heads, ['---'] * len(heads), *rows]]
+    heads.append('memory ratio')
     page = '\n\n'.join(
         [
             '# Cost at inference',
-            f'Written by `python tools/benchmark/inference.py {" ".join(sys.argv[1:])}` on {machine}, '
-            f'{platform.machine()}, torch {torch.__version__}, {torch.get_num_threads()} threads; {args.rounds} '
-            'alternating rounds. Ratios are the CDS model to the stock one with the same weights.',
-            '\n'.join(lines),
+            f'Written by `python tools/benchmark/inference.py {" ".join(sys.argv[1:])}` on {machine()}; '
+            f'{size[0]} x {size[1]} px, {args.rounds} alternating rounds. Ratios are the CDS model to the stock '
+            'one with the same weights.',
+            markdown_table(heads, [row for row, _ in found]),
         ]
     )
     print(page)
     if args.out:
         args.out.write_text(page + '\n')
+    write_headlines(args.headlines, [each for _, headlines in found for each in headlines])
 
 
 if __name__ == '__main__':

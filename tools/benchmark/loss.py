@@ -7,13 +7,12 @@ the allocator's peak (GPU).
 
 Examples:
   pip install --no-deps -r requirements/benchmark.txt
-  python tools/benchmark/loss.py --sizes 1024 4096 --out docs/loss_cost.md
+  python tools/benchmark/loss.py --sizes 1024 4096 --out docs/cost/loss.md
   python tools/benchmark/loss.py --sizes 4096 --memory-sizes 4096 8192 16384
 """
 
 import argparse
 import os
-import platform
 import subprocess
 import sys
 import time
@@ -28,6 +27,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import mmcds  # noqa: F401  a torchvision that does not fit a CPU torch is mended here, before lightly imports it
+from benchmarks.headline import Headline, machine, markdown_table, write_headlines
+from benchmarks.memory import begin_peak, peak_mib
 from mmcds.models.losses import ContrastiveLoss
 from mmcds.utils.cli import run
 
@@ -38,6 +39,8 @@ SUPCON = ('mmcds', 'released form', 'pytorch-metric-learning')
 NTXENT = ('mmcds, no labels', 'released form, no labels', 'lightly')
 #: Relative difference of loss and gradient that still counts as the same.
 TOLERANCE = 1e-3
+#: N of the plot, ours only.
+GROWTH = (512, 1024, 2048, 4096, 8192, 16384)
 
 
 def make_loss(name: str, labels: Tensor) -> Callable[[Tensor], Tensor]:
@@ -91,8 +94,10 @@ def step(loss: Callable[[Tensor], Tensor], z: Tensor) -> tuple[Tensor, Tensor]:
     return value.detach(), gradient
 
 
-def timed(names: tuple[str, ...], count: int, device: str, rounds: int) -> list[list[str]]:
-    """Rows of the table of times; all take turns, after one round that does not count."""
+def timed(
+    names: tuple[str, ...], count: int, device: str, rounds: int
+) -> tuple[list[list[str]], dict[str, np.ndarray]]:
+    """Rows of the table of times, and the seconds; all take turns, after one round that does not count."""
     z, labels = embeddings(count, device)
     losses = {name: make_loss(name, labels) for name in names}
     check_same({name: step(loss, z) for name, loss in losses.items()})
@@ -109,7 +114,7 @@ def timed(names: tuple[str, ...], count: int, device: str, rounds: int) -> list[
         ratios = np.array(seconds[name]) / np.array(seconds[names[0]])
         spread = f'{ratios.min():.1f} .. {ratios.max():.1f}'
         rows.append([str(count), name, f'{np.median(seconds[name]) * 1e3:.1f}', f'{np.median(ratios):.2f}', spread])
-    return rows
+    return rows, {name: np.array(values) for name, values in seconds.items()}
 
 
 def check_same(results: dict[str, tuple[Tensor, Tensor]]) -> None:
@@ -141,29 +146,38 @@ def measure(name: str, count: int, device: str) -> float:
     loss = make_loss(name, labels)
     if device == 'cuda':
         torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.memory_allocated()
+        allocated = torch.cuda.memory_allocated()
         step(loss, z)
-        return (torch.cuda.max_memory_allocated() - before) / 2**20
+        return (torch.cuda.max_memory_allocated() - allocated) / 2**20
     # An allocation beyond the machine ends in an error here, not in the kernel's killing of somebody.
     free = os.sysconf('SC_AVPHYS_PAGES') * os.sysconf('SC_PAGE_SIZE')
     used = int(Path('/proc/self/statm').read_text().split()[0]) * os.sysconf('SC_PAGE_SIZE')
     resource.setrlimit(resource.RLIMIT_AS, (used + int(free * 0.9), resource.RLIM_INFINITY))
-    # The kernel's own record of the peak, begun anew: getrusage's outlives an exec.
-    Path('/proc/self/clear_refs').write_text('5')
-    before = peak_kib()
+    begin_peak()
+    before = peak_mib()
     step(loss, z)
-    return (peak_kib() - before) / 1024
+    return peak_mib() - before
 
 
-def peak_kib() -> int:
-    """Peak resident set of this process in KiB."""
-    lines = Path('/proc/self/status').read_text().splitlines()
-    return int(next(line for line in lines if line.startswith('VmHWM')).split()[1])
+def draw(seconds: dict[int, float], out: Path) -> float:
+    """Plot our time against N with N squared through its last point; returns the seconds of a pair there."""
+    import matplotlib
 
+    matplotlib.use('Agg')
+    import matplotlib.pyplot as plt
 
-def markdown(heads: list[str], rows: list[list[str]]) -> str:
-    """A Markdown table."""
-    return '\n'.join('| ' + ' | '.join(line) + ' |' for line in [heads, ['---'] * len(heads), *rows])
+    counts = np.array(sorted(seconds))
+    taken = np.array([seconds[count] for count in counts])
+    constant = taken[-1] / counts[-1] ** 2
+    figure, panel = plt.subplots(figsize=(4.2, 3.2), layout='constrained')
+    panel.loglog(counts, 1e3 * taken, 'o-', color='tab:blue', label='SupCon, forward and backward')
+    panel.loglog(counts, 1e3 * constant * counts**2, '--', color='tab:gray', label=f'{constant * 1e9:.1f} ns x N$^2$')
+    panel.set(xlabel='embeddings N (both views, all ranks)', ylabel='ms')
+    panel.spines[['top', 'right']].set_visible(False)
+    panel.legend(frameon=False)
+    figure.savefig(out, dpi=120)
+    plt.close(figure)
+    return float(constant)
 
 
 def main() -> None:
@@ -173,6 +187,7 @@ def main() -> None:
     parser.add_argument('--memory-sizes', type=int, nargs='+', default=[4096, 8192], help='N to measure the memory at')
     parser.add_argument('--own-size', type=int, default=32768, help='N where only mmcds is measured (default 32768)')
     parser.add_argument('--rounds', type=int, default=9, help='timed rounds (default 9)')
+    parser.add_argument('--headlines', help='the JSON file to write for cost.py')
     parser.add_argument('--out', help='the Markdown page to write')
     parser.add_argument('--measure', nargs=3, help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -180,29 +195,44 @@ def main() -> None:
         print(f'{measure(args.measure[0], int(args.measure[1]), args.measure[2]):.0f}')
         return
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
-    times = [
-        row for size in args.sizes for names in (SUPCON, NTXENT) for row in timed(names, size, device, args.rounds)
-    ]
+    times, headlines = [], []
+    for size in args.sizes:
+        for names in (SUPCON, NTXENT):
+            rows, seconds = timed(names, size, device, args.rounds)
+            times += rows
+            headlines += [Headline.of(f'time {size}: {name}', seconds[name] / seconds[names[0]]) for name in names[1:]]
+    growth = {size: float(np.median(timed(SUPCON[:1], size, device, 5)[1][SUPCON[0]])) for size in GROWTH}
     peaks = [
         [str(size), name, peak_of(name, size, device)] for size in args.memory_sizes for name in (*SUPCON, *NTXENT)
     ]
     peaks += [[str(args.own_size), name, peak_of(name, args.own_size, device)] for name in (SUPCON[0], NTXENT[0])]
-    machine = torch.cuda.get_device_name() if device == 'cuda' else f'{os.cpu_count()} CPU cores, no GPU'
+    memory = {(int(number), name): float(text) for number, name, text in peaks if text.replace('.', '').isdigit()}
+    headlines += [Headline.of(f'memory {number}: {name}', mib) for (number, name), mib in memory.items()]
+    picture = Path(args.out).with_suffix('.png') if args.out else None
+    drawn = []
+    if picture:
+        constant = draw(growth, picture)
+        headlines.append(Headline.of('seconds of a pair', constant))
+        drawn = [f'![Time of the loss against N]({picture.name})']
     page = '\n\n'.join(
         [
             '# Cost of the contrastive loss',
-            f'Written by `python tools/benchmark/loss.py {" ".join(sys.argv[1:])}` on {machine}, {platform.machine()}, '
-            f'torch {torch.__version__}, {torch.get_num_threads()} threads. N embeddings of width {WIDTH} of both '
+            f'Written by `python tools/benchmark/loss.py {" ".join(sys.argv[1:])}` on {machine()}. '
+            f'N embeddings of width {WIDTH} of both '
             f'views together, {CLASSES} classes, float32, forward and backward; losses and gradients agree to '
             f'{TOLERANCE:g}. Ratios to mmcds are taken round by round ({args.rounds} rounds).',
-            markdown(['N', 'loss', 'ms (median)', 'ratio (median)', 'lowest .. highest'], times),
+            markdown_table(['N', 'loss', 'ms (median)', 'ratio (median)', 'lowest .. highest'], times),
             'Peak memory of a step beyond its embeddings, each in a process of its own:',
-            markdown(['N', 'loss', 'MiB'], peaks),
+            markdown_table(['N', 'loss', 'MiB'], peaks),
+            'Our time grows with the square of N, its memory with N:',
+            markdown_table(['N', 'ms (median)'], [[str(n), f'{1e3 * t:.1f}'] for n, t in growth.items()]),
+            *drawn,
         ]
     )
     print(page)
     if args.out:
         Path(args.out).write_text(page + '\n')
+    write_headlines(args.headlines, headlines)
 
 
 if __name__ == '__main__':

@@ -4,7 +4,7 @@ Measured here: memory per key in two gloo processes, time per pair of embeddings
 operations of the models. Everything for 8 ranks or more is computed from them.
 
 Examples:
-  python tools/benchmark/scale_table.py --out docs/scale.md
+  python tools/benchmark/scale_table.py --out docs/cost/scale.md
   python tools/benchmark/scale_table.py --ranks 8 256 --gbps 400
 """
 
@@ -24,6 +24,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from benchmarks.headline import Headline, write_headlines
 from mmcds.utils.cli import run
 
 PAGE = Path(__file__).with_name('scale_page.md')
@@ -170,6 +171,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--ranks', type=int, nargs='+', default=[8, 64, 1024], help='numbers of ranks to compute for')
     parser.add_argument('--gbps', type=float, default=100, help='Gbit/s that a rank sends, assumed (default 100)')
+    parser.add_argument('--headlines', help='the JSON file to write for cost.py')
     parser.add_argument('--out', help='the Markdown page to write; an existing one is replaced')
     args = parser.parse_args()
     import torch.multiprocessing as mp
@@ -209,6 +211,11 @@ def main() -> None:
     print(page)
     if args.out:
         Path(args.out).write_text(page)
+    write_headlines(
+        args.headlines,
+        [Headline.of(f'bytes of a key of width {w}', key[w]) for w in key]
+        + [Headline.of(f'seconds of a pair of width {w}', v) for w, v in pair.items()],
+    )
 
 
 if __name__ == '__main__':

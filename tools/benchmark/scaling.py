@@ -4,12 +4,10 @@ Each point times the stock step and the CDS step alternately on random images; w
 milliseconds, and the ratio of the steps. Run it on a quiet machine.
 
 Example:
-  python tools/benchmark/scaling.py configs/bccd/faster_rcnn_r18_bccd.py --size 192 256 --out docs/scaling.md
+  python tools/benchmark/scaling.py configs/bccd/faster_rcnn_r18_bccd.py --size 192 256 --out docs/cost/growth.md
 """
 
 import argparse
-import os
-import platform
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import numpy as np
 
+from benchmarks.headline import Headline, machine, write_headlines
 from mmcds.utils.cli import run
 
 #: Axis -> values; the others stay at BASE.
@@ -79,6 +78,13 @@ def table(axis: str, rows: Sequence[tuple[float, ...]]) -> str:
     return '\n'.join('| ' + ' | '.join(line) + ' |' for line in lines)
 
 
+def growth(axis: str, rows: Sequence[tuple[float, ...]]) -> Headline:
+    """Exponent of what CDS adds between the second and the last value of an axis; 1 is linear."""
+    values = SWEEPS[axis]
+    added = [max(row[1], 1e-9) for row in rows]
+    return Headline.of(f'growth: {axis}', float(np.log(added[-1] / added[1]) / np.log(values[-1] / values[1])))
+
+
 def main() -> None:
     """Time all sweeps, draw and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -87,9 +93,8 @@ def main() -> None:
     parser.add_argument('--rounds', type=int, default=5, help='timed rounds of each point (default 5)')
     parser.add_argument('--steps', type=int, default=1, help='steps of each side in a round (default 1)')
     parser.add_argument('--out', type=Path, required=True, help='the Markdown page; the plot goes beside it')
+    parser.add_argument('--headlines', help='the JSON file to write for cost.py')
     args = parser.parse_args()
-    import torch
-
     size = (args.size[0], args.size[1])
     found: dict[str, list[tuple[float, ...]]] = {}
     for axis, values in SWEEPS.items():
@@ -99,18 +104,17 @@ def main() -> None:
             print(f'{axis} {value}: {found[axis][-1][2]:.2f} x', flush=True)
     picture = args.out.with_suffix('.png')
     draw(found, picture)
-    cuda = torch.cuda.is_available()
-    machine = torch.cuda.get_device_name() if cuda else f'{os.cpu_count()} CPU cores, no GPU'
     parts = [
         '# How the cost grows',
-        f'Written by `python tools/benchmark/scaling.py {" ".join(sys.argv[1:])}` on {machine}, {platform.machine()}, '
-        f'torch {torch.__version__}, {torch.get_num_threads()} threads; {args.rounds} alternating rounds. What is not '
+        f'Written by `python tools/benchmark/scaling.py {" ".join(sys.argv[1:])}` on {machine()}; '
+        f'{size[0]} x {size[1]} px, {args.rounds} alternating rounds. What is not '
         f'varied: {", ".join(f"{key} {value}" for key, value in BASE.items())}. Taps are added in the order '
         f'{", ".join(TAPS)}; from the fifth on the second view passes the neck, too. Ranks: [gather.md](gather.md).',
         f'![milliseconds against batch, taps, instances and queue]({picture.name})',
         *(table(axis, rows) for axis, rows in found.items()),
     ]
     args.out.write_text('\n\n'.join(parts) + '\n')
+    write_headlines(args.headlines, [growth(axis, rows) for axis, rows in found.items()])
 
 
 if __name__ == '__main__':

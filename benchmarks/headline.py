@@ -1,0 +1,60 @@
+"""What a benchmark found, for the table of all of them (tools/benchmark/cost.py)."""
+
+import json
+import os
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+
+@dataclass(frozen=True)
+class Headline:
+    """One measured value with its spread.
+
+    Attributes:
+        key (str): What it is, as the table of targets asks for it.
+        value (float): The median, or the value where it was taken once.
+        low, high (float): The lowest and highest value of all rounds; both ``value`` where it was taken once.
+    """
+
+    key: str
+    value: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, key: str, values: Sequence[float] | np.ndarray | float) -> 'Headline':
+        """From the values of all rounds, or a single one."""
+        found = np.atleast_1d(np.asarray(values, dtype=np.float64))
+        return cls(key, float(np.median(found)), float(found.min()), float(found.max()))
+
+
+def write_headlines(path: str | Path | None, headlines: Sequence[Headline]) -> None:
+    """Write them with the machine they were taken on; nothing where ``path`` is None."""
+    if path is None:
+        return
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = {'machine': machine(), 'headlines': [asdict(each) for each in headlines]}
+    path.write_text(json.dumps(content, indent=1) + '\n')
+
+
+def read_headlines(path: str | Path) -> tuple[str, dict[str, Headline]]:
+    """The machine, and the headlines by key."""
+    content = json.loads(Path(path).read_text())
+    return content['machine'], {each['key']: Headline(**each) for each in content['headlines']}
+
+
+def machine() -> str:
+    """What a page says of the machine: kind, architecture, torch and threads."""
+    kind = torch.cuda.get_device_name() if torch.cuda.is_available() else f'{os.cpu_count()} CPU cores, no GPU'
+    return f'{kind}, {platform.machine()}, torch {torch.__version__}, {torch.get_num_threads()} threads'
+
+
+def markdown_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table."""
+    return '\n'.join('| ' + ' | '.join(line) + ' |' for line in [heads, ['---'] * len(heads), *rows])
