@@ -9,9 +9,10 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 from torch import Tensor, nn
 
-from .apis import add_cds, remove_cds
+from .apis import remove_cds
 from .utils.checkpoint import load_checkpoint, without_cds
-from .utils.config import load_config, model_config
+from .utils.config import model_config
+from .utils.prepare import prepare_config
 
 #: Of a checkpoint's meta data, what inference uses; the rest (configs, hooks' messages) tells of training.
 META = ('dataset_meta', 'epoch', 'iter', 'mmengine_version')
@@ -60,6 +61,7 @@ def check_export(
     add: bool = False,
     backbone_only: bool = False,
     images: int = 10,
+    options: dict[str, Any] | None = None,
 ) -> str:
     """Load an exported file strictly into the stock model and compare outputs bit for bit.
 
@@ -70,6 +72,7 @@ def check_export(
         add (bool): Whether CDS is to be added to the config first. Defaults to False.
         backbone_only (bool): Whether the file is a backbone. Defaults to False.
         images (int): Random images of 224x224 px to compare on. Defaults to 10.
+        options (dict, optional): What was overridden in training, as ``--cfg-options`` gives it. Defaults to None.
 
     Returns:
         str: What was found to hold, in one line.
@@ -77,8 +80,9 @@ def check_export(
     Raises:
         ValueError: If the weights do not fit the stock model, or the outputs differ.
     """
-    cfg = load_config(config)
-    stock_cfg, cds_cfg = remove_cds(cfg), add_cds(cfg) if add else cfg
+    # The teacher of a distilled student is needed in training only.
+    cds_cfg = prepare_config(config, options, cds=add, check_data=False)
+    cfg, stock_cfg = cds_cfg, remove_cds(cds_cfg)
     stock, cds = build_for_test(stock_cfg), build_for_test(cds_cfg)
     cds.load_state_dict(load_checkpoint(source)['state_dict'])
     part: Any = stock.backbone if backbone_only else stock

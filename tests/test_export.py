@@ -80,3 +80,15 @@ def test_no_backbone(tmp_path: Path) -> None:
 
 def test_plain() -> None:
     assert plain({'a': (1, {2.0}), 'b': torch.ones(2), 'c': Path('x')}) == {'a': [1, [2.0]], 'b': [1.0, 1.0], 'c': 'x'}
+
+
+def test_what_was_overridden_in_training_is_overridden_again(trained: tuple[str, Path, Config], tmp_path: Path) -> None:
+    config, source, _ = trained
+    options = {'model.rpn_head.feat_channels': 24}
+    wide = Config.fromfile(config)
+    wide.merge_from_dict(options)
+    torch.save({'state_dict': build(wide).state_dict()}, source)
+    export_checkpoint(source, tmp_path / 'out.pth')
+    with pytest.raises((RuntimeError, ValueError)):
+        check_export(config, source, tmp_path / 'out.pth', images=1)
+    assert 'equal to the last bit' in check_export(config, source, tmp_path / 'out.pth', images=1, options=options)

@@ -21,22 +21,37 @@ from mmcds.utils.cli import run
 
 def main() -> None:
     """Export one checkpoint."""
+    from mmengine.config import DictAction
+
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('checkpoint', help='a checkpoint of a CDS model')
     parser.add_argument('--out', required=True, help='the file to write')
     parser.add_argument('--config', help='the config it was trained with; the result is then checked against it')
     parser.add_argument('--cds', action='store_true', help='the config is a stock one, trained with --cds')
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=DictAction, help='what was overridden in training, for --config: key=value'
+    )
     parser.add_argument('--backbone', action='store_true', help='write the backbone only, without its prefix')
     parser.add_argument('--force', action='store_true', help='replace a file that is there')
     args = parser.parse_args()
     from mmcds.export import check_export, export_checkpoint
 
+    if args.cfg_options and not args.config:
+        raise ValueError('--cfg-options changes the config of --config, which is not given')
     if Path(args.out).exists() and not args.force:
         raise ValueError(f'--out={args.out!r} exists; give another name, or --force to replace it')
     count, dropped = export_checkpoint(args.checkpoint, args.out, backbone_only=args.backbone)
     print(f'{args.out}: {count} tensors kept, {dropped} left behind')
     if args.config:
-        print(check_export(args.config, args.checkpoint, args.out, add=args.cds, backbone_only=args.backbone))
+        found = check_export(
+            args.config,
+            args.checkpoint,
+            args.out,
+            add=args.cds,
+            backbone_only=args.backbone,
+            options=args.cfg_options,
+        )
+        print(found)
 
 
 if __name__ == '__main__':

@@ -47,12 +47,13 @@ def main() -> None:
     from mmcds.models.cpu_ranks import use_cpu_ranks
     from mmcds.utils.checkpoint import check_checkpoint
     from mmcds.utils.cli import host_tool, prepared
-    from mmcds.utils.prepare import default_work_dir, host_of, prepare_config, stem_of
+    from mmcds.utils.prepare import check_test_data, default_work_dir, host_of, prepare_config, stem_of
 
     if args.out and not args.out.endswith(('.pkl', '.pickle')):
         raise ValueError(f'--out={args.out!r} is not a pickle file; give a name that ends with .pkl')
     check_checkpoint(args.checkpoint)
     cfg = prepare_config(args.config, args.cfg_options, args.cds, check_data=False)
+    check_test_data(cfg)
     name = stem_of(args.config) + ('_cds' if args.cds else '')
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or default_work_dir(args.config, args.cds)
 

@@ -73,21 +73,22 @@ SOURCES = {
 }
 
 
-def check_classification(cfg: Config) -> None:
+def check_classification(cfg: Config, loaders: Sequence[str] = ('train_dataloader', 'val_dataloader')) -> None:
     """Check that the data sets of :data:`SOURCES` are there, and that the heads have as many classes as they.
 
-    The training and validation data sets are looked at, also inside wrappers. Other types, layouts of the
+    Data sets inside wrappers are looked at, too. Other types, layouts of the
     user's own (``ann_file``, ``data_prefix``) and files on remote storage are left alone.
 
     Args:
-        cfg (Config): A full training config of mmpretrain; it is not changed.
+        cfg (Config): A full config of mmpretrain; it is not changed.
+        loaders (Sequence[str]): Whose data sets are looked at. Defaults to those of training and validation.
 
     Raises:
         FileNotFoundError: If a data set is not there: with the official source, the layout and the path looked at.
         ValueError: If a head has another number of classes than the data set.
     """
     heads = list(_head_classes(cfg.get('model') or {}))
-    for loader in ('train_dataloader', 'val_dataloader'):
+    for loader in loaders:
         for path, dataset in _leaves((cfg.get(loader) or {}).get('dataset'), f'{loader}.dataset'):
             classes = _classes(dataset, cfg.get('default_scope'))
             for error in _compare_heads(heads, classes) if classes else []:

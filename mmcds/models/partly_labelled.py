@@ -15,6 +15,11 @@ def labelled_rows(data_samples: Sequence[Any] | None) -> list[int] | None:
     return None if all(known) else [i for i, each in enumerate(known) if each]
 
 
+def is_partly_labelled(data_samples: Sequence[Any] | None) -> bool:
+    """Whether the batch is of a data set some of whose images are unlabelled, even if none of these is."""
+    return any(LABELLED in getattr(sample, 'metainfo', {}) for sample in data_samples or ())
+
+
 def with_dummy_label(data_sample: Any) -> Any:
     """A copy of an unlabelled sample that a head can be given; the losses on it must not count."""
     copy = data_sample.clone()

@@ -14,7 +14,7 @@ from mmcds.utils.errors import unknown_name
 from .distilling import distilled_losses
 from .necks.stock_neck import find_supervision
 from .outputs import as_map, as_outputs, map_outputs, select_outputs, split_outputs
-from .partly_labelled import labelled_rows, with_dummy_label
+from .partly_labelled import is_partly_labelled, labelled_rows, with_dummy_label
 from .samplers import ViewPair
 from .statistics import keep_statistics
 from .teacher import Teacher
@@ -72,6 +72,7 @@ class TwoViewForward:
         self._raw: tuple[Any, Any] = (None, None)
         self._features: tuple[dict[str, Any], dict[str, Any]] = ({}, {})
         self._rows: Tensor | None = None
+        self._neck_again = False
         self._mute = False
         self._logits: Any = None
         self._inside: dict[str, Any] = {}
@@ -135,6 +136,9 @@ class TwoViewForward:
             with self._aside(inputs):
                 self._second, self._views = self.supervision.view(inputs, data_samples, model.data_preprocessor)
             self._inputs = inputs
+            # Norms over ranks wait for each other: where one rank's batch needs a pass more, all make it.
+            synced = any(isinstance(module, nn.SyncBatchNorm) for module in self.neck.modules())
+            self._neck_again = rows is not None or (synced and is_partly_labelled(data_samples))
         if rows is None:
             return None
         # The task sees the labelled images alone. A batch without any still passes the heads, so that
@@ -199,7 +203,7 @@ class TwoViewForward:
         if not self._features[0] or 'neck' in self._features[0] or not self.supervision.uses_neck:
             return
         first = output
-        if self._rows is not None:
+        if self._neck_again:
             # The task's call saw the labelled images alone.
             with self._aside(self._inputs), keep_statistics(neck):
                 first = neck.forward(self._raw[0], *args[1:])

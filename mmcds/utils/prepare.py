@@ -119,6 +119,19 @@ def prepare_config(path: str, options: dict[str, Any] | None, cds: bool, check_d
     return cfg
 
 
+def check_test_data(cfg: Config) -> None:
+    """Look for the data of a classifier's test before its model is built.
+
+    Raises:
+        FileNotFoundError: If they are not there: with the official source, the layout and the path looked at.
+        ValueError: If the head has another number of classes.
+    """
+    if host_of(cfg) == 'mmpretrain':
+        from mmcds.datasets.check_classification import check_classification
+
+        check_classification(cfg, ['test_dataloader'])
+
+
 def check_training_data(cfg: Config) -> None:
     """Look at the data of a config before its model is built, and have training skip what is broken.
 

@@ -8,6 +8,9 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
+from mmcds.models.taps import resolve_taps
+from mmcds.probe import probe_channels
+
 from .checkpoint import CDS_PREFIX, check_checkpoint, load_checkpoint
 from .config import load_config, model_config
 from .errors import unknown_name
@@ -56,6 +59,35 @@ def check_teacher(cfg: Config) -> None:
             f'DistillHook.teacher={hook["teacher"]!r} tells {theirs} classes apart, the student {ours}; '
             'choose a teacher of the same classes'
         )
+    _check_logits(cfg, distill)
+    _check_taps(cfg, teacher, hook['teacher'])
+
+
+def _check_logits(cfg: Config, distill: Mapping[str, Any]) -> None:
+    """Fail if logits of images are wanted of a student that has none."""
+    if cfg.model.get('head') is None and distill.get('logits_weight', 1):
+        raise ValueError(
+            f'model.neck.distill.logits_weight={distill.get("logits_weight", 1.0)}: {cfg.model.get("type")} has no '
+            'head that gives logits of images; set distill=dict(logits_weight=0)'
+        )
+
+
+def _check_taps(cfg: Config, teacher: Config, name: str) -> None:
+    """Fail if the student has a tap at an output that its teacher has not."""
+    neck = cfg.model.neck
+    taps = resolve_taps(neck.get('taps'), neck.get('neck'), neck.get('channels'))
+    theirs = dict(teacher.get('model') or {})
+    wrapped = theirs.get('neck')
+    if isinstance(wrapped, Mapping) and str(wrapped.get('type')).startswith('mmcds.'):
+        # Of a teacher with CDS, too, only what the stock model returns is looked at.
+        theirs['neck'] = wrapped.get('neck')
+    widths = probe_channels(theirs, teacher.get('default_scope') or 'mmdet')
+    valid = [f'{source}.{i}' for source, found in widths.items() for i, width in enumerate(found) if width]
+    for tap in taps:
+        if not tap.path and tap.name not in valid:
+            raise unknown_name(
+                'model.neck.taps', tap.name, valid, f'these are the outputs of the teacher {name!r}; choose others'
+            )
 
 
 def load_teacher(config: str, checkpoint: str | None) -> nn.Module:

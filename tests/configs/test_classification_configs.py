@@ -31,6 +31,7 @@ QUICK = {
     'cifar100/seresnet18_dsn',
     'cifar100/preactresnet18_cds',
     'cifar100/resnet18_cds-fast',
+    'cifar100/resnet18_cds-mlp',
     'cifar10/resnet18_cds-semi10',
     'imagenet/resnet18_cds',
 }
@@ -46,11 +47,11 @@ def expected_configs() -> set[str]:
     names |= {f'cifar10/resnet18{each}' for each in plain}
     for data in ('cifar10', 'cifar100'):
         names |= {f'{data}/resnet18{each}{p}' for each in ('_semi', '_cds-semi') for p in (10, 20, 30, 40)}
-    names |= {'cifar100/resnet18_cds-distill_r152', 'cifar100/resnet18_cds-fast'}
+    names |= {'cifar100/resnet18_cds-distill_r152', 'cifar100/resnet18_cds-fast', 'cifar100/resnet18_cds-mlp'}
     names |= {'cifar100/resnet152', 'cifar100/resnet152_cds'}
     for model in ('resnet18', 'resnet34', 'resnet50'):
         names |= {f'imagenet/{model}{each}' for each in (*plain, '_cds-distill_r50')}
-    names |= {'imagenet/resnet50_cds-350e', 'imagenet/resnet50_cds-fast'}
+    names |= {'imagenet/resnet50_cds-350e', 'imagenet/resnet50_cds-fast', 'imagenet/resnet50_cds-mlp'}
     return names | {f'{data}/resnet50{each}' for data in FINE for each in plain}
 
 

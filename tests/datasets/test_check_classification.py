@@ -109,3 +109,11 @@ def test_classes_of_the_user_s_own() -> None:
     cfg.train_dataloader.dataset.metainfo = dict(classes=('cat', 'dog'))
     with pytest.raises(ValueError, match=r'model.head.num_classes=120 but the data set has 2 classes \(cat, dog\)'):
         check_classification(cfg)
+
+
+def test_the_test_data_are_looked_at_where_asked(tmp_path: Path) -> None:
+    cfg = config('CUB', tmp_path / 'none')
+    cfg.train_dataloader = cfg.val_dataloader = None
+    check_classification(cfg)
+    with pytest.raises(FileNotFoundError, match=r'^test_dataloader\.dataset: CUB is not there, looked for '):
+        check_classification(cfg, ['test_dataloader'])

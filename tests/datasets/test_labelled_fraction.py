@@ -103,6 +103,13 @@ def test_unlabelled_images_keep_their_place_and_lose_their_label(folder: Path) -
     assert Counter(number >= 100 for number in numbers[:4]) == {True: 2, False: 2}
 
 
+def test_labelled_images_are_marked_where_there_are_others(folder: Path) -> None:
+    for keep in (True, False):
+        found = images(folder, fraction=0.5, keep_unlabelled=keep)
+        marks = [found[i]['data_samples'].metainfo.get('labelled') for i in range(len(found))]
+        assert set(marks) == ({True, False} if keep else {None})
+
+
 def test_the_baseline_has_the_labelled_ones_alone(folder: Path) -> None:
     whole, alone = images(folder, fraction=0.2), images(folder, fraction=0.2, keep_unlabelled=False)
     assert len(alone) == 4

@@ -223,6 +223,30 @@ def test_nothing_of_the_annotations_is_left() -> None:
     assert image.gt_label.numel() == 0
 
 
+@pytest.mark.parametrize('norm', [nn.BatchNorm2d, nn.SyncBatchNorm])
+def test_every_rank_makes_as_many_passes_where_norms_wait_for_each_other(norm: type[nn.Module]) -> None:
+    """A rank whose batch happens to be labelled passes the neck as often as one whose batch is not."""
+    torch.manual_seed(0)
+    model: Any = ToyDetector(taps=['neck.0'], channels=dict(backbone=[4, 6], neck=[4, 6]), **DENSE).double().train()
+    model.neck.add_module('norm', norm(4))
+    TwoViewForward(model).attach().seed = 2
+    calls: list[int] = []
+    neck_forward = model.neck.forward
+    model.neck.forward = lambda *args: calls.append(1) or neck_forward(*args)
+    counts = []
+    for unlabelled in (False, True):
+        images, samples = toy_inputs([2, 1])
+        for sample in samples:
+            sample.set_metainfo(dict(labelled=True))
+        if unlabelled:
+            without_labels(samples[0])
+        calls.clear()
+        assert total(model(images, samples, mode='loss')) > 0
+        counts.append(len(calls))
+    # The task's pass, both views' where an image is unlabelled; a plain norm needs no pass for the others' sake.
+    assert counts == ([2, 3] if norm is nn.BatchNorm2d else [3, 3])
+
+
 # --- two processes -----------------------------------------------------------------------------
 
 

@@ -73,6 +73,32 @@ def test_what_does_not_fit_is_named_before_anything_is_built(teacher: Path, tmp_
         check_teacher(cfg)
 
 
+def test_a_tap_that_the_teacher_has_not_is_named_before_anything_is_built(teacher: Path, tmp_path: Path) -> None:
+    last_only = Config.fromfile(teacher / 'config.py')
+    last_only.model.backbone.out_indices = (3,)
+    last_only.model.neck = dict(type='GlobalAveragePooling')
+    last_only.dump(tmp_path / 'last.py')
+    with pytest.raises(
+        ValueError, match=r"^model\.neck\.taps='backbone\.1' is not known; .*backbone\.0.*teacher '.*last"
+    ):
+        check_teacher(student(teacher, teacher=str(tmp_path / 'last.py')))
+
+
+def test_a_detector_has_no_logits_of_images(teacher: Path, tmp_path: Path) -> None:
+    toy_model().dump(tmp_path / 'detector.py')
+    hook = dict(
+        type='mmcds.DistillHook', teacher=str(tmp_path / 'detector.py'), checkpoint=str(teacher / 'weights.pth')
+    )
+    cfg = add_cds(toy_model(), distill=dict())
+    cfg.custom_hooks = [*cfg.custom_hooks, hook]
+    with pytest.raises(
+        ValueError, match=r'logits_weight=1\.0: FasterRCNN has no head .*distill=dict\(logits_weight=0\)$'
+    ):
+        check_teacher(cfg)
+    cfg.model.neck.distill.logits_weight = 0
+    check_teacher(cfg)
+
+
 def test_weights_are_loaded_and_the_random_numbers_left_alone(teacher: Path) -> None:
     drawn = torch.get_rng_state()
     model = load_teacher(str(teacher / 'config.py'), str(teacher / 'weights.pth'))

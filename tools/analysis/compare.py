@@ -8,6 +8,7 @@ Example:
 import argparse
 import os
 import platform
+import shlex
 import sys
 from pathlib import Path
 
@@ -31,13 +32,13 @@ def main() -> None:
     from mmcds.visualization.results_table import pair_table
 
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else f'{os.cpu_count()} CPU cores, no GPU'
-    names = [f'--pair {" ".join(Path(path).name for path in pair)}' for pair in args.pair]
+    command = shlex.join(['python', 'tools/analysis/compare.py', *sys.argv[1:]])
     page = '\n\n'.join(
         [
             f'# {args.title}',
-            'Written by `python tools/analysis/compare.py ' + ' '.join(names) + '` '
-            f'(work directories by name; each holds its config) on {device}, {platform.machine()}, '
-            f'torch {torch.__version__}. The last evaluation of each run; differences to the baseline in brackets.',
+            f'Written by `{command}` (work directories, each of which holds its config) on {device}, '
+            f'{platform.machine()}, torch {torch.__version__}. The last '
+            'evaluation of each run; differences to the baseline in brackets.',
             *([args.note] if args.note else []),
             pair_table(args.pair),
         ]

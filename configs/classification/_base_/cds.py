@@ -9,4 +9,4 @@ cds = dict(
     loss_weight=0.1,
     concat=True,
 )
-cds_hooks = [dict(type='mmcds.CDSHook'), dict(type='mmcds.EpochSeedHook')]
+cds_hooks = [dict(type='mmcds.EpochSeedHook'), dict(type='mmcds.CDSHook')]

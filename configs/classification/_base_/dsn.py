@@ -7,4 +7,4 @@ dsn = dict(
     projector=dict(type='SepConvProjector'),
     loss_weight=1.0,
 )
-dsn_hooks = [dict(type='mmcds.CDSHook'), dict(type='mmcds.EpochSeedHook')]
+dsn_hooks = [dict(type='mmcds.EpochSeedHook'), dict(type='mmcds.CDSHook')]
