@@ -1,5 +1,6 @@
 """Training steps of several configs, timed side by side on synthetic data."""
 
+import gc
 import multiprocessing
 import time
 from collections.abc import Callable, Sequence
@@ -132,6 +133,8 @@ def measure_memory(sides: Sequence[Side]) -> None:
 def _peak_of(build: Callable[[], Side]) -> float:
     import kornia.augmentation  # noqa: F401  or the side that wants it first would pay for it
 
+    build()  # what is imported on the way is not the model's
+    gc.collect()
     begin_peak()
     before = peak_mib()
     side = build()

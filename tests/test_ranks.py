@@ -1,11 +1,15 @@
 """One, two and four processes against one that holds everything: the loss alone, and training under DDP."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
+from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
 from toys import RANDOM_PARTS, ToyDetector, gradients, run_ranks, total, toy_inputs
 
@@ -20,7 +24,7 @@ def ranks(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 def on_a_rank(rank: int, world: int) -> dict[str, Any]:
-    return dict(loss=loss_on_a_rank(rank, world), training=[train(rank, world, cds, ddp=True) for cds in TRAINED])
+    return dict(loss=loss_on_a_rank(rank, world), training=[train(rank, world, cds, wrap='ddp') for cds in TRAINED])
 
 
 # --- the loss: many rows, several blocks --------------------------------------------------------
@@ -109,14 +113,16 @@ TRAINED: list[dict[str, Any]] = [
 ]
 
 
-def train(rank: int, world: int, cds: dict[str, Any], ddp: bool) -> dict[str, Any]:
+def train(rank: int, world: int, cds: dict[str, Any], wrap: str | None = None) -> dict[str, Any]:
     """Three steps of gradient descent on a rank's images."""
     # Nothing is drawn, since ranks draw apart.
     view = dict(type='PhotometricView', **RANDOM_PARTS, **cds.get('view', {}))
     torch.manual_seed(0)
     model = ToyDetector(**{**cds, 'view': view}).double().train()
     TwoViewForward(model).attach()
-    step: Any = DistributedDataParallel(model) if ddp else model
+    step: Any = DistributedDataParallel(model) if wrap == 'ddp' else model
+    if wrap == 'fsdp':
+        fully_shard(model, mesh=init_device_mesh('cpu', (world,)))  # one unit: backbone, neck and heads together
     images, samples = toy_inputs(COUNTS)
     each = len(COUNTS) // world
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
@@ -127,13 +133,19 @@ def train(rank: int, world: int, cds: dict[str, Any], ddp: bool) -> dict[str, An
         total(found).backward()
         optimizer.step()
         losses.append({name: value.detach() for name, value in found.items()})
-    return dict(losses=losses, gradients=gradients(model), state=model.state_dict())
+    whole = {name: full(value) for name, value in model.state_dict().items()}
+    return dict(losses=losses, gradients={n: full(g) for n, g in gradients(model).items()}, state=whole)
+
+
+def full(value: Tensor) -> Tensor:
+    """All shards of a tensor that is sharded."""
+    return value.full_tensor() if isinstance(value, DTensor) else value
 
 
 def test_training_is_that_of_the_union(ranks: list[dict[str, Any]]) -> None:
     """Losses of three steps, the last gradients, and the weights and queues that they lead to."""
     for case, cds in enumerate(TRAINED):
-        expected = train(0, 1, cds, ddp=False)
+        expected = train(0, 1, cds)
         for step, losses in enumerate(expected['losses']):
             for name, value in losses.items():
                 mean = torch.stack([each['training'][case]['losses'][step][name] for each in ranks]).mean()
@@ -146,3 +158,17 @@ def test_training_is_that_of_the_union(ranks: list[dict[str, Any]]) -> None:
                 for name, value in expected[kind].items():
                     torch.testing.assert_close(found[name], value, rtol=1e-6, atol=1e-9, msg=f'{kind} {name}')
         assert any('queues' in name for name in expected['state']) == ('queue_length' in cds)
+
+
+def sharded_on_a_rank(rank: int, world: int) -> dict[str, Any]:
+    return train(rank, world, TRAINED[0], wrap='fsdp')
+
+
+def test_sharded_training_is_that_of_the_union(tmp_path: Path) -> None:
+    """FSDP over two ranks, the whole model one unit."""
+    expected = train(0, 1, TRAINED[0])
+    for each in run_ranks(2, sharded_on_a_rank, tmp_path):
+        for kind in ('gradients', 'state'):
+            assert set(each[kind]) == set(expected[kind])
+            for name, value in expected[kind].items():
+                torch.testing.assert_close(each[kind][name], value, rtol=1e-6, atol=1e-9, msg=f'{kind} {name}')

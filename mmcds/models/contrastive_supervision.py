@@ -35,6 +35,9 @@ class ContrastiveSupervision(Supervision):
             nor projector learns from it.
         concat (bool): Whether both views pass the backbone in one batch, as in the paper: the
             batch statistics are over both.
+        recompute (bool): Whether the second view's pass through the backbone is computed again in the
+            backward pass instead of kept. Without such a pass, or where nothing learns through it, nothing changes.
+            Defaults to False.
         distill (dict, optional): Arguments of :class:`DistillationLoss`, for a teacher that
             :class:`~mmcds.engine.hooks.DistillHook` brings. Defaults to None.
     """
@@ -51,10 +54,12 @@ class ContrastiveSupervision(Supervision):
         stop_gradient: bool,
         concat: bool,
         distill: dict | None = None,
+        recompute: bool = False,
     ) -> None:
         super().__init__(taps, build_part('neck.view', view, VIEWS), sampler, projector, loss_weight)
         self.stop_gradient = stop_gradient
         self.concat = concat
+        self.recompute = recompute
         self.loss = build_part('neck.loss', loss, LOSSES)
         if concat and stop_gradient:
             raise ValueError(

@@ -39,12 +39,15 @@ class Supervision(BaseModule):
         weight (float): The schedule's factor on all losses; 0 switches the second view off.
         stop_gradient (bool): Whether nothing learns through the second view.
         concat (bool): Whether both views pass the backbone in one batch.
+        recompute (bool): Whether the backbone's pass of the second view is computed again in the backward pass,
+            instead of kept.
         prefix (str): How the names of its losses begin.
     """
 
     prefix = 'loss_cds'
     stop_gradient = False
     concat = False
+    recompute = False
 
     def __init__(
         self,

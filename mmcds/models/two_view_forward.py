@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 import torch
+import torch.utils.checkpoint
 from torch import Tensor, nn
 
 from mmcds.utils.errors import unknown_name
@@ -188,11 +189,18 @@ class TwoViewForward:
         if self._second is not None:
             self._inside = {}
             with self._aside(args[0]), keep_statistics(backbone), self._gradient():
-                second = backbone.forward(self._second.to(args[0].dtype), *args[1:])
+                second = self._pass(backbone, self._second.to(args[0].dtype), *args[1:])
         self._raw = (output, second)
         self._keep('backbone', *self._raw)
         self._features[0]['module'], self._features[1]['module'] = inside, self._inside
         return self._labelled(output)
+
+    def _pass(self, backbone: nn.Module, *args: Any) -> Any:
+        """The second view's own pass."""
+        if self.supervision.recompute and torch.is_grad_enabled():
+            # Looked up here: keep_statistics puts its own in this place, for what is computed again.
+            return torch.utils.checkpoint.checkpoint(backbone.forward, *args, use_reentrant=False)
+        return backbone.forward(*args)
 
     def _after_module(self, path: str, module: nn.Module, args: tuple, output: Any) -> None:
         # Until the backbone's own hook has taken what it found in both views.

@@ -164,6 +164,27 @@ def test_stop_gradient(stop: bool, taps: list[str]) -> None:
         assert second.grad.abs().sum() > 0
 
 
+@pytest.mark.parametrize('stop', [False, True])
+@pytest.mark.parametrize('taps', [None, ['neck.0', 'backbone.1']])
+def test_what_is_computed_again_has_the_same_gradient(stop: bool, taps: list[str] | None) -> None:
+    """Losses, gradients and running statistics to the last bit, and the pass is made twice only where one is saved."""
+    results = []
+    for recompute in (False, True):
+        channels = dict(backbone=[4, 6], neck=[4, 6])
+        model = toy(norm=True, taps=taps, channels=channels, stop_gradient=stop, recompute=recompute)
+        TwoViewForward(model).attach().seed = 3
+        passes: list[int] = []
+        forward = model.backbone.forward
+        model.backbone.forward = lambda x, f=forward, seen=passes: seen.append(1) or f(x)
+        losses = step(model)
+        total(losses).backward()
+        results.append((flat(losses), gradients(model), statistics(model)))
+        assert len(passes) == (3 if recompute and not stop else 2)
+    for kept, again in zip(*results, strict=True):
+        assert list(kept) == list(again)
+        assert all(torch.equal(kept[name], again[name]) for name in kept)
+
+
 @pytest.mark.parametrize('cds', [{}, CONCAT])
 def test_without_weight_there_is_no_second_view(cds: dict[str, Any]) -> None:
     model, plain = toy(norm=True, **cds), toy(norm=True, **cds)

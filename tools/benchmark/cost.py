@@ -31,14 +31,17 @@ DETECTORS = {
 }
 CIFAR = 'configs/classification/cifar100/resnet18'
 FULL = 'full-size second view: view.type=PhotometricView view.scale=1.0'
+RECOMPUTED = 'second view recomputed: recompute=true'
+STOPPED = 'no gradient through the second view: stop_gradient=true'
 
 
 def commands(rounds: int) -> dict[str, list[str]]:
     """Name of each benchmark, which is also that of its page and its values -> script and arguments."""
+    vary = ' '.join(f'--vary {shlex.quote(each)}' for each in (FULL, RECOMPUTED, STOPPED))
     steps = {
         f'step_{name}': shlex.split(
             f'step_cost.py {stock} {cds} --batch 2 --size 800 1344 --rounds {rounds} --steps 1 --zero-weight --memory '
-            f'--vary {shlex.quote(FULL)} --title {shlex.quote(f"Cost of a training step, {stock}")}'
+            f'{vary} --title {shlex.quote(f"Cost of a training step, {stock}")}'
         )
         for name, (stock, cds) in DETECTORS.items()
     }

@@ -26,6 +26,7 @@ def build_cds_neck(
     stop_gradient: bool = False,
     concat: bool = False,
     distill: dict | None = None,
+    recompute: bool = False,
 ) -> nn.Module:
     """Build the stock neck and hang a :class:`ContrastiveSupervision` on it as ``neck.cds``.
 
@@ -54,6 +55,8 @@ def build_cds_neck(
             Defaults to False: a second pass, which leaves running statistics alone.
         distill (dict, optional): Arguments of :class:`~mmcds.models.losses.DistillationLoss`, for the
             teacher that :class:`~mmcds.engine.hooks.DistillHook` brings. Defaults to None: no teacher.
+        recompute (bool): Whether the second view's own pass through the backbone is computed again in the backward
+            pass (activation checkpointing): less memory for more time, equal gradients. Defaults to False.
 
     Returns:
         nn.Module: The stock neck, an object of its own class, with the attribute ``cds``.
@@ -81,5 +84,6 @@ def build_cds_neck(
         stop_gradient=stop_gradient,
         concat=concat,
         distill=distill,
+        recompute=recompute,
     )
     return with_supervision(neck, supervision)
