@@ -11,6 +11,8 @@ arms = dict(
     baseline=dict(config='benchmarks/classification/baseline.py', label='baseline'),
     dsn=dict(config='benchmarks/classification/dsn.py', label='DSN', baseline='baseline'),
     cds=dict(config='benchmarks/classification/cds.py', label='CDS', baseline='baseline'),
+    mlp=dict(config='benchmarks/classification/cds-mlp.py', label='CDS, heads that pool first', baseline='baseline'),
+    fast=dict(config='benchmarks/classification/cds-fast.py', label='CDS, half-size second view', baseline='baseline'),
     longer=dict(
         config='benchmarks/classification/baseline.py',
         label='baseline, twice the epochs',
@@ -19,13 +21,18 @@ arms = dict(
     ),
     semi10=dict(
         config='benchmarks/classification/semi10.py',
-        label='baseline, 10 % labels',
+        label='baseline, 10 % labels, as many iterations',
         # A tenth of the images in each epoch, hence ten times the epochs.
         options={
             'train_cfg.max_epochs': 80,
             'train_cfg.val_interval': 80,
             'param_scheduler.milestones': '[20,50,70]',
         },
+    ),
+    semi10_epochs=dict(
+        config='benchmarks/classification/semi10.py',
+        label='baseline, 10 % labels, as many epochs',
+        baseline='semi10',
     ),
     cds_semi10=dict(config='benchmarks/classification/cds-semi10.py', label='CDS, 10 % labels', baseline='semi10'),
     cds_semi10_half=dict(

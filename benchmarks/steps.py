@@ -2,6 +2,7 @@
 
 import gc
 import multiprocessing
+import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -34,8 +35,7 @@ class Side:
         name (str): What the table calls it.
         step (Callable): Takes one training step: forward, backward, optimiser.
         seconds (list[float]): Time of each timed round per step.
-        memory (float): Largest memory of the device in MiB during a step; without a GPU 0 until
-            :func:`measure_memory`.
+        memory (float): Largest memory of the device in MiB during a step; 0 until :func:`measure_memory`.
         flops (int): Floating-point operations of a step, forward and backward, as torch counts them.
         build (Callable): Makes this side anew.
     """
@@ -93,10 +93,10 @@ def make_side(
 
 
 def time_sides(sides: Sequence[Side], rounds: int, steps: int, device: str) -> None:
-    """Time all sides alternately, after a step of each that does not count, but whose operations do.
+    """Time all sides alternately, after a round that does not count, and count the operations of a step.
 
     Args:
-        sides (Sequence[Side]): Get their ``seconds``, ``flops`` and ``memory``.
+        sides (Sequence[Side]): Get their ``seconds`` and ``flops``.
         rounds (int): Rounds; in each, every side takes ``steps`` steps.
         steps (int): Steps of a side in a round.
         device (str): 'cpu' or 'cuda'.
@@ -104,27 +104,27 @@ def time_sides(sides: Sequence[Side], rounds: int, steps: int, device: str) -> N
     cuda = device.startswith('cuda')
     if not cuda:
         keep_freed_memory()
-    for side in sides:
-        with FlopCounterMode(display=False) as counter:
-            side.step()
-        side.flops = counter.get_total_flops()
-    for number in range(rounds):
-        # Back and forth, so that a drift of the machine meets all alike.
-        for side in sides if number % 2 == 0 else list(reversed(sides)):
+    order = random.Random(0)
+    for number in range(rounds + 1):
+        # In another order each time, so that neither a drift of the machine nor who came before favours one.
+        for side in order.sample(sides, len(sides)):
             if cuda:
-                torch.cuda.reset_peak_memory_stats()
                 torch.cuda.synchronize()
             begun = time.perf_counter()
             for _ in range(steps):
                 side.step()
             if cuda:
                 torch.cuda.synchronize()
-                side.memory = max(side.memory, torch.cuda.max_memory_allocated() / 2**20)
-            side.seconds.append((time.perf_counter() - begun) / steps)
+            if number:
+                side.seconds.append((time.perf_counter() - begun) / steps)
+    for side in sides:
+        with FlopCounterMode(display=False) as counter:
+            side.step()
+        side.flops = counter.get_total_flops()
 
 
 def measure_memory(sides: Sequence[Side]) -> None:
-    """On a CPU: the peak of two steps of each side, in a process of its own, beyond what the libraries take."""
+    """The peak of two steps of each side, in a process of its own, beyond what the libraries take."""
     for side in sides:
         with multiprocessing.get_context('spawn').Pool(1) as pool:
             side.memory = pool.apply(_peak_of, (side.build,))
@@ -135,12 +135,16 @@ def _peak_of(build: Callable[[], Side]) -> float:
 
     build()  # what is imported on the way is not the model's
     gc.collect()
-    begin_peak()
+    cuda = torch.cuda.is_available()
+    if cuda:
+        torch.cuda.reset_peak_memory_stats()
+    else:
+        begin_peak()
     before = peak_mib()
     side = build()
     for _ in range(2):
         side.step()
-    return peak_mib() - before
+    return torch.cuda.max_memory_allocated() / 2**20 if cuda else peak_mib() - before
 
 
 def ratios_of(side: Side, reference: Side) -> np.ndarray:

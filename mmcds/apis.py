@@ -10,7 +10,8 @@ from mmengine.config import Config, ConfigDict
 
 from mmcds.engine.hooks.schedule import ContrastSchedule
 from mmcds.models.necks import build_cds_neck, build_dsn_neck
-from mmcds.models.taps import output_channels, resolve_taps
+from mmcds.models.necks.stock_neck import supervision_alone
+from mmcds.models.taps import output_channels
 from mmcds.probe import probe_channels, probe_stages
 from mmcds.utils.errors import unknown_name
 from mmcds.utils.teacher import check_teacher
@@ -200,7 +201,4 @@ def _check_neck(neck: Mapping[str, Any]) -> None:
         if key != 'type' and key not in known:
             name = 'add_cds' if neck['type'] == NECK else neck['type']
             raise unknown_name(f'{name}: argument', key, known)
-    parts = {key: value for key, value in neck.items() if key not in ('type', 'neck')}
-    channels = parts.pop('channels', None) or output_channels(neck.get('neck'))
-    parts['taps'] = [tap.name for tap in resolve_taps(parts.get('taps'), neck.get('neck'), channels)]
-    builder(neck=None, channels=channels, **parts)
+    supervision_alone(builder, neck)

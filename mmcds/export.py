@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import torch
@@ -78,13 +79,19 @@ def check_export(
         str: What was found to hold, in one line.
 
     Raises:
-        ValueError: If the weights do not fit the stock model, or the outputs differ.
+        ValueError: If the weights do not fit the config or the stock model, or the outputs differ.
     """
     # The teacher of a distilled student is needed in training only.
     cds_cfg = prepare_config(config, options, cds=add, check_data=False)
     cfg, stock_cfg = cds_cfg, remove_cds(cds_cfg)
     stock, cds = build_for_test(stock_cfg), build_for_test(cds_cfg)
-    cds.load_state_dict(load_checkpoint(source)['state_dict'])
+    try:
+        cds.load_state_dict(load_checkpoint(source)['state_dict'])
+    except RuntimeError as error:
+        raise ValueError(
+            f'{source} does not fit {config}: {shorten(str(error), 300)}; give the config it was trained with, and '
+            'what was overridden then as --cfg-options'
+        ) from error
     part: Any = stock.backbone if backbone_only else stock
     try:
         part.load_state_dict(load_checkpoint(target)['state_dict'], strict=True)

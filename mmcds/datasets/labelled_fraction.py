@@ -13,7 +13,7 @@ from mmengine.config import Config
 from mmengine.dataset import BaseDataset, force_full_init
 from mmengine.registry import DATASETS as ROOT_DATASETS
 
-from mmcds.models.partly_labelled import LABELLED, without_labels
+from mmcds.models.partly_labelled import without_labels
 from mmcds.registry import DATASETS
 from mmcds.utils.errors import check_count, check_range
 
@@ -122,6 +122,12 @@ class LabelledFraction:
         info: dict = self.datasets[0].metainfo
         return info
 
+    @property
+    def has_unlabelled(self) -> bool:
+        """Whether images without labels are handed out, too. All ranks know it alike, whatever is in their batches."""
+        self.full_init()
+        return not self.items[-1][2]
+
     def full_init(self) -> None:
         """Read the annotations and choose."""
         if self._fully_initialized:
@@ -170,8 +176,7 @@ class LabelledFraction:
         for _ in range(self.datasets[dataset].max_refetch + 1):
             data = self.datasets[dataset].prepare_data(place)
             if data is not None:
-                # Marked either way: every rank can tell that there are unlabelled images, whatever its own batch.
-                return self._label(data) if labelled else self._unlabel(data)
+                return data if labelled else self._unlabel(data)
             # Another of the same kind: labels that were not chosen must not slip in.
             alike = [item for item in self.items if item[2] == labelled]
             dataset, place, _ = alike[np.random.randint(len(alike))]
@@ -191,11 +196,6 @@ class LabelledFraction:
         """Classes in an item; none in an unlabelled one."""
         dataset, place, labelled = self.items[index]
         return list(self.datasets[dataset].get_cat_ids(place)) if labelled else []
-
-    def _label(self, data: dict) -> dict:
-        if self.keep_unlabelled:
-            data['data_samples'].set_metainfo({LABELLED: True})
-        return data
 
     @staticmethod
     def _unlabel(data: dict) -> dict:

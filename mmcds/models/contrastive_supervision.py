@@ -78,6 +78,11 @@ class ContrastiveSupervision(Supervision):
                 self.queues[key] = EmbeddingQueue(queue_length, width)
         self.distill: DistillationLoss | None = None
         if distill is not None:
+            if self.modules_tapped:
+                raise ValueError(
+                    f'neck.taps={self.modules_tapped} with distill: they are inside the backbone, where the teacher is '
+                    "not looked at; name outputs of the backbone (out_indices of all stages, taps=['backbone.0', ...])"
+                )
             kind = DistillationLoss.__name__
             self.distill = build_part('neck.distill', {'type': kind, **distill}, (kind,), widths=widths)
 

@@ -40,11 +40,6 @@ def distilled_losses(
         raise ValueError(
             'there is a teacher, but the CDSNeck learns nothing from it; add distill=dict() to the CDSNeck'
         )
-    if supervision.modules_tapped:
-        raise ValueError(
-            f'neck.distill: the taps {supervision.modules_tapped} are inside the backbone, where the teacher is not '
-            "looked at; name outputs of the backbone (out_indices of all stages, taps=['backbone.0', ...])"
-        )
     distill = supervision.distill
     samples = supervision.sampler.sample(views)
     embeddings = supervision.embed(features, samples, views)

@@ -15,9 +15,13 @@ def labelled_rows(data_samples: Sequence[Any] | None) -> list[int] | None:
     return None if all(known) else [i for i, each in enumerate(known) if each]
 
 
-def is_partly_labelled(data_samples: Sequence[Any] | None) -> bool:
-    """Whether the batch is of a data set some of whose images are unlabelled, even if none of these is."""
-    return any(LABELLED in getattr(sample, 'metainfo', {}) for sample in data_samples or ())
+def has_unlabelled(dataset: Any) -> bool:
+    """Whether a data set, or one inside its wrappers, says by ``has_unlabelled`` that it has unlabelled images."""
+    if dataset is None:
+        return False
+    several = getattr(dataset, 'datasets', None)
+    inner = [getattr(dataset, 'dataset', None), *(several if isinstance(several, (list, tuple)) else [])]
+    return bool(getattr(dataset, 'has_unlabelled', False)) or any(map(has_unlabelled, inner))
 
 
 def with_dummy_label(data_sample: Any) -> Any:

@@ -9,6 +9,12 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 
+def syncs_statistics(module: nn.Module) -> bool:
+    """Whether a layer in a module normalises over all ranks, be it torch's or another package's."""
+    # By name, since their base classes differ.
+    return any('SyncBatchNorm' in kind.__name__ for each in module.modules() for kind in type(each).__mro__)
+
+
 @contextmanager
 def keep_statistics(module: nn.Module) -> Iterator[None]:
     """Normalise by the batch's own statistics, and keep them out of the running ones.

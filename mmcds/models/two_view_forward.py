@@ -10,14 +10,15 @@ import torch
 import torch.utils.checkpoint
 from torch import Tensor, nn
 
+from mmcds.utils.dist import get_world_size
 from mmcds.utils.errors import unknown_name
 
 from .distilling import distilled_losses
-from .necks.stock_neck import find_supervision
+from .necks.stock_neck import ATTRIBUTE, find_supervision
 from .outputs import as_map, as_outputs, map_outputs, select_outputs, split_outputs
-from .partly_labelled import is_partly_labelled, labelled_rows, with_dummy_label
+from .partly_labelled import labelled_rows, with_dummy_label
 from .samplers import ViewPair
-from .statistics import keep_statistics
+from .statistics import keep_statistics, syncs_statistics
 from .teacher import Teacher
 
 
@@ -45,6 +46,8 @@ class TwoViewForward:
         seed (int | None): Seed of the next step's second view, so that a resumed run repeats it.
             Defaults to None: the global generators go on by themselves.
         teacher (Teacher | None): Whom the student follows, too, if its CDSNeck has ``distill``. Defaults to None.
+        has_unlabelled (bool): Whether the training set has unlabelled images, as all ranks know it before they see
+            one. Needed where a tap is behind a neck with SyncBN. Defaults to False.
 
     Example:
         >>> two_views = TwoViewForward(model).attach()
@@ -61,6 +64,7 @@ class TwoViewForward:
         self.neck: nn.Module = model.neck  # type: ignore[assignment]
         self.seed: int | None = None
         self.teacher: Teacher | None = None
+        self.has_unlabelled = False
         self._signature = inspect.signature(type(model).forward)
         self._handles: list[Any] = []
         self._reset()
@@ -137,9 +141,7 @@ class TwoViewForward:
             with self._aside(inputs):
                 self._second, self._views = self.supervision.view(inputs, data_samples, model.data_preprocessor)
             self._inputs = inputs
-            # Norms over ranks wait for each other: where one rank's batch needs a pass more, all make it.
-            synced = any(isinstance(module, nn.SyncBatchNorm) for module in self.neck.modules())
-            self._neck_again = rows is not None or (synced and is_partly_labelled(data_samples))
+            self._neck_again = self._needs_neck_again(rows is not None)
         if rows is None:
             return None
         # The task sees the labelled images alone. A batch without any still passes the heads, so that
@@ -153,6 +155,19 @@ class TwoViewForward:
             bound.arguments['inputs'] = inputs.index_select(0, index)
         bound.arguments['data_samples'] = kept
         return bound.args[1:], bound.kwargs
+
+    def _needs_neck_again(self, unlabelled: bool) -> bool:
+        """Whether view 1 passes the neck once more, because the task's pass does not see all of its images."""
+        stock = (module for name, module in self.neck.named_children() if name != ATTRIBUTE)
+        waits = self.supervision.uses_neck and get_world_size() > 1 and any(map(syncs_statistics, stock))
+        if waits and unlabelled and not self.has_unlabelled:
+            raise ValueError(
+                f'neck.taps={[tap.name for tap in self.supervision.taps if tap.source == "neck"]} behind a neck with '
+                'SyncBN: a data sample says labelled=False, and ranks without such a one would wait for ever; use '
+                'mmcds.LabelledFraction, give the data set has_unlabelled=True, or tap the backbone only'
+            )
+        # Norms over ranks wait for each other: where one rank's batch may need a pass more, all make it.
+        return unlabelled or (waits and self.has_unlabelled)
 
     def _before_backbone(self, backbone: nn.Module, args: tuple) -> tuple | None:
         # Only the call on the batch itself: some detectors call their backbone more than once.

@@ -16,7 +16,8 @@ from toys import total
 
 pytest.importorskip('mmpretrain')
 
-from mmcds.apis import check_cds
+from mmcds import add_cds, remove_cds
+from mmcds.apis import check_cds, has_cds
 from mmcds.models import Teacher, TwoViewForward, find_supervision
 from mmcds.utils.config import load_config
 from mmcds.utils.teacher import load_teacher
@@ -138,10 +139,13 @@ def test_takes_a_step(name: str, tmp_path: Path) -> None:
     cfg = load(name)
     if 'distill' not in name:
         check_cds(cfg)
+    # One hook that seeds, with CDS and without.
+    assert [hook.type for hook in cfg.custom_hooks].count('mmcds.EpochSeedHook') == 1
+    assert remove_cds(cfg).custom_hooks == [dict(type='mmcds.EpochSeedHook')]
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         model, data = build(cfg), batch(cfg, tmp_path)
         labelled = sum(sample.metainfo.get('labelled', True) for sample in data['data_samples'])
-        hooked = 'custom_hooks' in cfg
+        hooked = has_cds(cfg)
         if hooked:
             two_views = TwoViewForward(model).attach()
             two_views.teacher = bring_teacher(cfg, tmp_path)
@@ -163,6 +167,17 @@ def test_takes_a_step(name: str, tmp_path: Path) -> None:
     assert [key for key, p in model.named_parameters() if p.grad is None] == []
 
 
+@pytest.mark.parametrize('name', ['cifar100/resnet18', 'imagenet/resnet50_cds-distill_r50'])
+def test_cds_comes_and_goes_and_the_seeding_stays(name: str) -> None:
+    """The baseline draws the same random numbers as its counterpart."""
+    cfg = load(name)
+    seeding = dict(type='mmcds.EpochSeedHook')
+    assert remove_cds(cfg).custom_hooks == [seeding]
+    assert [hook.type for hook in add_cds(cfg).custom_hooks].count('mmcds.EpochSeedHook') == 1
+    if not has_cds(cfg):
+        assert remove_cds(add_cds(cfg)).to_dict() == cfg.to_dict()
+
+
 @pytest.mark.parametrize('name', sorted(QUICK))
 def test_metrics_and_weights(name: str) -> None:
     cfg = load(name)
@@ -171,7 +186,7 @@ def test_metrics_and_weights(name: str) -> None:
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         model = build(cfg)
     assert model.head.num_classes == cfg.num_classes
-    if 'custom_hooks' not in cfg:
+    if not has_cds(cfg):
         return
     supervision = find_supervision(model)
     weight = 1.0 if '_dsn' in name else 0.5 if name.startswith('imagenet') else 0.1

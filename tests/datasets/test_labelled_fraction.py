@@ -11,11 +11,13 @@ import pytest
 from mmengine.config import Config
 from mmengine.dataset import RepeatDataset, pseudo_collate
 from mmengine.registry import DefaultScope
+from torch.utils.data import ConcatDataset, Subset
 from toys import CLASSES, build, total, toy_model
 
 from mmcds import add_cds
 from mmcds.datasets.labelled_fraction import LabelledFraction, check_labelled_fraction, choose_labelled
 from mmcds.models import TwoViewForward
+from mmcds.models.partly_labelled import has_unlabelled
 
 # --- the choice --------------------------------------------------------------------------------
 
@@ -103,11 +105,18 @@ def test_unlabelled_images_keep_their_place_and_lose_their_label(folder: Path) -
     assert Counter(number >= 100 for number in numbers[:4]) == {True: 2, False: 2}
 
 
-def test_labelled_images_are_marked_where_there_are_others(folder: Path) -> None:
-    for keep in (True, False):
-        found = images(folder, fraction=0.5, keep_unlabelled=keep)
-        marks = [found[i]['data_samples'].metainfo.get('labelled') for i in range(len(found))]
-        assert set(marks) == ({True, False} if keep else {None})
+@pytest.mark.parametrize(
+    ('arguments', 'expected'),
+    [(dict(fraction=0.5), True), (dict(fraction=0.5, keep_unlabelled=False), False), (dict(fraction=1.0), False)],
+)
+def test_says_whether_images_are_unlabelled(folder: Path, arguments: dict[str, Any], expected: bool) -> None:
+    """Before it reads one, and through wrappers."""
+    found: Any = images(folder, lazy_init=True, **arguments)
+    assert found.has_unlabelled is expected
+    plain = found.datasets[0]
+    assert has_unlabelled(Subset(ConcatDataset([plain, found]), [0])) is expected
+    assert not has_unlabelled(plain)
+    assert not has_unlabelled(None)
 
 
 def test_the_baseline_has_the_labelled_ones_alone(folder: Path) -> None:

@@ -146,3 +146,11 @@ def test_tokens_become_a_map() -> None:
     assert torch.equal(found[0, :, 1, 2], tokens[0, 5])
     assert as_map((tokens, (2, 2)))[0] is tokens
     assert as_map(tokens) is tokens
+
+
+def test_a_teacher_is_refused_where_it_is_built() -> None:
+    with pytest.raises(
+        ValueError, match=r"^neck\.taps=\['backbone\.layer1', .*\] with distill: .*taps=\['backbone\.0', "
+    ):
+        add_cds(config('resnet'), distill=dict(channels=64))
+    assert add_cds(config('resnet'), distill=dict(channels=64), taps=['backbone.0']).model.neck.distill

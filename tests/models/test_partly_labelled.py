@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 from classifiers import build_classifier, classifier_batch, classifier_config, norms_in_eval
 from mmengine.structures import PixelData
@@ -14,7 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 from toys import ToyDetector, build, flat, gradients, released_form, run_ranks, total, toy_batch, toy_inputs, toy_model
 
 from mmcds import add_cds
-from mmcds.models import TwoViewForward
+from mmcds.models import TwoViewForward, two_view_forward
 from mmcds.models.partly_labelled import labelled_rows, with_dummy_label, without_labels
 
 LABELS: list[int | None] = [0, None, 2, None, None, 1]
@@ -223,36 +224,118 @@ def test_nothing_of_the_annotations_is_left() -> None:
     assert image.gt_label.numel() == 0
 
 
-@pytest.mark.parametrize('norm', [nn.BatchNorm2d, nn.SyncBatchNorm])
-def test_every_rank_makes_as_many_passes_where_norms_wait_for_each_other(norm: type[nn.Module]) -> None:
-    """A rank whose batch happens to be labelled passes the neck as often as one whose batch is not."""
+# --- norms that wait for each other ------------------------------------------------------------
+
+
+class MeanOverRanks(torch.autograd.Function):
+    """All ranks wait for each other in the forward pass and in the backward pass."""
+
+    @staticmethod
+    def forward(ctx: Any, mean: Tensor) -> Tensor:
+        return mean_over_ranks(mean)
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> Tensor:
+        return mean_over_ranks(grad_outputs[0])
+
+
+def mean_over_ranks(x: Tensor) -> Tensor:
+    found = x.clone()
+    dist.all_reduce(found)
+    return found / dist.get_world_size()
+
+
+class NaiveSyncBatchNorm(nn.BatchNorm2d):
+    """What SyncBN is to the other ranks, as packages make their own; torch's refuses a CPU."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        mean: Any = x.mean((0, 2, 3))
+        return x - (MeanOverRanks.apply(mean) if dist.is_initialized() else mean)[:, None, None]
+
+
+class NeckWithNorm(nn.Module):
+    """Passes on what it gets, the last map through a norm; counts its passes."""
+
+    def __init__(self, norm: Any) -> None:
+        super().__init__()
+        self.norm = norm(6, affine=False)
+        self.passes = 0
+
+    def forward(self, features: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        self.passes += 1
+        return (*features[:-1], self.norm(features[-1]))
+
+
+def with_norm(norm: type[nn.Module]) -> tuple[Any, TwoViewForward]:
+    """A detector with such a neck and a tap behind it."""
     torch.manual_seed(0)
-    model: Any = ToyDetector(taps=['neck.0'], channels=dict(backbone=[4, 6], neck=[4, 6]), **DENSE).double().train()
-    model.neck.add_module('norm', norm(4))
-    TwoViewForward(model).attach().seed = 2
-    calls: list[int] = []
-    neck_forward = model.neck.forward
+    cds: dict[str, Any] = dict(taps=['neck.1', 'backbone.0'], channels=dict(backbone=[4, 6], neck=[4, 6]), **DENSE)
+    model: Any = ToyDetector(neck=dict(type=NeckWithNorm, norm=norm), **cds).double().train()
+    return model, attached(model)
 
-    def counted(*args: Any) -> Any:
-        calls.append(1)
-        return neck_forward(*args)
 
-    model.neck.forward = counted
-    counts = []
-    for unlabelled in (False, True):
-        images, samples = toy_inputs([2, 1])
-        for sample in samples:
-            sample.set_metainfo(dict(labelled=True))
-        if unlabelled:
-            without_labels(samples[0])
-        calls.clear()
-        assert total(model(images, samples, mode='loss')) > 0
-        counts.append(len(calls))
-    # The task's pass, both views' where an image is unlabelled; a plain norm needs no pass for the others' sake.
-    assert counts == ([2, 3] if norm is nn.BatchNorm2d else [3, 3])
+def passes(model: Any, unlabelled: list[int]) -> int:
+    """How often a batch of two images passes the neck."""
+    images, samples = toy_inputs([2, 1])
+    for i in unlabelled:
+        without_labels(samples[i])
+    before = model.neck.passes
+    model(images, samples, mode='loss')
+    return int(model.neck.passes - before)
+
+
+@pytest.mark.parametrize(
+    ('norm', 'ranks', 'in_projector', 'expected'),
+    [
+        (NaiveSyncBatchNorm, 2, False, 3),
+        (NaiveSyncBatchNorm, 1, False, 2),
+        (nn.BatchNorm2d, 2, False, 2),
+        (nn.BatchNorm2d, 2, True, 2),
+    ],
+)
+def test_all_batches_pass_as_often_where_norms_wait_for_each_other(
+    norm: type[nn.Module], ranks: int, in_projector: bool, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A labelled batch passes the neck once more where another rank may have to, and nowhere else."""
+    monkeypatch.setattr(two_view_forward, 'get_world_size', lambda: ranks)
+    model, forward = with_norm(norm)
+    if in_projector:
+        model.neck.cds.add_module('norm', nn.SyncBatchNorm(4))
+    assert passes(model, []) == 2
+    forward.has_unlabelled = True
+    # The task's pass and one per view.
+    assert (passes(model, []), passes(model, [1]), passes(model, [0, 1])) == (expected, 3, 3)
+    model.neck.cds.weight = 0.0
+    assert (passes(model, []), passes(model, [1])) == (1, 1)
+
+
+def test_unlabelled_images_that_the_ranks_were_not_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, _ = with_norm(NaiveSyncBatchNorm)
+    assert passes(model, [1]) == 3
+    monkeypatch.setattr(two_view_forward, 'get_world_size', lambda: 2)
+    with pytest.raises(
+        ValueError, match=r"^neck\.taps=\['neck\.1'\] behind a neck with SyncBN: .* has_unlabelled=True"
+    ) as error:
+        passes(model, [1])
+    assert '\n' not in str(error.value)
+    assert passes(model, []) == 2
 
 
 # --- two processes -----------------------------------------------------------------------------
+
+
+def train_with_waiting_norm(rank: int) -> dict[str, Any]:
+    """The first rank's images are labelled; one of the second's is not, then none is."""
+    model, forward = with_norm(NaiveSyncBatchNorm)
+    forward.has_unlabelled = True
+    wrapped: Any = DistributedDataParallel(model)
+    for unlabelled in ([], [0], [0, 1]):
+        images, samples = toy_inputs([2, 1], seed=rank)
+        for i in unlabelled if rank == 1 else []:
+            without_labels(samples[i])
+        model.zero_grad()
+        total(wrapped(images, samples, mode='loss')).backward()
+    return dict(passes=model.neck.passes, gradients=gradients(model))
 
 
 def train_on_a_rank(rank: int, world: int) -> dict[str, Any]:
@@ -271,7 +354,7 @@ def train_on_a_rank(rank: int, world: int) -> dict[str, Any]:
         found = wrapped(images, samples, mode='loss')
         total(found).backward()
         losses.append({key: value.item() for key, value in found.items()})
-    return dict(losses=losses, gradients=gradients(model))
+    return dict(losses=losses, gradients=gradients(model), waiting=train_with_waiting_norm(rank))
 
 
 def test_a_rank_without_labelled_images_waits_for_no_one(tmp_path: Path) -> None:
@@ -289,3 +372,9 @@ def test_a_rank_without_labelled_images_waits_for_no_one(tmp_path: Path) -> None
     alone(images, samples, mode='loss')['loss_task'].backward()
     expected: Tensor = alone.head.weight.grad / 2
     torch.testing.assert_close(first['head.weight'], expected)
+    # With norms that wait for each other, too.
+    assert [rank['waiting']['passes'] for rank in ranks] == [9, 9]
+    one, other = (rank['waiting']['gradients'] for rank in ranks)
+    assert list(one) == list(other)
+    for name, gradient in one.items():
+        torch.testing.assert_close(gradient, other[name])

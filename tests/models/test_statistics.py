@@ -10,11 +10,27 @@ from toys import build, total, toy_batch, toy_model
 
 from mmcds import add_cds
 from mmcds.models import TwoViewForward
-from mmcds.models.statistics import keep_statistics
+from mmcds.models.statistics import keep_statistics, syncs_statistics
 
 
 def statistics(model: nn.Module) -> dict[str, Tensor]:
     return {name: value.clone() for name, value in model.named_buffers() if 'cds' not in name}
+
+
+@pytest.mark.parametrize(
+    ('layer', 'expected'),
+    [(nn.SyncBatchNorm(3), True), (nn.BatchNorm2d(3), False), (nn.GroupNorm(1, 3), False), (nn.Identity(), False)],
+)
+def test_which_layers_normalise_over_ranks(layer: nn.Module, expected: bool) -> None:
+    class SyncBatchNorm(nn.Module):
+        """As mmcv's, whose base class is no batch normalisation of torch's."""
+
+    class Own(SyncBatchNorm):
+        pass
+
+    assert syncs_statistics(layer) is expected
+    assert syncs_statistics(nn.Sequential(nn.Conv2d(3, 3, 1), nn.Sequential(layer))) is expected
+    assert syncs_statistics(nn.Sequential(Own(), layer))
 
 
 class Block(nn.Module):

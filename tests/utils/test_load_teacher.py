@@ -1,5 +1,6 @@
 """A teacher that is missing, of other classes or of another architecture, in the order in which it is found out."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from mmengine.config import Config
 from torch import nn
 from toys import toy_model
 
+import mmcds.utils.teacher
 from mmcds import add_cds
 from mmcds.utils.teacher import check_pair, check_teacher, load_teacher
 
@@ -55,6 +57,7 @@ def test_what_does_not_fit_is_named_before_anything_is_built(teacher: Path, tmp_
             dict(teacher=str(tmp_path / 'five.py')),
             r'^DistillHook\.teacher=.* tells 5 classes apart, the student 3; choose',
         ),
+        (dict(teacher=None), r'^DistillHook\.teacher is not set; give the config of the trained teacher$'),
         (dict(teacher_mode='evil'), r"^DistillHook\.teacher_mode='evil' is not known; nearest: eval"),
     ):
         with pytest.raises((ValueError, FileNotFoundError), match=message):
@@ -84,6 +87,88 @@ def test_a_tap_that_the_teacher_has_not_is_named_before_anything_is_built(teache
         check_teacher(student(teacher, teacher=str(tmp_path / 'last.py')))
 
 
+@pytest.mark.parametrize('weight', [1.0, 0.0])
+def test_where_no_logits_are_followed_the_classes_and_the_head_do_not_matter(
+    weight: float, teacher: Path, tmp_path: Path
+) -> None:
+    for name, change in (('five', dict(num_classes=5)), ('headless', None)):
+        cfg = Config.fromfile(teacher / 'config.py')
+        if change is None:
+            cfg.model.head = None
+        else:
+            cfg.model.head.update(change)
+        cfg.dump(tmp_path / f'{name}.py')
+    for name, message in (
+        ('five', r'tells 5 classes apart, the student 3; .*, or set distill=dict\(logits_weight=0\)$'),
+        ('headless', r"^model\.neck\.distill\.logits_weight=1\.0: the teacher '.*less\.py' \(ImageClassifier\) has no"),
+    ):
+        cfg = student(teacher, teacher=str(tmp_path / f'{name}.py'))
+        cfg.model.neck.distill.logits_weight = weight
+        with pytest.raises(ValueError, match=message) if weight else nullcontext():
+            check_teacher(cfg)
+
+
+#: A teacher trained with CDS embeds all taps in the width of its last stage, one without in that of each stage.
+@pytest.mark.parametrize(
+    ('stock', 'channels', 'wanted'),
+    [
+        (False, 32, 64),
+        (False, None, 64),
+        (False, [64, 64, 32, 64], 64),
+        (True, 64, [8, 16, 32, 64]),
+        (True, None, [8, 16, 32, 64]),
+    ],
+)
+def test_the_widths_of_its_embeddings_are_named(
+    stock: bool, channels: Any, wanted: Any, teacher: Path, tmp_path: Path
+) -> None:
+    cfg = student(teacher)
+    if stock:
+        # Trained without CDS, it is followed by its pooled stages.
+        classifier_config(8).dump(tmp_path / 'stock.py')
+        cfg = student(teacher, teacher=str(tmp_path / 'stock.py'))
+    cfg.model.neck.distill.channels = channels
+    with pytest.raises(ValueError, match=r'^model\.neck\.distill\.channels=') as error:
+        check_teacher(cfg)
+    message = str(error.value)
+    assert message.startswith(f'model.neck.distill.channels={channels}: the teacher ')
+    assert message.endswith(f'; set model.neck.distill.channels={wanted}')
+    assert '\n' not in message
+    cfg.model.neck.distill.channels = wanted
+    check_teacher(cfg)
+    cfg.model.neck.distill.update(channels=channels, distance_weight=0)
+    check_teacher(cfg)
+
+
+def test_taps_that_only_the_student_has_are_the_teacher_s_pooled_maps(teacher: Path, tmp_path: Path) -> None:
+    partial = add_cds(classifier_config(8), taps=['backbone.3'])
+    partial.dump(tmp_path / 'partial.py')
+    cfg = student(teacher, teacher=str(tmp_path / 'partial.py'))
+    with pytest.raises(ValueError, match=r'set model\.neck\.distill\.channels=\[8, 16, 32, 64\]$'):
+        check_teacher(cfg)
+
+
+def test_a_teacher_that_the_probe_cannot_call_is_left_to_training(
+    teacher: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: Any) -> Any:
+        raise ValueError('cannot be probed')
+
+    monkeypatch.setattr(mmcds.utils.teacher, 'probe_channels', fail)
+    check_teacher(student(teacher))
+    cfg = student(teacher)
+    cfg.model.neck.distill.channels = 8
+    # Its projectors are known all the same.
+    with pytest.raises(ValueError, match=r'set model\.neck\.distill\.channels=64$'):
+        check_teacher(cfg)
+
+
+def test_what_is_no_model_with_a_backbone(teacher: Path, tmp_path: Path) -> None:
+    (tmp_path / 'data.py').write_text('data_root = "x"\n')
+    with pytest.raises(ValueError, match=r"^DistillHook\.teacher='.*data\.py' has no model\.backbone; give"):
+        check_teacher(student(teacher, teacher=str(tmp_path / 'data.py')))
+
+
 def test_a_detector_has_no_logits_of_images(teacher: Path, tmp_path: Path) -> None:
     toy_model().dump(tmp_path / 'detector.py')
     hook = dict(
@@ -92,10 +177,11 @@ def test_a_detector_has_no_logits_of_images(teacher: Path, tmp_path: Path) -> No
     cfg = add_cds(toy_model(), distill=dict())
     cfg.custom_hooks = [*cfg.custom_hooks, hook]
     with pytest.raises(
-        ValueError, match=r'logits_weight=1\.0: FasterRCNN has no head .*distill=dict\(logits_weight=0\)$'
+        ValueError, match=r'logits_weight=1\.0: the student \(FasterRCNN\) has no head .*set distill=dict\(logits_w'
     ):
         check_teacher(cfg)
-    cfg.model.neck.distill.logits_weight = 0
+    # A stock detector is followed by its pooled maps.
+    cfg.model.neck.distill.update(logits_weight=0, channels=[16, 32, 64, 128])
     check_teacher(cfg)
 
 

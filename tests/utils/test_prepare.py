@@ -96,7 +96,7 @@ def test_labels_are_checked_in_classification(tmp_path: Path) -> None:
     cfg = load_config('configs/classification/cifar10/resnet18.py')
     cfg.merge_from_dict({'train_dataloader.dataset': dataset, 'val_dataloader.dataset': dataset})
     check_training_data(cfg)
-    assert [hook.type for hook in cfg.custom_hooks] == ['mmcds.LabelCheckHook']
+    assert [hook.type for hook in cfg.custom_hooks] == ['mmcds.EpochSeedHook', 'mmcds.LabelCheckHook']
     assert cfg.train_dataloader.dataset.pipeline[0].type == 'mmcds.LoadImageOrSkip'
     assert cfg.val_dataloader.dataset.pipeline[0].type == 'LoadImageFromFile'
 

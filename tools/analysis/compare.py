@@ -32,13 +32,15 @@ def main() -> None:
     from mmcds.visualization.results_table import pair_table
 
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else f'{os.cpu_count()} CPU cores, no GPU'
-    command = shlex.join(['python', 'tools/analysis/compare.py', *sys.argv[1:]])
+    # As it was typed, in a block of its own: a note may have line breaks and backticks.
+    command = shlex.join(['python', *sys.argv]).replace('\n', '\n    ')
     page = '\n\n'.join(
         [
             f'# {args.title}',
-            f'Written by `{command}` (work directories, each of which holds its config) on {device}, '
-            f'{platform.machine()}, torch {torch.__version__}. The last '
-            'evaluation of each run; differences to the baseline in brackets.',
+            f'Written on {device}, {platform.machine()}, torch {torch.__version__}, from the work directories, each of '
+            'which holds its config. The last evaluation of each run; differences to the baseline in brackets. '
+            'The command:',
+            f'    {command}',
             *([args.note] if args.note else []),
             pair_table(args.pair),
         ]

@@ -49,7 +49,7 @@ def main() -> None:
     parser.add_argument(
         '--vary', action='append', default=[], metavar="'NAME: KEY=VALUE ...'", help='also the second config so changed'
     )
-    parser.add_argument('--memory', action='store_true', help='also the peak memory, on a CPU in extra processes')
+    parser.add_argument('--memory', action='store_true', help='also the peak memory, in extra processes')
     parser.add_argument('--title', default='Cost of a training step', help='heading of the page')
     parser.add_argument('--out', help='the Markdown page to write; an existing one is replaced')
     parser.add_argument('--headlines', help='the JSON file to write for cost.py')
@@ -72,7 +72,7 @@ def main() -> None:
         cfg.merge_from_dict(options)
         sides.append(make_side(name, cfg, args.batch, size, device))
     time_sides(sides, args.rounds, args.steps, device)
-    if args.memory and device == 'cpu':
+    if args.memory:
         measure_memory(sides)
     command = shlex.join(['python', 'tools/benchmark/step_cost.py', *sys.argv[1:]])
     page = (

@@ -11,4 +11,4 @@ train_pipeline = [
     dict(type='mmcds.TwoViews', first=_base_.first_view, second=second_view, pack=_base_.pack),
 ]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
-model = dict(neck=dict(concat=False))
+model = dict(neck=dict(concat=False, recompute=False))

@@ -2,4 +2,4 @@
 # convolutions, and the second view in a pass of its own, so that batch statistics are those of view 1 only.
 _base_ = './resnet50_cds.py'
 
-model = dict(neck=dict(projector=dict(_delete_=True, type='MLPProjector'), concat=False))
+model = dict(neck=dict(projector=dict(_delete_=True, type='MLPProjector'), concat=False, recompute=False))

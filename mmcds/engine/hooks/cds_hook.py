@@ -5,6 +5,7 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import IterBasedTrainLoop, Runner
 
+from mmcds.models.partly_labelled import has_unlabelled
 from mmcds.models.two_view_forward import TwoViewForward
 from mmcds.registry import HOOKS
 from mmcds.utils.dist import get_rank, get_world_size
@@ -42,6 +43,7 @@ class CDSHook(Hook):
         """Put the hooks on; a model without a CDSNeck is refused here."""
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         self.two_views = TwoViewForward(model).attach()
+        self.two_views.has_unlabelled = has_unlabelled(getattr(runner.train_dataloader, 'dataset', None))
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None) -> None:
         """Set the weight and the seed of this iteration."""

@@ -1,11 +1,13 @@
 """The stock neck with a supervision hung on it, and how to find that again."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from mmengine.registry import MODELS as ROOT_MODELS
 from torch import nn
 
 from ..supervision import Supervision
+from ..taps import output_channels, resolve_taps
 from .chain import NeckChain, PassThroughNeck
 
 #: Under this name the supervision hangs on the neck: ``model.neck.cds``.
@@ -30,6 +32,23 @@ def with_supervision(neck: dict | Sequence[dict] | None, supervision: Supervisio
         stock = NeckChain([ROOT_MODELS.build(each) for each in neck])
     stock.add_module(ATTRIBUTE, supervision)
     return stock
+
+
+def supervision_alone(builder: Callable[..., nn.Module], neck: Mapping[str, Any]) -> Supervision:
+    """What a config hangs on its stock neck, without building that one.
+
+    Args:
+        builder (Callable): What ``type`` of the config stands for.
+        neck (Mapping[str, Any]): Config of a CDSNeck or the like.
+
+    Raises:
+        ValueError: If a tap, a part or one of their arguments is not known or out of range.
+    """
+    parts = {key: value for key, value in neck.items() if key not in ('type', 'neck')}
+    channels = parts.pop('channels', None) or output_channels(neck.get('neck'))
+    parts['taps'] = [tap.name for tap in resolve_taps(parts.get('taps'), neck.get('neck'), channels)]
+    supervision: Supervision = getattr(builder(neck=None, channels=channels, **parts), ATTRIBUTE)
+    return supervision
 
 
 def find_supervision(model: nn.Module) -> Supervision:

@@ -1,6 +1,7 @@
 """The hook through MMEngine's Runner: what the model sees in each iteration, and nothing after it."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
-from toys import hooks_of
+from toys import ToyDetector, hooks_of
 
 from mmcds import add_cds
 from mmcds.engine.hooks import CDSHook, cds_hook
@@ -93,6 +94,17 @@ def test_seeds_of_iterations_runs_and_ranks_do_not_meet(monkeypatch: pytest.Monk
     assert len(set(seeds)) == len(seeds)
     assert all(0 <= seed < 2**63 for seed in seeds)
     torch.manual_seed(max(seeds))
+
+
+@pytest.mark.parametrize('unlabelled', [True, False])
+def test_all_ranks_are_told_of_unlabelled_images_before_they_see_one(unlabelled: bool) -> None:
+    parts = [SimpleNamespace(has_unlabelled=each) for each in (False, unlabelled)]
+    loader = SimpleNamespace(dataset=SimpleNamespace(dataset=SimpleNamespace(datasets=parts)))
+    runner: Any = SimpleNamespace(model=ToyDetector(), train_dataloader=loader)
+    hook = CDSHook()
+    hook.before_train(runner)
+    assert hook.two_views is not None
+    assert hook.two_views.has_unlabelled is unlabelled
 
 
 def test_is_found_by_name(tmp_path: Path) -> None:
