@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -39,8 +40,13 @@ def write_headlines(path: str | Path | None, headlines: Sequence[Headline]) -> N
         return
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    content = {'machine': machine(), 'headlines': [asdict(each) for each in headlines]}
+    content = {'machine': machine(), 'command': sys.argv[1:], 'headlines': [asdict(each) for each in headlines]}
     path.write_text(json.dumps(content, indent=1) + '\n')
+
+
+def was_run_as(path: Path, arguments: Sequence[str]) -> bool:
+    """Whether values were measured with these command-line arguments."""
+    return path.is_file() and json.loads(path.read_text()).get('command') == list(arguments)
 
 
 def read_headlines(path: str | Path) -> tuple[str, dict[str, Headline]]:
@@ -49,10 +55,17 @@ def read_headlines(path: str | Path) -> tuple[str, dict[str, Headline]]:
     return content['machine'], {each['key']: Headline(**each) for each in content['headlines']}
 
 
-def machine() -> str:
-    """What a page says of the machine: kind, architecture, torch and threads."""
-    kind = torch.cuda.get_device_name() if torch.cuda.is_available() else f'{os.cpu_count()} CPU cores, no GPU'
-    return f'{kind}, {platform.machine()}, torch {torch.__version__}, {torch.get_num_threads()} threads'
+def machine(threads: int | None = None, cpu: bool = False) -> str:
+    """What a page says of the machine: kind, architecture, torch and threads.
+
+    Args:
+        threads (int, optional): Of what was run. Defaults to None: those of this process.
+        cpu (bool): Whether no GPU took part even if there is one. Defaults to False.
+    """
+    kind = (
+        torch.cuda.get_device_name() if torch.cuda.is_available() and not cpu else f'{os.cpu_count()} CPU cores, no GPU'
+    )
+    return f'{kind}, {platform.machine()}, torch {torch.__version__}, {threads or torch.get_num_threads()} threads'
 
 
 def markdown_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

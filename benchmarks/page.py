@@ -12,7 +12,7 @@ from .figure import draw_differences
 from .headline import markdown_table
 from .matrix import Arm, Matrix
 from .record import Record, read_record
-from .runner import runs_of
+from .runner import check_unchanged, runs_of
 
 #: By arm, then by seed.
 Records = dict[str, dict[int, Record]]
@@ -40,6 +40,7 @@ def read_records(matrix: Matrix, work_dir: Path) -> Records:
     found: Records = {name: {} for name in matrix.arms}
     for run in runs_of(matrix, work_dir):
         if run.done:
+            check_unchanged(run)
             found[run.arm.name][run.seed] = read_record(run.record)
     return found
 

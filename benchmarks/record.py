@@ -6,18 +6,23 @@ anywhere.
 """
 
 import hashlib
+import inspect
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from mmcds.apis import NECKS
 from mmcds.utils.config import load_config
 from mmcds.visualization.run_log import read_run
 
 from .headline import machine
+from .matrix import Arm
+from .state import State
 
 
 @dataclass(frozen=True)
@@ -29,7 +34,7 @@ class Record:
         options (dict[str, Any]): What the matrix changed of it.
         digest (str): Of the config with all it inherits and the options: another one is another experiment.
         machine (str): Where it ran.
-        seconds (float): From start to end of the last call, evaluation included.
+        seconds (float): From start to end, over all its starts, evaluation included.
         iteration (float): Seconds of a training step, the median of those logged.
         memory (float): Peak resident set of the process, or the GPU's allocator's, in MiB.
         metrics (dict[str, float]): The scalars of the last evaluation.
@@ -46,31 +51,39 @@ class Record:
 
 
 def digest_of(config: str, options: dict[str, Any]) -> str:
-    """Twelve hexadecimal digits of a config with all it inherits, and the options on it."""
-    text = load_config(config).pretty_text + json.dumps(options, sort_keys=True, default=str)
+    """Twelve hexadecimal digits of a config with all it inherits, the options on it, and its neck's defaults."""
+    cfg = load_config(config)
+    neck = (cfg.get('model') or {}).get('neck')
+    builder = NECKS.get(neck.get('type', '')) if isinstance(neck, Mapping) else None
+    defaults = str(inspect.signature(builder)) if builder else ''
+    text = cfg.pretty_text + json.dumps(options, sort_keys=True, default=str) + defaults
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def make_record(folder: Path, config: str, options: dict[str, Any], seconds: float, peak_mib: float) -> Record:
+def make_record(folder: Path, arm: Arm, state: State, threads: int) -> Record:
     """From the logs that a run has left in its folder.
 
     Raises:
-        ValueError: If it has logged no evaluation.
+        ValueError: If its last epoch (or iteration) was not evaluated, as where it was killed while it was.
     """
     log = read_run(folder)
-    if not log.val:
-        raise ValueError(f'{folder} has no evaluation in its logs; see {folder / "log"}')
-    last = log.val[-1]
+    trained = max((record.get('epoch', record['step']) for record in log.train), default=0)
+    if not log.val or log.val[-1]['step'] < trained:
+        raise ValueError(
+            f'{folder} has no evaluation of its last checkpoint in its logs, and a resumed run that has nothing left '
+            'to train makes none; remove the folder to run it again'
+        )
     gpu = log.series('memory')[1]
+    times = [record['time'] for record in log.train if 'time' in record]
     return Record(
-        config=config,
-        options=json.loads(json.dumps(options)),
-        digest=digest_of(config, options),
-        machine=machine(),
-        seconds=round(seconds, 1),
-        iteration=float(np.median(log.series('time')[1])),
-        memory=round(float(gpu.max()) if len(gpu) else peak_mib),
-        metrics={key: value for key, value in last.items() if key != 'step'},
+        config=arm.config,
+        options=json.loads(json.dumps(arm.options)),
+        digest=digest_of(arm.config, arm.options),
+        machine=machine(threads),
+        seconds=round(state.seconds, 1),
+        iteration=float(np.median(times)),
+        memory=round(float(gpu.max()) if len(gpu) else state.memory),
+        metrics={key: value for key, value in log.val[-1].items() if key not in ('step', 'time', 'data_time')},
     )
 
 

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from mmcds.utils.config import load_config
 
 from .matrix import Arm, Matrix
 from .record import digest_of, make_record, read_record, write_record
+from .state import State, read_state, resident_peak, write_state
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -47,8 +48,8 @@ class Run:
 
     @property
     def has_checkpoint(self) -> bool:
-        """Whether its checkpoint is on this machine, for an arm that starts from it."""
-        return (self.folder / 'last_checkpoint').is_file()
+        """Whether its last checkpoint is on this machine, for an arm that starts from it."""
+        return read_state(self.folder).finished and (self.folder / 'last_checkpoint').is_file()
 
     def checkpoint(self) -> str:
         """The last checkpoint it wrote."""
@@ -113,40 +114,54 @@ def run_all(matrix: Matrix, work_dir: Path, jobs: int, threads: int, arms: Seque
 
     Returns:
         list[Run]: The runs that failed; their logs say why.
+
+    Raises:
+        ValueError: If a run was started or finished as another experiment than the matrix now says.
     """
     runs = runs_of(matrix, work_dir, arms)
     every = {(run.arm.name, run.seed): run for run in runs_of(matrix, work_dir)}
-    waiting = [run for run in runs if not run.done]
-    for run in list(waiting):
-        for other in (every[name, run.seed] for name in run.arm.after):
-            if other.done and not other.has_checkpoint:
-                # Finished on another machine, whose checkpoint is not here: it is needed, so it is run again.
-                other.record.unlink()
-                waiting.append(other)
-    active: dict[subprocess.Popen[bytes], tuple[Run, float]] = {}
-    failed: list[Run] = []
     for run in runs:
         check_unchanged(run)
+    waiting = [run for run in runs if not run.done]
+    print(f'{len(runs) - len(waiting)} of {len(runs)} runs are finished', flush=True)
+    for run in waiting:  # grows meanwhile: what is needed may need something itself
+        for other in (every[name, run.seed] for name in run.arm.after):
+            if other.done and not other.has_checkpoint and other not in waiting:
+                # Finished on another machine, whose checkpoint is not here: it is needed, so it is run again.
+                check_unchanged(other)
+                waiting.append(other)
+    again = {run.record for run in waiting if run.done}
+    active: dict[subprocess.Popen[bytes], tuple[Run, State, float]] = {}
+    failed: list[Run] = []
     total, begun = len(waiting), time.monotonic()
-    print(f'{len(runs) - total} of {len(runs)} runs are finished, {total} to go, {jobs} at a time', flush=True)
+    print(f'{total} to go, {jobs} at a time', flush=True)
     while waiting or active:
-        for process, (run, started) in list(active.items()):
-            ended, status, usage = os.wait4(process.pid, os.WNOHANG)
-            if not ended:
+        for process, (run, state, started) in list(active.items()):
+            state.memory = max(state.memory, resident_peak(process.pid))
+            code, seconds = process.poll(), time.monotonic() - started
+            now = replace(state, seconds=state.seconds + seconds, finished=code == 0)
+            write_state(run.folder, now)
+            if code is None:
                 continue
-            process.returncode = os.waitstatus_to_exitcode(status)
             del active[process]
-            seconds = time.monotonic() - started
-            if process.returncode == 0:
-                record = make_record(run.folder, run.arm.config, run.arm.options, seconds, usage.ru_maxrss / 1024)
-                write_record(run.record, record)
-            else:
+            text = 'finished' if code == 0 else f'FAILED, see {run.folder / "log"}'
+            try:
+                if code == 0:
+                    write_record(run.record, make_record(run.folder, run.arm, now, threads))
+                    again.discard(run.record)
+            except ValueError as error:
+                code, text = 1, f'FAILED: {error}'
+                write_state(run.folder, replace(now, finished=False))
+            if code:
                 failed.append(run)
             left = len(waiting) + len(active)
             pace = (time.monotonic() - begun) / max(total - left, 1)
-            state = 'finished' if process.returncode == 0 else f'FAILED, see {run.folder / "log"}'
-            print(f'{run.name}: {state} in {seconds:.0f} s; {left} left, about {pace * left / 60:.0f} min', flush=True)
-        ready = [run for run in waiting if all(_usable(every[name, run.seed]) for name in run.arm.after)]
+            print(f'{run.name}: {text} in {seconds:.0f} s; {left} left, about {pace * left / 60:.0f} min', flush=True)
+
+        def usable(other: Run) -> bool:
+            return other.done and other.has_checkpoint and other.record not in again
+
+        ready = [run for run in waiting if all(usable(every[name, run.seed]) for name in run.arm.after)]
         if waiting and not ready and not active:
             failed += waiting
             print(f'{len(waiting)} runs wait for arms that failed or were not asked for', flush=True)
@@ -155,37 +170,41 @@ def run_all(matrix: Matrix, work_dir: Path, jobs: int, threads: int, arms: Seque
             run = ready.pop(0)
             waiting.remove(run)
             run.folder.mkdir(parents=True, exist_ok=True)
+            state = replace(read_state(run.folder), digest=digest_of(run.arm.config, run.arm.options), finished=False)
+            write_state(run.folder, state)
             command = command_of(run, every, initial_weights(matrix, run, work_dir))
             with (run.folder / 'log').open('a') as log:
                 environment = {**os.environ, 'OMP_NUM_THREADS': str(threads)}
                 process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, env=environment)
-            active[process] = (run, time.monotonic())
+            active[process] = (run, state, time.monotonic())
         time.sleep(0.5)
     return failed
 
 
 def check_unchanged(run: Run) -> None:
-    """Fail on a finished run whose arm was changed since.
+    """Fail on a run that was finished, or begun, as another experiment than its arm is now.
 
     Raises:
         ValueError: With what differs and the remedy.
     """
+    now, state = digest_of(run.arm.config, run.arm.options), read_state(run.folder)
     if not run.done:
+        if state.digest and state.digest != now:
+            raise ValueError(
+                f'{run.name} was begun as another experiment (config or options have changed since); '
+                f'remove {run.folder} to begin anew'
+            )
         return
     then = read_record(run.record)
-    if then.digest == digest_of(run.arm.config, run.arm.options):
+    if then.digest == now:
         return
-    now = json.loads(json.dumps({'config': run.arm.config, 'options': run.arm.options}))
-    same = now == {'config': then.config, 'options': then.options}
-    what = f'the content of {then.config}, with what it inherits, has changed' if same else f'the matrix now says {now}'
+    asked = json.loads(json.dumps({'config': run.arm.config, 'options': run.arm.options}))
+    same = asked == {'config': then.config, 'options': then.options}
+    what = f'the content of {then.config}, with what it inherits, or the defaults of its neck have changed'
     raise ValueError(
-        f'{run.name} was run with config={then.config} options={then.options}; {what}; '
-        f'remove {run.record} and {run.folder} to run it again'
+        f'{run.name} was run with config={then.config} options={then.options}; '
+        f'{what if same else f"the matrix now says {asked}"}; remove {run.record} and {run.folder} to run it again'
     )
-
-
-def _usable(run: Run) -> bool:
-    return run.done and run.has_checkpoint
 
 
 def dumped_config(run: Run) -> Config:

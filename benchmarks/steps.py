@@ -33,7 +33,8 @@ class Side:
 
     Attributes:
         name (str): What the table calls it.
-        step (Callable): Takes one training step: forward, backward, optimiser.
+        step (Callable): Takes one training step: forward, backward, optimiser; with ``check=True`` it fails on a loss
+            that is not finite.
         seconds (list[float]): Time of each timed round per step.
         memory (float): Largest memory of the device in MiB during a step; 0 until :func:`measure_memory`.
         flops (int): Floating-point operations of a step, forward and backward, as torch counts them.
@@ -41,7 +42,7 @@ class Side:
     """
 
     name: str
-    step: Callable[[], None]
+    step: Callable[..., None]
     seconds: list[float] = field(default_factory=list)
     memory: float = 0.0
     flops: int = 0
@@ -82,11 +83,13 @@ def make_side(
         two_views = TwoViewForward(model).attach()
         two_views.supervision.weight, two_views.seed = weight, 0
 
-    def step() -> None:
+    def step(check: bool = False) -> None:
         ready = model.data_preprocessor(data, True)
         with optimizer.optim_context(model):
             losses = model(**ready, mode='loss')
         total, _ = model.parse_losses(losses)
+        if check and not torch.isfinite(total):
+            raise ValueError(f'{name}: the loss is {float(total)}, so what was timed is no training step')
         optimizer.update_params(total)
 
     return Side(name, step, build=partial(make_side, name, cfg, batch, size, device, weight, boxes))
@@ -119,7 +122,7 @@ def time_sides(sides: Sequence[Side], rounds: int, steps: int, device: str) -> N
                 side.seconds.append((time.perf_counter() - begun) / steps)
     for side in sides:
         with FlopCounterMode(display=False) as counter:
-            side.step()
+            side.step(check=True)
         side.flops = counter.get_total_flops()
 
 

@@ -62,14 +62,15 @@ def main() -> None:
     cfg = prepare_config(args.config, args.cfg_options, args.cds, check_data=True)
     name = stem_of(args.config) + ('_cds' if args.cds else '')
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or default_work_dir(args.config, args.cds)
-    check_resume(args.resume, cfg.work_dir)
-    if cfg.get('load_from') and args.resume is None:
+    resumed = check_resume(args.resume, cfg.work_dir)
+    if cfg.get('load_from') and resumed is None:
         check_checkpoint(cfg.load_from)
 
     argv = [f'{name}.py', '--launcher', args.launcher, '--local_rank', str(args.local_rank), *rest]
     argv += ['--amp'] if args.amp else []
     argv += ['--auto-scale-lr'] if args.auto_scale_lr else []
-    argv += ['--resume', args.resume] if args.resume else []
+    # With nothing to resume, the host's tool would forget load_from and start from random weights.
+    argv += ['--resume', args.resume] if resumed else []
     host = host_tool(host_of(cfg), 'train.py')
     keep_freed_memory()
     use_cpu_ranks(cfg, args.launcher)

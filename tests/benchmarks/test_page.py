@@ -14,6 +14,7 @@ from benchmarks.matrix import Arm, Matrix
 from benchmarks.page import paired_difference, table, write_page
 from benchmarks.record import make_record, write_record
 from benchmarks.runner import runs_of
+from benchmarks.state import State
 
 TOP1 = {'base': [40.0, 44.0, 45.0], 'ours': [43.0, 46.5, 46.0]}
 TIMES = {'base': [[0.2, 9.0, 0.1], [0.3], [0.4]], 'ours': [[0.5], [0.6], [0.7]]}
@@ -29,14 +30,16 @@ def matrix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Matrix:
         for seed, value in enumerate(values):
             log = tmp_path / name / f'seed{seed}' / '20260101_000000' / 'vis_data'
             log.mkdir(parents=True)
-            train = [{'lr': 0.1, 'time': each, 'step': i + 1} for i, each in enumerate(TIMES[name][seed])]
+            train = [{'lr': 0.1, 'epoch': 2, 'time': each, 'step': i + 1} for i, each in enumerate(TIMES[name][seed])]
             # An earlier evaluation, which was better: the last one counts.
-            val = [{'accuracy/top1': value + 9, 'step': 1}, {'accuracy/top1': value, 'step': 2}]
+            # The time of an evaluation is none of a training step.
+            val = [{'accuracy/top1': value + 9 - 9 * (step == 2), 'time': 70.0, 'step': step} for step in (1, 2)]
             (log / 'scalars.json').write_text('\n'.join(json.dumps(each) for each in [*train, *val]) + '\n')
-    monkeypatch.setattr('benchmarks.record.digest_of', lambda config, options: 'd')
+    for module in ('record', 'runner'):
+        monkeypatch.setattr(f'benchmarks.{module}.digest_of', lambda config, options: 'd')
     matrix = Matrix(tmp_path / 'toy_matrix.py', 'Toys', 'A note.', (0, 1, 2), {'accuracy/top1': 'top-1 (%)'}, arms)
     for run in runs_of(matrix, tmp_path):
-        write_record(run.record, make_record(run.folder, run.arm.config, run.arm.options, 90, 700))
+        write_record(run.record, make_record(run.folder, run.arm, State('d', seconds=90, memory=700), threads=1))
     return matrix
 
 

@@ -6,10 +6,14 @@ import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from classifiers import build_classifier, classifier_config
+from mmengine.config import Config
+from mmengine.runner import Runner
+from toys import toy_config
 
 from mmcds import add_cds
 
@@ -108,3 +112,35 @@ def test_compare_writes_the_command_that_makes_the_page_again(tool: Tool, tmp_pa
     page.unlink()
     tool(*shlex.split(command)[1:])
     assert page.read_text() == text
+
+
+# --- train.py ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize('there', [False, True])
+def test_resume_with_nothing_to_resume_starts_from_load_from(
+    there: bool, tool: Tool, toy_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The host's own train.py, up to where it builds the Runner."""
+    work, weights = tmp_path / 'work', tmp_path / 'weights.pth'
+    cfg = toy_config(toy_data, work)
+    cfg.dump(tmp_path / 'config.py')
+    torch.save({'state_dict': {}}, weights)
+    if there:
+        work.mkdir()
+        torch.save({'state_dict': {}}, work / 'epoch_1.pth')
+        (work / 'last_checkpoint').write_text(str(work / 'epoch_1.pth'))
+    built = []
+
+    def from_cfg(cfg: Config) -> SimpleNamespace:
+        built.append(cfg)
+        return SimpleNamespace(train=lambda: None)
+
+    monkeypatch.setattr(Runner, 'from_cfg', from_cfg)
+    options = ['--work-dir', str(work), '--resume', '--cfg-options', f'load_from={weights}']
+    tool('tools/train.py', str(tmp_path / 'config.py'), *options)
+    assert (built[0].get('resume', False), built[0].load_from) == ((True, None) if there else (False, str(weights)))
+    weights.unlink()
+    if not there:
+        with pytest.raises(FileNotFoundError, match=r"weights\.pth' does not exist"):
+            tool('tools/train.py', str(tmp_path / 'config.py'), *options)

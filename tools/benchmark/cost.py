@@ -20,7 +20,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from benchmarks.headline import Headline, markdown_table, read_headlines
+from benchmarks.headline import Headline, markdown_table, read_headlines, was_run_as
 from mmcds.utils.cli import run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,7 +30,7 @@ DETECTORS = {
     'retinanet': ('mmdet::retinanet/retinanet_r50_fpn_1x_coco.py', 'configs/cds/retinanet_r50_cds.py'),
 }
 CIFAR = 'configs/classification/cifar100/resnet18'
-FULL = 'full-size second view: view.type=PhotometricView view.scale=1.0'
+FULL = 'full-size second view: view.type=PhotometricView view.scale=1.0 recompute=false'
 KEPT = 'second view kept, not recomputed: recompute=false'
 STOPPED = 'no gradient through the second view: stop_gradient=true'
 
@@ -52,7 +52,7 @@ def commands(rounds: int) -> dict[str, list[str]]:
             f'step_cost.py {CIFAR}.py {CIFAR}_cds.py {CIFAR}_cds-mlp.py {CIFAR}_cds-fast.py --batch 128 --size 32 32 '
             f"--rounds {rounds} --steps 1 --zero-weight --memory --title 'Cost of a training step, CIFAR'"
         ),
-        'loss': shlex.split('loss.py --sizes 1024 4096 --memory-sizes 4096 8192 16384 --rounds 7'),
+        'loss': shlex.split('loss.py --sizes 1024 4096 --memory-sizes 4096 8192 16384 32768 --rounds 7'),
         'growth': shlex.split('scaling.py configs/bccd/faster_rcnn_r18_bccd.py --size 192 256 --rounds 5'),
         'data': ['data.py'],
         'coco_eval': shlex.split('coco_eval.py --images 500 --rounds 3'),
@@ -80,7 +80,7 @@ class Row:
 
     def cells(self, found: Headline) -> list[str]:
         """Its line of the table."""
-        places = max(digits(self.target), 2) if self.unit == ' x' else 0
+        places = 0 if self.unit == ' MiB' else digits(self.target)
         spread = f'{found.low:.{places}f} .. {found.high:.{places}f}' if found.low != found.high else ''
         sign = '>=' if self.at_least else '<='
         return [
@@ -150,8 +150,9 @@ def memory_rows(values: dict[str, Headline], sizes: Sequence[int] = (4096, 8192,
             theirs, mine = values.get(f'memory {size}: {name}'), values.get(f'memory {size}: {ours}')
             if mine is None:
                 continue
-            share = '' if theirs is None else f'1/{theirs.value / mine.value:.0f}'
-            theirs_mib = 'does not fit' if theirs is None else f'{theirs.value:.0f}'
+            fits = theirs is not None and theirs.value < float('inf')
+            share = f'1/{theirs.value / mine.value:.0f}' if theirs is not None and fits else ''
+            theirs_mib = 'not measured' if theirs is None else f'{theirs.value:.0f}' if fits else 'does not fit'
             lines.append([str(size), name, theirs_mib, f'{mine.value:.0f}', share])
     return lines
 
@@ -201,7 +202,7 @@ def main() -> int:
         if name not in names:
             raise unknown_name('--only', name, names)
     kind = 'gpu' if torch.cuda.is_available() else 'cpu'
-    results = args.results or ROOT / 'benchmarks/cost' / kind
+    results = (args.results or ROOT / 'benchmarks/cost' / kind).resolve()
     pages = ROOT / PAGES / ('' if kind == 'cpu' else kind)
     pages.mkdir(parents=True, exist_ok=True)
     failed = []
@@ -209,16 +210,19 @@ def main() -> int:
         if args.only and name not in args.only:
             continue
         values = results / f'{name}.json'
-        if values.is_file() and not args.again:
-            print(f'{name}: measured already, {values}', flush=True)
-            continue
         out = pages.relative_to(ROOT) / f'{name}.md'
-        extra = ['--out', str(out), '--headlines', str(values)]
+        # Within the repository by its name in it: the page repeats the command, and stands on other machines, too.
+        inside = values.relative_to(ROOT) if values.is_relative_to(ROOT) else values
+        extra = ['--out', str(out), '--headlines', str(inside)]
+        if was_run_as(values, [*arguments, *extra]) and not args.again:
+            print(f'{name}: measured already, {inside}', flush=True)
+            continue
         print(f'{name}: python tools/benchmark/{script} {shlex.join(arguments)}', flush=True)
         done = subprocess.run([sys.executable, f'tools/benchmark/{script}', *arguments, *extra], cwd=ROOT, check=False)
         if done.returncode:
             failed.append(name)
-    args.out.write_text(page([ROOT / 'benchmarks/cost' / each for each in ('cpu', 'gpu')]))
+    folders = [ROOT / 'benchmarks/cost' / each for each in ('cpu', 'gpu')]
+    args.out.write_text(page([*folders, *([] if results in folders else [results])]))
     print(args.out.read_text())
     if failed:
         print(f'error: {", ".join(failed)} failed; what was measured is kept', file=sys.stderr)

@@ -1,8 +1,7 @@
 """What the second view costs the data loader: time of a batch of the stock config and of the CDS config, side by side.
 
-Images are generated, written once as JPEG (or kept as arrays where the config's data set does so), and pass each
-config's own pipeline in one process, as a worker of the data loader does. Beside it stands what a batch of the second
-view costs the training step where it is made on the device.
+A generated image, written once as JPEG, passes each config's own pipeline in one process, as in a worker of the data
+loader. What a view made on the device costs is in the training step (step_cost.py).
 
 Example:
   python tools/benchmark/data.py --out docs/cost/data.md
@@ -12,6 +11,7 @@ import argparse
 import sys
 import tempfile
 import time
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -70,10 +70,13 @@ def make_batch(cfg: Any, size: tuple[int, int], batch: int, folder: Path) -> Any
         steps = [step for step in pipeline_of(cfg) if 'LoadAnnotations' not in step['type']]
         pipeline = Compose(steps)
 
+    samples = [{**raw_sample(rng, scope, cfg, size, 7), 'img_path': str(path), 'img': None} for _ in range(batch)]
+
     def work() -> None:
         with DefaultScope.overwrite_default_scope(scope):
-            for _ in range(batch):
-                pipeline({**raw_sample(rng, scope, cfg, size, 7), 'img_path': str(path), 'img': None})
+            for sample in samples:
+                # The pipeline changes the boxes in place.
+                pipeline(deepcopy(sample))
 
     return work
 
@@ -113,7 +116,7 @@ def main() -> None:
     page = '\n\n'.join(
         [
             '# What the second view costs the data loader',
-            f'Written by `{" ".join(["python tools/benchmark/data.py", *sys.argv[1:]])}` on {machine()}; '
+            f'Written by `{" ".join(["python tools/benchmark/data.py", *sys.argv[1:]])}` on {machine(cpu=True)}; '
             f'{args.rounds} alternating rounds of a batch in one process, without workers.',
             markdown_table(heads, rows),
             'A view that is made on the device (the default in detectors, and what `--cds` gives a classifier) leaves '

@@ -146,7 +146,7 @@ def main() -> None:
     drawn = draw(medians, args.rows, Path(args.out).with_suffix('.png')) if args.out else ''
     command = ' '.join(['python tools/benchmark/gather.py', *sys.argv[1:]])
     page = (
-        f'# Cost of the gather over ranks\n\nWritten by `{command}` on {machine()}: gloo '
+        f'# Cost of the gather over ranks\n\nWritten by `{command}` on {machine(cpu=True)}: gloo '
         'processes of one thread each on one machine, so ranks '
         f'beyond the cores take turns. Embeddings of width {args.width}, float32; medians of {args.rounds} alternating '
         f'rounds of {args.repeats}, the slowest rank counts. The all-reduce is of the bytes gathered; the gather and '

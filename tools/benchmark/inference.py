@@ -8,9 +8,13 @@ Example:
 """
 
 import argparse
+import gc
+import multiprocessing
 import sys
 import time
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
@@ -23,10 +27,53 @@ from benchmarks.memory import begin_peak, peak_mib
 from mmcds.utils.cli import run
 
 
+def random_image(size: tuple[int, int]) -> torch.Tensor:
+    """(3, H, W), uint8."""
+    return torch.randint(256, (3, *size), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
+
+
+def predict(cfg: Any, image: torch.Tensor, device: str, model: Any) -> list[torch.Tensor]:
+    """All tensors that a model predicts for an image."""
+    from mmcds.export import sample_class, tensors
+
+    size = tuple(image.shape[1:])
+    sample = sample_class(cfg)(metainfo=dict(img_shape=size, ori_shape=size, scale_factor=(1.0, 1.0), img_id=0))
+    with torch.no_grad():
+        predicted = model.test_step({'inputs': [image], 'data_samples': [sample]})[0]
+    if device == 'cuda':
+        torch.cuda.synchronize()
+    return tensors(dict((predicted.pred_instances if 'pred_instances' in predicted else predicted).items()))
+
+
+def peak_of(config: str, size: tuple[int, int], device: str, with_cds: bool) -> float:
+    """Peak memory in MiB of one model at inference, its weights included, in a process of its own."""
+    with multiprocessing.get_context('spawn').Pool(1) as pool:
+        return pool.apply(_peak_of, (config, size, device, with_cds))
+
+
+def _peak_of(config: str, size: tuple[int, int], device: str, with_cds: bool) -> float:
+    from mmcds.apis import remove_cds
+    from mmcds.export import build_for_test
+    from mmcds.utils.config import load_config
+
+    cfg = load_config(config)
+    build_for_test(cfg)  # what is imported on the way is not the model's
+    gc.collect()
+    if device == 'cuda':
+        torch.cuda.reset_peak_memory_stats()
+    else:
+        begin_peak()
+    before = peak_mib()
+    model = build_for_test(cfg if with_cds else remove_cds(cfg)).to(device)
+    for _ in range(2):
+        predict(cfg, random_image(size), device, model)
+    return torch.cuda.max_memory_allocated() / 2**20 if device == 'cuda' else peak_mib() - before
+
+
 def compare(config: str, size: tuple[int, int], rounds: int, device: str) -> tuple[list[str], list[Headline]]:
     """One row: the CDS model against the stock one, and what of it goes into the table of all costs."""
     from mmcds.apis import remove_cds
-    from mmcds.export import build_for_test, sample_class, tensors
+    from mmcds.export import build_for_test
     from mmcds.utils.config import load_config
     from mmcds.utils.prepare import stem_of
 
@@ -35,29 +82,14 @@ def compare(config: str, size: tuple[int, int], rounds: int, device: str) -> tup
     cds = build_for_test(cfg).to(device)
     stock = build_for_test(remove_cds(cfg)).to(device)
     stock.load_state_dict(cds.state_dict(), strict=False)
-    image = torch.randint(256, (3, *size), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
-    meta = dict(img_shape=size, ori_shape=size, scale_factor=(1.0, 1.0), img_id=0)
-
-    def infer(model: torch.nn.Module) -> list[torch.Tensor]:
-        sample = sample_class(cfg)(metainfo=dict(meta))
-        with torch.no_grad():
-            predicted = model.test_step({'inputs': [image], 'data_samples': [sample]})[0]  # type: ignore[operator]
-        if device == 'cuda':
-            torch.cuda.synchronize()
-        return tensors(dict((predicted.pred_instances if 'pred_instances' in predicted else predicted).items()))
-
-    outputs, flops, memory = [], [], []
+    image = random_image(size)
+    infer = partial(predict, cfg, image, device)
+    outputs, flops = [], []
     for model in (stock, cds):
         infer(model)
-        if device == 'cuda':
-            torch.cuda.reset_peak_memory_stats()
-        else:
-            begin_peak()
         with FlopCounterMode(display=False) as counter:
             outputs.append(infer(model))
         flops.append(counter.get_total_flops())
-        # On a CPU that of the process, which holds both models.
-        memory.append(torch.cuda.max_memory_allocated() / 2**20 if device == 'cuda' else peak_mib())
     same = len(outputs[0]) == len(outputs[1]) and all(torch.equal(a, b) for a, b in zip(*outputs, strict=True))
     seconds: dict[int, list[float]] = {0: [], 1: []}
     for number in range(rounds):
@@ -65,6 +97,7 @@ def compare(config: str, size: tuple[int, int], rounds: int, device: str) -> tup
             begun = time.perf_counter()
             infer((stock, cds)[which])
             seconds[which].append(time.perf_counter() - begun)
+    memory = [peak_of(config, size, device, with_cds) for with_cds in (False, True)]
     ratio = np.array(seconds[1]) / np.array(seconds[0])
     name = stem_of(config)
     headlines = [

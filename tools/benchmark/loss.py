@@ -30,6 +30,7 @@ import mmcds  # noqa: F401  a torchvision that does not fit a CPU torch is mende
 from benchmarks.headline import Headline, machine, markdown_table, write_headlines
 from benchmarks.memory import begin_peak, peak_mib
 from mmcds.models.losses import ContrastiveLoss
+from mmcds.utils.allocator import keep_freed_memory
 from mmcds.utils.cli import run
 
 TEMPERATURE = 0.07
@@ -39,6 +40,9 @@ SUPCON = ('mmcds', 'released form', 'pytorch-metric-learning')
 NTXENT = ('mmcds, no labels', 'released form, no labels', 'lightly')
 #: Relative difference of loss and gradient that still counts as the same.
 TOLERANCE = 1e-3
+#: What torch and numpy say where there is not enough memory, and what the page then says.
+NO_MEMORY = ('MemoryError', 'not enough memory', 'out of memory', "can't allocate memory")
+DOES_NOT_FIT = 'does not fit'
 #: N of the plot, ours only.
 GROWTH = (512, 1024, 2048, 4096, 8192, 16384)
 
@@ -102,13 +106,14 @@ def timed(
     losses = {name: make_loss(name, labels) for name in names}
     check_same({name: step(loss, z) for name, loss in losses.items()})
     seconds: dict[str, list[float]] = {name: [] for name in names}
-    for number in range(rounds):
+    for number in range(rounds + 1):
         for name in names if number % 2 else reversed(names):
             begun = time.perf_counter()
             step(losses[name], z)
             if device == 'cuda':
                 torch.cuda.synchronize()
-            seconds[name].append(time.perf_counter() - begun)
+            if number:
+                seconds[name].append(time.perf_counter() - begun)
     rows = []
     for name in names:
         ratios = np.array(seconds[name]) / np.array(seconds[names[0]])
@@ -133,7 +138,12 @@ def peak_of(name: str, count: int, device: str) -> str:
     """Peak memory in MiB of a step in a process of its own, or why there is none."""
     command = [sys.executable, __file__, '--measure', name, str(count), device]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return done.stdout.strip().splitlines()[-1] if done.returncode == 0 else 'does not fit'
+    if done.returncode == 0:
+        return done.stdout.strip().splitlines()[-1]
+    lines = done.stderr.strip().splitlines() or ['']
+    if done.returncode != -9 and not any(word in done.stderr for word in NO_MEMORY):
+        raise ValueError(f'{name} at N = {count}: {lines[-1]}')
+    return DOES_NOT_FIT
 
 
 def measure(name: str, count: int, device: str) -> float:
@@ -150,7 +160,8 @@ def measure(name: str, count: int, device: str) -> float:
         step(loss, z)
         return (torch.cuda.max_memory_allocated() - allocated) / 2**20
     # An allocation beyond the machine ends in an error here, not in the kernel's killing of somebody.
-    free = os.sysconf('SC_AVPHYS_PAGES') * os.sysconf('SC_PAGE_SIZE')
+    meminfo = Path('/proc/meminfo').read_text().splitlines()
+    free = int(next(line for line in meminfo if line.startswith('MemAvailable')).split()[1]) * 1024
     used = int(Path('/proc/self/statm').read_text().split()[0]) * os.sysconf('SC_PAGE_SIZE')
     resource.setrlimit(resource.RLIMIT_AS, (used + int(free * 0.9), resource.RLIM_INFINITY))
     begin_peak()
@@ -184,8 +195,7 @@ def main() -> None:
     """Time, measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--sizes', type=int, nargs='+', default=[1024, 4096], help='embeddings N of both views to time')
-    parser.add_argument('--memory-sizes', type=int, nargs='+', default=[4096, 8192], help='N to measure the memory at')
-    parser.add_argument('--own-size', type=int, default=32768, help='N where only mmcds is measured (default 32768)')
+    parser.add_argument('--memory-sizes', type=int, nargs='+', default=[4096, 32768], help='N to measure the memory at')
     parser.add_argument('--rounds', type=int, default=9, help='timed rounds (default 9)')
     parser.add_argument('--headlines', help='the JSON file to write for cost.py')
     parser.add_argument('--out', help='the Markdown page to write')
@@ -195,6 +205,7 @@ def main() -> None:
         print(f'{measure(args.measure[0], int(args.measure[1]), args.measure[2]):.0f}')
         return
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
+    keep_freed_memory()  # as in training; without it the others' matrices of all pairs are mapped anew in each step
     times, headlines = [], []
     for size in args.sizes:
         for names in (SUPCON, NTXENT):
@@ -205,8 +216,7 @@ def main() -> None:
     peaks = [
         [str(size), name, peak_of(name, size, device)] for size in args.memory_sizes for name in (*SUPCON, *NTXENT)
     ]
-    peaks += [[str(args.own_size), name, peak_of(name, args.own_size, device)] for name in (SUPCON[0], NTXENT[0])]
-    memory = {(int(number), name): float(text) for number, name, text in peaks if text.replace('.', '').isdigit()}
+    memory = {(int(n), name): float('inf' if text == DOES_NOT_FIT else text) for n, name, text in peaks}
     headlines += [Headline.of(f'memory {number}: {name}', mib) for (number, name), mib in memory.items()]
     picture = Path(args.out).with_suffix('.png') if args.out else None
     drawn = []
