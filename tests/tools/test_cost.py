@@ -48,6 +48,11 @@ def test_a_missed_row_says_by_how_much() -> None:
     assert cells == ['x', '<= 2 x', '2.30 x', '2.20 .. 2.40', '**missed by 15%**']
 
 
+def test_noise_is_neither_met_nor_missed() -> None:
+    cells = cost.Row('x', 'b', 'k', 1.1, unit='').cells(Headline('k', *[float('nan')] * 3))
+    assert cells == ['x', '<= 1.1', 'lost in noise', '', 'not settled']
+
+
 def test_every_row_names_a_benchmark_that_exists() -> None:
     known = cost.commands(1)
     assert {row.benchmark for row in cost.rows()} <= set(known)

@@ -11,6 +11,7 @@ Examples:
 """
 
 import argparse
+import math
 import shlex
 import subprocess
 import sys
@@ -83,6 +84,8 @@ class Row:
         places = 0 if self.unit == ' MiB' else digits(self.target)
         spread = f'{found.low:.{places}f} .. {found.high:.{places}f}' if found.low != found.high else ''
         sign = '>=' if self.at_least else '<='
+        if math.isnan(found.value):
+            return [self.what, f'{sign} {self.target:g}{self.unit}', 'lost in noise', '', 'not settled']
         return [
             self.what,
             f'{sign} {self.target:g}{self.unit}',

@@ -82,7 +82,10 @@ def growth(axis: str, rows: Sequence[tuple[float, ...]]) -> Headline:
     """Exponent of what CDS adds between the second and the last value of an axis; 1 is linear."""
     values = SWEEPS[axis]
     added = [max(row[1], 1e-4) for row in rows]  # below a tenth of a millisecond it is the clock
-    return Headline.of(f'growth: {axis}', float(np.log(added[-1] / added[1]) / np.log(values[-1] / values[1])))
+    # What is lost in the clock's noise has no exponent that says anything.
+    settled = all(row[1] > 0.02 * row[0] for row in (rows[1], rows[-1]))
+    exponent = float(np.log(added[-1] / added[1]) / np.log(values[-1] / values[1]))
+    return Headline.of(f'growth: {axis}', exponent if settled else float('nan'))
 
 
 def main() -> None:
