@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner import set_random_seed
@@ -205,9 +204,3 @@ def check_unchanged(run: Run) -> None:
         f'{run.name} was run with config={then.config} options={then.options}; '
         f'{what if same else f"the matrix now says {asked}"}; remove {run.record} and {run.folder} to run it again'
     )
-
-
-def dumped_config(run: Run) -> Config:
-    """The config that a run was trained with."""
-    found = sorted(run.folder.glob('*/vis_data/config.py'))
-    return Config.fromfile(found[-1])

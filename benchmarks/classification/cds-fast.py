@@ -1,11 +1,4 @@
 _base_ = './cds.py'
 
-second_view = [
-    dict(type='RandomCrop', crop_size=32, padding=4),
-    dict(type='RandomFlip', prob=0.5, direction='horizontal'),
-    dict(type='Resize', scale=16, backend='pillow'),
-    *_base_.colours,
-]
-pipeline = [dict(type='mmcds.TwoViews', first=_base_.first_view, second=second_view, pack=_base_.pack)]
-train_dataloader = dict(dataset=dict(pipeline=pipeline))
+train_dataloader = dict(dataset=dict(pipeline=_base_.fast_views))
 model = dict(neck=dict(concat=False, recompute=False))

@@ -18,5 +18,13 @@ second_view = [
     dict(type='RandomFlip', prob=0.5, direction='horizontal'),
     *colours,
 ]
+# Of the fast recipe: half the side, a quarter of the work.
+half_size_view = [
+    dict(type='RandomCrop', crop_size=32, padding=4),
+    dict(type='RandomFlip', prob=0.5, direction='horizontal'),
+    dict(type='Resize', scale=16, backend='pillow'),
+    *colours,
+]
 one_view = [*first_view, pack]
 two_views = [dict(type='mmcds.TwoViews', first=first_view, second=second_view, pack=pack)]
+fast_views = [dict(type='mmcds.TwoViews', first=first_view, second=half_size_view, pack=pack)]
