@@ -24,6 +24,7 @@ from mmcds.models import TwoViewForward
 from mmcds.utils.allocator import keep_freed_memory
 from mmcds.utils.config import model_config
 
+from .headline import markdown_table
 from .memory import begin_peak, peak_mib
 
 
@@ -160,14 +161,13 @@ def ratio_table(sides: Sequence[Side]) -> str:
     reference = sides[0]
     memory = any(side.memory for side in sides)
     heads = ['config', 's / step (median)', 'ratio (median)', 'lowest .. highest', 'operations']
-    lines = [[*heads, *(['MiB at the peak'] if memory else [])]]
-    lines.append(['---'] * len(lines[0]))
+    lines = []
     for side in sides:
         ratios = ratios_of(side, reference)
         cells = [side.name, f'{np.median(side.seconds):.3f}', f'{np.median(ratios):.2f}']
         cells += [f'{ratios.min():.2f} .. {ratios.max():.2f}', f'{side.flops / reference.flops:.2f}']
         lines.append([*cells, *([f'{side.memory:.0f} ({side.memory / reference.memory:.2f} x)'] if memory else [])])
-    return '\n'.join('| ' + ' | '.join(line) + ' |' for line in lines)
+    return markdown_table([*heads, *(['MiB at the peak'] if memory else [])], lines)
 
 
 def pipeline_of(cfg: Config) -> list[dict]:

@@ -13,6 +13,7 @@ from mmcds.utils.errors import check_range
 from .build import build_part
 from .outputs import as_map
 from .samplers import Samples, ViewPair
+from .statistics import syncs_statistics
 from .taps import Tap
 
 SAMPLERS = ('InstanceSampler', 'ImageSampler', 'DenseSampler')
@@ -127,7 +128,7 @@ class Supervision(BaseModule):
         projector: Any = self.projectors[tap.key]
         if crops.dtype in (torch.float16, torch.bfloat16):
             crops = crops.float()
-        if len(crops) == 0 and not any(isinstance(m, nn.SyncBatchNorm) for m in projector.modules()):
+        if len(crops) == 0 and not syncs_statistics(projector):
             # No instance on this rank: nothing to project, but a place in the graph, since the gather's
             # backward waits for every rank. SyncBN waits in the forward, so there the empty batch goes on.
             return crops.new_zeros(0, projector.out_channels) + self._nothing([projector]) + feature[:0].sum().float()

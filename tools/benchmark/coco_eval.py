@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import numpy as np
 
-from benchmarks.headline import Headline, write_headlines
+from benchmarks.headline import Headline, markdown_table, write_headlines
 from mmcds.utils.cli import run
 
 PARTS = ('whole metric', 'evaluator alone')
@@ -130,7 +130,7 @@ def main() -> None:
             headlines += ratios
             largest = max(largest, found)
     heads = ['metric', 'part', 'stock, s (median)', 'faster, s (median)', 'speed-up (median)', 'lowest .. highest']
-    table = '\n'.join('| ' + ' | '.join(line) + ' |' for line in [heads, ['---'] * len(heads), *rows])
+    table = markdown_table(heads, rows)
     command = ' '.join(['python tools/benchmark/coco_eval.py', *sys.argv[1:]])
     page = (
         "# COCO evaluation with faster-coco-eval\n\n`val_evaluator = dict(type='mmcds.FasterCocoMetric', ...)` takes "

@@ -24,7 +24,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from benchmarks.headline import Headline, write_headlines
+from benchmarks.headline import Headline, markdown_table, write_headlines
 from mmcds.utils.cli import run
 
 PAGE = Path(__file__).with_name('scale_page.md')
@@ -130,11 +130,6 @@ def traffic(rows: float, ranks: float, width: int) -> float:
     return TAPS * rows * (ranks - 1) * (4 * width + 8 + 2 * 4 * width)
 
 
-def table(heads: list[str], rows: list[list[str]]) -> str:
-    """A Markdown table."""
-    return '\n'.join('| ' + ' | '.join(line) + ' |' for line in [heads, ['---'] * len(heads), *rows])
-
-
 def costs(each: list[Job], ranks: list[int], key: dict[int, float], pair: dict[int, Any], gbps: float) -> str:
     """The table of costs: one line for each job and number of ranks."""
     lines = []
@@ -152,7 +147,7 @@ def costs(each: list[Job], ranks: list[int], key: dict[int, float], pair: dict[i
                  f'{pairs * pair[job.width][0] * 1e3:.0f}', f'{100 * 6 * pairs * job.width / job.operations:.3f} %']
             )  # fmt: skip
     heads = ['a rank does', 'ranks', 'rows M', 'keys K', 'memory, MiB', 'sent, MiB', "of DDP's gradients"]
-    return table([*heads, f'at {gbps:g} Gbit/s, ms', 'loss on this CPU, ms', "of a step's operations"], lines)
+    return markdown_table([*heads, f'at {gbps:g} Gbit/s, ms', 'loss on this CPU, ms', "of a step's operations"], lines)
 
 
 def choices(each: list[Job]) -> str:
@@ -163,7 +158,7 @@ def choices(each: list[Job]) -> str:
         heavy = WORK_SHARE * job.operations / (6 * TAPS * job.rows**2 * job.width)
         lines.append([job.name, f'{QUEUE / job.rows:.0f}', f'{dear:.0f}', f'{heavy:.0f}'])
     heads = ['a rank does', f'ranks for {QUEUE} keys', f'traffic at {TRAFFIC_SHARE:.0%}', f'loss at {WORK_SHARE:.0%}']
-    return table(heads, lines)
+    return markdown_table(heads, lines)
 
 
 def main() -> None:
@@ -201,7 +196,7 @@ def main() -> None:
         command=' '.join(['python tools/benchmark/scale_table.py', *sys.argv[1:]]),
         machine=f'{os.cpu_count()} CPU cores, {platform.machine()}, torch {torch.__version__}',
         threads=torch.get_num_threads(),
-        constants=table(['measured or counted', 'value'], constants),
+        constants=markdown_table(['measured or counted', 'value'], constants),
         costs=costs(each, args.ranks, key, pair, args.gbps),
         choices=choices(each),
         taps=TAPS,

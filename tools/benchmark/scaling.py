@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import numpy as np
 
-from benchmarks.headline import Headline, machine, write_headlines
+from benchmarks.headline import Headline, machine, markdown_table, write_headlines
 from mmcds.utils.cli import run
 
 #: Axis -> values; the others stay at BASE.
@@ -71,11 +71,11 @@ def draw(found: dict[str, list[tuple[float, ...]]], out: Path) -> None:
 
 def table(axis: str, rows: Sequence[tuple[float, ...]]) -> str:
     """A Markdown table of one axis."""
-    lines = [[axis, 'stock, ms', 'added by CDS, ms', 'ratio (median)', 'lowest .. highest'], ['---'] * 5]
+    lines = []
     for value, (base, added, ratio, low, high) in zip(SWEEPS[axis], rows, strict=True):
         cells = [str(value), f'{base * 1e3:.0f}', f'{added * 1e3:.0f}', f'{ratio:.2f}', f'{low:.2f} .. {high:.2f}']
         lines.append(cells)
-    return '\n'.join('| ' + ' | '.join(line) + ' |' for line in lines)
+    return markdown_table([axis, 'stock, ms', 'added by CDS, ms', 'ratio (median)', 'lowest .. highest'], lines)
 
 
 def growth(axis: str, rows: Sequence[tuple[float, ...]]) -> Headline:
