@@ -54,7 +54,7 @@ def commands(rounds: int) -> dict[str, list[str]]:
             f"--rounds {rounds} --steps 1 --zero-weight --memory --title 'Cost of a training step, CIFAR'"
         ),
         'loss': shlex.split('loss.py --sizes 1024 4096 --memory-sizes 4096 8192 16384 32768 --rounds 7'),
-        'growth': shlex.split('scaling.py configs/bccd/faster_rcnn_r18_bccd.py --size 192 256 --rounds 5'),
+        'growth': shlex.split('scaling.py configs/bccd/faster_rcnn_r18_bccd.py --size 192 256 --rounds 11'),
         'data': ['data.py'],
         'coco_eval': shlex.split('coco_eval.py --images 500 --rounds 3'),
         'gather': shlex.split('gather.py --rows 64 256 1024 --repeats 3'),

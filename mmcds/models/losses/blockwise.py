@@ -74,8 +74,81 @@ def sum_logsumexp(
     Returns:
         Tensor: Scalar. It can be differentiated once.
     """
-    if rows is None:
-        elements = BLOCK_ELEMENTS.get(anchors.device.type, BLOCK_ELEMENTS['cuda'])
-        rows = max(elements // len(keys), 16)
-    total: Tensor = _SumLogSumExp.apply(anchors, keys, own, weights, temperature, rows)
+    total: Tensor = _SumLogSumExp.apply(anchors, keys, own, weights, temperature, rows or _rows_of_block(keys))
     return total
+
+
+class _SumLogSumExpWithin(torch.autograd.Function):
+    """:class:`_SumLogSumExp` where anchors and keys are the same rows: s_ij = s_ji, so half of the blocks will do.
+
+    With e = exp(s), sums S and weights w, the gradient at z_i is sum_j e_ij (w_i / S_i + w_j / S_j) z_j / tau. It
+    needs all sums, so the blocks are computed twice: two products of N x N x D in all, instead of three.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, z: Tensor, weights: Tensor, temperature: float, rows: int) -> Tensor:
+        count, scaled, transposed = len(z), z / temperature, z.t()
+        starts = range(0, count, rows)
+        buffer = z.new_empty(min(rows, count), count)
+
+        def exponentials(start: int) -> Tensor:
+            # Unit rows: a similarity is at most 1 / tau, whose exponential fits, so no maximum is taken off.
+            part = scaled[start : start + rows]
+            block = buffer.view(-1)[: len(part) * (count - start)].view(len(part), count - start)
+            torch.mm(part, transposed[:, start:], out=block)
+            block.exp_().fill_diagonal_(0)
+            return block
+
+        sums = z.new_zeros(count)
+        for start in starts:
+            block = exponentials(start)
+            sums[start : start + len(block)] += block.sum(1)
+            sums[start + len(block) :] += block[:, len(block) :].sum(0)
+        total = (sums.log() * weights).sum()
+        ctx.needs = ctx.needs_input_grad[0]
+        if not ctx.needs:
+            return total
+        shares = weights / (sums * temperature)
+        gradient = torch.zeros_like(z)
+        factors = torch.empty_like(buffer)
+        for start in starts:
+            # One block holds all: it is still there.
+            block = exponentials(start) if len(starts) > 1 else buffer
+            end = start + len(block)
+            factor = factors.view(-1)[: block.numel()].view_as(block)
+            torch.add(shares[start:end, None], shares[None, start:], out=factor)
+            block.mul_(factor)
+            gradient[start:end].addmm_(block, z[start:])
+            gradient[end:].addmm_(block[:, len(block) :].t(), z[start:end])
+        ctx.save_for_backward(gradient)
+        return total
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor | None, ...]:
+        return (ctx.saved_tensors[0] * outer[0] if ctx.needs else None, None, None, None)
+
+
+#: Below it the exponentials of :func:`sum_logsumexp_within` could leave float32's range.
+LEAST_TEMPERATURE = 0.025
+
+
+def sum_logsumexp_within(z: Tensor, weights: Tensor, temperature: float, rows: int | None = None) -> Tensor:
+    r""":math:`\sum_i w_i \log \sum_{j \ne i} \exp(z_i \cdot z_j / \tau)`: :func:`sum_logsumexp` where all rows are both.
+
+    Args:
+        z (Tensor): L2-normalised rows (N, D), float32 or float64, N >= 2.
+        weights (Tensor): Weight w of each row (N,), no gradient flows to it.
+        temperature (float): tau, at least :data:`LEAST_TEMPERATURE`.
+        rows (int, optional): Rows of a block. Defaults to None: as many as make a block of :data:`BLOCK_ELEMENTS`.
+
+    Returns:
+        Tensor: Scalar. It can be differentiated once.
+    """
+    total: Tensor = _SumLogSumExpWithin.apply(z, weights, temperature, rows or _rows_of_block(z))
+    return total
+
+
+def _rows_of_block(keys: Tensor) -> int:
+    elements = BLOCK_ELEMENTS.get(keys.device.type, BLOCK_ELEMENTS['cuda'])
+    return max(elements // len(keys), 16)

@@ -7,7 +7,7 @@ from mmcds.registry import MODELS
 from mmcds.utils.dist import gather_counts, gather_rows, get_rank, get_world_size
 from mmcds.utils.errors import check_range, unknown_name
 
-from .blockwise import sum_logsumexp
+from .blockwise import LEAST_TEMPERATURE, sum_logsumexp, sum_logsumexp_within
 
 #: Group of a key that is nobody's positive: background, or a queued embedding without a label.
 NO_GROUP = -1
@@ -36,7 +36,8 @@ def contrastive_loss(
     Args:
         anchors (Tensor): L2-normalised embeddings (A, D), floating.
         anchor_groups (Tensor): Group of each anchor (A,), int64, >= 0.
-        keys (Tensor): L2-normalised embeddings (K, D) that the anchors are compared with.
+        keys (Tensor): L2-normalised embeddings (K, D) that the anchors are compared with. Where all of them are
+            anchors, in this order, give the same tensor as both: that is cheaper.
         key_groups (Tensor): Group of each key (K,), int64; :data:`NO_GROUP` is no anchor's positive.
         own (Tensor): Row in ``keys`` of the anchor itself (A,), int64.
         temperature (float): tau, > 0. Defaults to 0.07.
@@ -55,7 +56,10 @@ def contrastive_loss(
     positives = group_size[anchor_slot] - 1
     positive_sum = (anchors * (group_sum[anchor_slot] - keys[own])).sum(1) / temperature
     has_positive = (positives > 0).to(anchors.dtype)
-    normaliser = sum_logsumexp(anchors, keys, own, has_positive, temperature)
+    if anchors is keys and temperature >= LEAST_TEMPERATURE:
+        normaliser = sum_logsumexp_within(keys, has_positive, temperature)
+    else:
+        normaliser = sum_logsumexp(anchors, keys, own, has_positive, temperature)
     total = normaliser - (positive_sum / positives.clamp(min=1) * has_positive).sum()
     return total, has_positive.sum()
 
@@ -141,8 +145,9 @@ class ContrastiveLoss(nn.Module):
             keys = torch.cat([keys, queued.to(keys.dtype)])
             key_groups = torch.cat([key_groups, known])
         own = torch.arange(len(embeddings), device=embeddings.device) + sum(counts[:rank])
+        anchors = keys if keys is embeddings and bool(is_anchor.all()) else embeddings[is_anchor]
         total, count = contrastive_loss(
-            embeddings[is_anchor], groups[is_anchor], keys, key_groups, own[is_anchor], self.temperature
+            anchors, groups[is_anchor], keys, key_groups, own[is_anchor], self.temperature
         )
         if len(counts) > 1:
             torch.distributed.all_reduce(count)

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmcds.models.losses.blockwise import sum_logsumexp
+from mmcds.models.losses.blockwise import LEAST_TEMPERATURE, sum_logsumexp, sum_logsumexp_within
 
 
 def inputs(anchors: int, keys: int, width: int = 5) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -80,3 +80,33 @@ def test_nothing_of_the_size_of_all_pairs_is_kept() -> None:
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
         sum_logsumexp(z, k, own, weights, 0.3, 8)
     assert sorted(saved) == [48 * 4, 64 * 4]
+
+
+@pytest.mark.parametrize('rows', [1, 3, 7, 100, None])
+@pytest.mark.parametrize('temperature', [0.025, 0.07, 1.0])
+def test_rows_among_themselves(rows: int | None, temperature: float) -> None:
+    z, _, _, weights = inputs(8, 2)
+    found = sum_logsumexp_within(z, weights, temperature, rows)
+    expected = whole(z, z, torch.arange(8), weights, temperature)
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+    ours, theirs = (torch.autograd.grad(each * 3, z)[0] for each in (found, expected))
+    torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-12)
+    assert not sum_logsumexp_within(z.detach(), weights, temperature, rows).requires_grad
+
+
+def test_rows_among_themselves_gradcheck() -> None:
+    z, _, _, weights = inputs(5, 2)
+    assert torch.autograd.gradcheck(lambda a: sum_logsumexp_within(a, weights, 0.3, 2), z)
+
+
+def test_the_least_temperature_is_safe_in_float32() -> None:
+    """Opposite and equal rows, the widest range there is."""
+    z = torch.tensor([[1.0, 0.0], [1.0, 0.0], [-1.0, 0.0]]).repeat(400, 1)[:-399]
+    z = torch.cat([z, torch.tensor([[-1.0, 0.0]])]).requires_grad_()
+    alone = torch.tensor([[1.0, 0.0], [-1.0, 0.0]], requires_grad=True)  # its only neighbour lies opposite
+    for rows in (z, alone):
+        weights = torch.ones(len(rows))
+        found = sum_logsumexp_within(rows, weights, LEAST_TEMPERATURE)
+        expected = whole(rows.double(), rows.double(), torch.arange(len(rows)), weights.double(), LEAST_TEMPERATURE)
+        torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=0)
+        assert torch.autograd.grad(found, rows)[0].isfinite().all()
