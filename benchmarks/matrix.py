@@ -10,9 +10,9 @@ from mmengine.config import Config
 
 from mmcds.utils.errors import unknown_name
 
-FIELDS = ('title', 'note', 'seeds', 'metrics', 'scale', 'arms', 'prepare')
+FIELDS = ('title', 'note', 'seeds', 'metrics', 'arms', 'prepare')
 REQUIRED = ('title', 'seeds', 'metrics', 'arms')
-ARM_FIELDS = ('config', 'options', 'after', 'baseline', 'label', 'seeds')
+ARM_FIELDS = ('config', 'options', 'after', 'baseline', 'label', 'seeds', 'backbone')
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,7 @@ class Arm:
         label (str): What the table calls it.
         seeds (tuple[int, ...]): Of the matrix's seeds those that it runs with; empty for all, as for what a
             screening has left.
+        backbone (str): The arm whose backbone it starts with, trained with the same seed; '' for random weights.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Arm:
     baseline: str = ''
     label: str = ''
     seeds: tuple[int, ...] = ()
+    backbone: str = ''
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,6 @@ class Matrix:
         seeds (tuple[int, ...]): Every arm runs with each.
         metrics (dict[str, str]): Scalars of the last evaluation that the table shows, with their headings.
         arms (dict[str, Arm]): By name, in the order of the table.
-        scale (float): What the metrics are multiplied by, 100 for COCO's AP in points. Defaults to 1.
         prepare (str): Shell command that makes the data where they are missing. Defaults to ''.
     """
 
@@ -62,7 +63,6 @@ class Matrix:
     metrics: dict[str, str]
     arms: dict[str, Arm]
     prepare: str = ''
-    scale: float = 1.0
 
 
 def load_matrix(path: str | Path) -> Matrix:
@@ -95,7 +95,6 @@ def load_matrix(path: str | Path) -> Matrix:
         metrics=cfg['metrics'],
         arms=arms,
         prepare=cfg.get('prepare', ''),
-        scale=float(cfg.get('scale', 1)),
     )
 
 
@@ -104,6 +103,8 @@ def _arm(path: Path, name: str, content: dict[str, Any]) -> Arm:
     if not Path(content['config']).is_file():
         raise FileNotFoundError(f'{path}: arm {name!r}, config={content["config"]!r} does not exist')
     after, seeds = tuple(content.pop('after', ())), tuple(content.pop('seeds', ()))
+    if content.get('backbone'):
+        after += (content['backbone'],)
     return Arm(name=name, after=after, seeds=seeds, **{'baseline': name, 'label': name, 'options': {}, **content})
 
 

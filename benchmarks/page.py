@@ -38,30 +38,35 @@ def paired_difference(ours: Sequence[float], theirs: Sequence[float]) -> tuple[f
 def read_records(matrix: Matrix, work_dir: Path) -> Records:
     """The records of all finished runs."""
     found: Records = {name: {} for name in matrix.arms}
-    for run in runs_of(matrix, work_dir):
-        if run.done:
-            check_unchanged(run)
-            found[run.arm.name][run.seed] = read_record(run.record)
+    runs = [run for run in runs_of(matrix, work_dir) if run.done]
+    check_unchanged(runs)
+    for run in runs:
+        found[run.arm.name][run.seed] = read_record(run.record)
     return found
 
 
 def difference_to_baseline(matrix: Matrix, records: Records, arm: Arm, metric: str) -> tuple[float, float, int]:
     """Paired difference of a metric to the arm's baseline, half of its interval, and the number of pairs."""
-    runs, base = records[arm.name], records[arm.baseline]
-    shared = [seed for seed in runs if seed in base and arm.baseline != arm.name]
-    ours, theirs = ([value_of(matrix, arm, side[seed], metric) for seed in shared] for side in (runs, base))
-    return (*paired_difference(ours, theirs), len(shared))
+    if arm.baseline == arm.name:
+        return *paired_difference([], []), 0
+    ours, theirs = (values_of(matrix, records, name, metric) for name in (arm.name, arm.baseline))
+    shared = [seed for seed in ours if seed in theirs]
+    return *paired_difference([ours[seed] for seed in shared], [theirs[seed] for seed in shared]), len(shared)
 
 
-def value_of(matrix: Matrix, arm: Arm, record: Record, metric: str) -> float:
-    """A metric of a run's last evaluation, scaled as the matrix asks.
+def values_of(matrix: Matrix, records: Records, arm: str, metric: str) -> dict[int, float]:
+    """A metric of the last evaluations of an arm, by seed; empty where it logs another one.
+
+    COCO's are fractions, shown in points of a hundred.
 
     Raises:
-        KeyError: If it has not been logged, with the nearest that has.
+        ValueError: If all arms have run and none has logged it, with the nearest that has been.
     """
-    if metric not in record.metrics:
-        raise unknown_name(f'{matrix.path}: arm {arm.name!r} has not logged the metric', metric, record.metrics)
-    return record.metrics[metric] * matrix.scale
+    factor = 100 if metric.startswith('coco/') else 1
+    logged = {key for runs in records.values() for record in runs.values() for key in record.metrics}
+    if all(records.values()) and metric not in logged:
+        raise unknown_name(f'{matrix.path}: metrics', metric, sorted(logged))
+    return {seed: run.metrics[metric] * factor for seed, run in records[arm].items() if metric in run.metrics}
 
 
 def table(matrix: Matrix, work_dir: Path) -> str:
@@ -82,17 +87,17 @@ def write_page(matrix: Matrix, work_dir: Path, out: Path) -> str:
     records = read_records(matrix, work_dir)
     every = [record for runs in records.values() for record in runs.values()]
     commands = [f'- {arm.label}: `{_command(arm)}`' for arm in matrix.arms.values()]
-    metric, title = next(iter(matrix.metrics.items()))
-    bars = []
-    for arm in matrix.arms.values():
-        mean, half, pairs = difference_to_baseline(matrix, records, arm, metric)
-        if pairs:
-            bars.append((arm.label, mean, half, pairs))
     drawn = []
-    if bars:
-        picture = out.with_suffix('.png')
-        draw_differences(bars, f'difference to the baseline, {title}', picture)
-        drawn = [f'![Paired differences of {title} to the baseline, with 95 % intervals]({picture.name})']
+    for count, (metric, title) in enumerate(matrix.metrics.items()):
+        bars = []
+        for arm in matrix.arms.values():
+            mean, half, pairs = difference_to_baseline(matrix, records, arm, metric)
+            if pairs:
+                bars.append((arm.label, mean, half, pairs))
+        if bars:
+            picture = out.with_name(f'{out.stem}{count or ""}.png')
+            draw_differences(bars, f'difference to the baseline, {title}', picture)
+            drawn.append(f'![Paired differences of {title} to the baseline, with 95 % intervals]({picture.name})')
     machines = '; '.join(sorted({record.machine for record in every})) or 'no machine yet'
     page = '\n\n'.join(
         [
@@ -118,9 +123,9 @@ def _row(arm: Arm, matrix: Matrix, records: Records) -> list[str]:
     runs = records[arm.name]
     cells = [arm.label, str(len(runs))]
     for metric in matrix.metrics:
-        values = [value_of(matrix, arm, run, metric) for run in runs.values()]
+        values = list(values_of(matrix, records, arm.name, metric).values())
         spread = f' ± {np.std(values, ddof=1):.2f}' if len(values) > 1 else ''
-        cells.append(f'{np.mean(values):.2f}{spread}')
+        cells.append(f'{np.mean(values):.2f}{spread}' if values else '')
         mean, half, pairs = difference_to_baseline(matrix, records, arm, metric)
         cells.append(f'{mean:+.2f} ± {half:.2f}' if pairs > 1 else f'{mean:+.2f}' if pairs else '')
     mean_of = {key: np.mean([getattr(run, key) for run in runs.values()]) for key in ('iteration', 'seconds', 'memory')}

@@ -9,14 +9,17 @@ import hashlib
 import inspect
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from mmengine.config import DictAction
 
 from mmcds.apis import NECKS
+from mmcds.models.necks.cds_neck import PARTS
+from mmcds.registry import MODELS
 from mmcds.utils.config import load_config
 from mmcds.visualization.run_log import read_run
 
@@ -33,6 +36,7 @@ class Record:
         config (str): Its config file.
         options (dict[str, Any]): What the matrix changed of it.
         digest (str): Of the config with all it inherits and the options: another one is another experiment.
+        defaults (dict[str, Any]): What its neck took from mmcds' defaults; another one is another experiment, too.
         machine (str): Where it ran.
         seconds (float): From start to end, over all its starts, evaluation included.
         iteration (float): Seconds of a training step, the median of those logged.
@@ -43,6 +47,7 @@ class Record:
     config: str
     options: dict[str, Any]
     digest: str
+    defaults: dict[str, Any]
     machine: str
     seconds: float
     iteration: float
@@ -51,13 +56,45 @@ class Record:
 
 
 def digest_of(config: str, options: dict[str, Any]) -> str:
-    """Twelve hexadecimal digits of a config with all it inherits, the options on it, and its neck's defaults."""
-    cfg = load_config(config)
-    neck = (cfg.get('model') or {}).get('neck')
-    builder = NECKS.get(neck.get('type', '')) if isinstance(neck, Mapping) else None
-    defaults = str(inspect.signature(builder)) if builder else ''
-    text = cfg.pretty_text + json.dumps(options, sort_keys=True, default=str) + defaults
+    """Twelve hexadecimal digits of a config with all it inherits, and the options on it."""
+    text = load_config(config).pretty_text + json.dumps(options, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def defaults_of(config: str, options: dict[str, Any]) -> dict[str, Any]:
+    """What the neck of a run takes from mmcds' defaults, since neither its config nor its options say.
+
+    Returns:
+        dict[str, Any]: By field, those of the parts with a dot: 'stop_gradient' -> False, 'sampler.roi_size' -> 2.
+    """
+    cfg = load_config(config)
+    cfg.merge_from_dict({key: DictAction._parse_iterable(str(value)) for key, value in options.items()})
+    neck: Any = cfg.model.get('neck')
+    builder = NECKS.get(neck.get('type', '')) if isinstance(neck, Mapping) else None
+    if builder is None:
+        return {}
+    found: dict[str, Any] = {}
+    for field, default in _defaults(builder).items():
+        if field not in PARTS:
+            if field not in neck:
+                found[field] = default
+            continue
+        given = neck.get(field) or {}
+        part = given or PARTS[field]
+        inside = {**_defaults(MODELS.get(part['type'].removeprefix('mmcds.'))), **part}
+        found.update({f'{field}.{key}': value for key, value in inside.items() if key not in given})
+    plain: dict[str, Any] = json.loads(json.dumps(found))
+    return plain
+
+
+def _defaults(builder: Callable[..., Any]) -> dict[str, Any]:
+    parameters = inspect.signature(builder).parameters.values()
+    return {each.name: each.default for each in parameters if each.default is not each.empty}
+
+
+def changed_defaults(then: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields whose default is another now. One that has come since, or has gone, did nothing by default."""
+    return {field: then[field] for field in then if field in now and then[field] != now[field]}
 
 
 def make_record(folder: Path, arm: Arm, state: State, threads: int) -> Record:
@@ -78,7 +115,8 @@ def make_record(folder: Path, arm: Arm, state: State, threads: int) -> Record:
     return Record(
         config=arm.config,
         options=json.loads(json.dumps(arm.options)),
-        digest=digest_of(arm.config, arm.options),
+        digest=state.digest,
+        defaults=state.defaults,
         machine=machine(threads),
         seconds=round(state.seconds, 1),
         iteration=float(np.median(times)),

@@ -17,10 +17,11 @@ from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner import set_random_seed
 
 from mmcds.apis import remove_cds
+from mmcds.utils.checkpoint import load_checkpoint
 from mmcds.utils.config import load_config
 
 from .matrix import Arm, Matrix
-from .record import digest_of, make_record, read_record, write_record
+from .record import Record, changed_defaults, defaults_of, digest_of, make_record, read_record, write_record
 from .state import State, read_state, resident_peak, write_state
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -90,6 +91,31 @@ def initial_weights(matrix: Matrix, run: Run, work_dir: Path) -> Path:
     return path
 
 
+def start_weights(matrix: Matrix, run: Run, others: dict[tuple[str, int], Run], work_dir: Path) -> Path:
+    """:func:`initial_weights`, with the backbone that another arm has trained where the arm asks for it.
+
+    Raises:
+        ValueError: If that backbone is another one.
+    """
+    random = initial_weights(matrix, run, work_dir)
+    if not run.arm.backbone:
+        return random
+    path = random.with_name(f'{random.stem}_{run.arm.backbone}.pth')
+    if not path.is_file():
+        source = others[run.arm.backbone, run.seed].checkpoint()
+        weights, trained = load_checkpoint(random)['state_dict'], load_checkpoint(source)['state_dict']
+        shapes = {key: tuple(value.shape) for key, value in weights.items() if key.startswith('backbone.')}
+        wrong = [key for key, shape in shapes.items() if key not in trained or tuple(trained[key].shape) != shape]
+        if wrong:
+            raise ValueError(
+                f'arm {run.arm.name!r}: the backbone of {run.arm.backbone!r} has no {wrong[0]} of its shape'
+            )
+        partial = path.with_suffix('.partial')
+        torch.save({'state_dict': {**weights, **{key: trained[key] for key in shapes}}}, partial)
+        os.replace(partial, path)
+    return path
+
+
 def command_of(run: Run, others: dict[tuple[str, int], Run], init: Path) -> list[str]:
     """The command line of a run, as its user would type it."""
     known = {
@@ -119,15 +145,14 @@ def run_all(matrix: Matrix, work_dir: Path, jobs: int, threads: int, arms: Seque
     """
     runs = runs_of(matrix, work_dir, arms)
     every = {(run.arm.name, run.seed): run for run in runs_of(matrix, work_dir)}
-    for run in runs:
-        check_unchanged(run)
+    check_unchanged(runs)
     waiting = [run for run in runs if not run.done]
     print(f'{len(runs) - len(waiting)} of {len(runs)} runs are finished', flush=True)
     for run in waiting:  # grows meanwhile: what is needed may need something itself
         for other in (every[name, run.seed] for name in run.arm.after):
             if other.done and not other.has_checkpoint and other not in waiting:
                 # Finished on another machine, whose checkpoint is not here: it is needed, so it is run again.
-                check_unchanged(other)
+                check_unchanged([other])
                 waiting.append(other)
     again = {run.record for run in waiting if run.done}
     active: dict[subprocess.Popen[bytes], tuple[Run, State, float]] = {}
@@ -169,9 +194,15 @@ def run_all(matrix: Matrix, work_dir: Path, jobs: int, threads: int, arms: Seque
             run = ready.pop(0)
             waiting.remove(run)
             run.folder.mkdir(parents=True, exist_ok=True)
-            state = replace(read_state(run.folder), digest=digest_of(run.arm.config, run.arm.options), finished=False)
+            experiment = run.arm.config, run.arm.options
+            state = replace(
+                read_state(run.folder),
+                digest=digest_of(*experiment),
+                defaults=defaults_of(*experiment),
+                finished=False,
+            )
             write_state(run.folder, state)
-            command = command_of(run, every, initial_weights(matrix, run, work_dir))
+            command = command_of(run, every, start_weights(matrix, run, every, work_dir))
             with (run.folder / 'log').open('a') as log:
                 environment = {**os.environ, 'OMP_NUM_THREADS': str(threads)}
                 process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, env=environment)
@@ -180,27 +211,36 @@ def run_all(matrix: Matrix, work_dir: Path, jobs: int, threads: int, arms: Seque
     return failed
 
 
-def check_unchanged(run: Run) -> None:
+def check_unchanged(runs: Sequence[Run]) -> None:
     """Fail on a run that was finished, or begun, as another experiment than its arm is now.
 
     Raises:
         ValueError: With what differs and the remedy.
     """
-    now, state = digest_of(run.arm.config, run.arm.options), read_state(run.folder)
-    if not run.done:
-        if state.digest and state.digest != now:
+    now: dict[str, tuple[str, dict[str, Any]]] = {}
+    for run in runs:
+        then = read_record(run.record) if run.done else read_state(run.folder)
+        if not then.digest:
+            continue
+        arm = run.arm
+        if arm.name not in now:
+            now[arm.name] = digest_of(arm.config, arm.options), defaults_of(arm.config, arm.options)
+        digest, defaults = now[arm.name]
+        changed = changed_defaults(then.defaults, defaults)
+        if then.digest == digest and not changed:
+            continue
+        what = f'defaults of its neck have changed since, which were {changed}' if changed else ''
+        if not isinstance(then, Record):
             raise ValueError(
-                f'{run.name} was begun as another experiment (config or options have changed since); '
+                f'{run.name} was begun as another experiment ({what or "config or options have changed since"}); '
                 f'remove {run.folder} to begin anew'
             )
-        return
-    then = read_record(run.record)
-    if then.digest == now:
-        return
-    asked = json.loads(json.dumps({'config': run.arm.config, 'options': run.arm.options}))
-    same = asked == {'config': then.config, 'options': then.options}
-    what = f'the content of {then.config}, with what it inherits, or the defaults of its neck have changed'
-    raise ValueError(
-        f'{run.name} was run with config={then.config} options={then.options}; '
-        f'{what if same else f"the matrix now says {asked}"}; remove {run.record} and {run.folder} to run it again'
-    )
+        asked = json.loads(json.dumps([arm.config, arm.options]))
+        same = asked == [then.config, then.options]
+        what = what or (
+            f'the content of {then.config}, with what it inherits, has changed' if same else f'the matrix says {asked}'
+        )
+        raise ValueError(
+            f'{run.name} was run with config={then.config} options={then.options}; {what}; remove {run.record} and '
+            f'{run.folder} to run it again'
+        )

@@ -2,8 +2,9 @@
 
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 FILE = 'state.json'
 
@@ -14,12 +15,14 @@ class State:
 
     Attributes:
         digest (str): Of the experiment that it was started as; '' before it is.
+        defaults (dict[str, Any]): What its neck took from mmcds' defaults then.
         seconds (float): That it has taken, over all its starts.
         memory (float): Its peak resident set so far in MiB.
         finished (bool): Whether it came to its end on this machine.
     """
 
     digest: str = ''
+    defaults: dict[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
     memory: float = 0.0
     finished: bool = False

@@ -80,6 +80,9 @@ def make_side(
         rng = np.random.default_rng(0)
         data = pseudo_collate([pipeline(raw_sample(rng, scope, cfg, size, boxes)) for _ in range(batch)])
         optimizer = build_optim_wrapper(model, cfg.optim_wrapper)
+    # From random weights and without a warm-up, a few steps at the recipe's rate end in NaN; the arithmetic is as much.
+    for group in optimizer.optimizer.param_groups:
+        group['lr'] = 0.0
     if has_cds(cfg):
         two_views = TwoViewForward(model).attach()
         two_views.supervision.weight, two_views.seed = weight, 0

@@ -46,7 +46,9 @@ def test_the_shipped_matrices_are_valid() -> None:
     shipped = sorted(Path('benchmarks').glob('*_matrix.py'))
     assert shipped
     for path in shipped:
-        assert len(load_matrix(path).seeds) >= 3
+        matrix = load_matrix(path)
+        # Two are enough to choose what to look at again, not to say what helps.
+        assert len(matrix.seeds) >= (2 if 'screening' in path.name else 3)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from scipy import stats
 
 from benchmarks.matrix import Arm, Matrix
 from benchmarks.page import paired_difference, table, write_page
-from benchmarks.record import make_record, write_record
+from benchmarks.record import make_record, read_record, write_record
 from benchmarks.runner import runs_of
 from benchmarks.state import State
 
@@ -35,11 +35,11 @@ def matrix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Matrix:
             # The time of an evaluation is none of a training step.
             val = [{'accuracy/top1': value + 9 - 9 * (step == 2), 'time': 70.0, 'step': step} for step in (1, 2)]
             (log / 'scalars.json').write_text('\n'.join(json.dumps(each) for each in [*train, *val]) + '\n')
-    for module in ('record', 'runner'):
-        monkeypatch.setattr(f'benchmarks.{module}.digest_of', lambda config, options: 'd')
+    monkeypatch.setattr('benchmarks.runner.digest_of', lambda config, options: 'd')
+    monkeypatch.setattr('benchmarks.runner.defaults_of', lambda config, options: {})
     matrix = Matrix(tmp_path / 'toy_matrix.py', 'Toys', 'A note.', (0, 1, 2), {'accuracy/top1': 'top-1 (%)'}, arms)
     for run in runs_of(matrix, tmp_path):
-        write_record(run.record, make_record(run.folder, run.arm, State('d', seconds=90, memory=700), threads=1))
+        write_record(run.record, make_record(run.folder, run.arm, State('d', {}, seconds=90, memory=700), threads=1))
     return matrix
 
 
@@ -105,14 +105,17 @@ def test_one_pair_has_no_interval() -> None:
     assert all(math.isnan(each) for each in paired_difference([], []))
 
 
-def test_metrics_are_scaled(matrix: Matrix, tmp_path: Path) -> None:
-    points = replace(matrix, scale=100.0)
-    _, _, base, ours = rows(table(points, tmp_path))
-    assert base[2] == f'{100 * mean(TOP1["base"]):.2f} ± {100 * stdev(TOP1["base"]):.2f}'
-    assert ours[3].startswith(f'{100 * mean(b - a for a, b in zip(*TOP1.values(), strict=True)):+.2f} ± ')
+def test_coco_s_fractions_are_points_and_an_arm_may_log_something_else(matrix: Matrix, tmp_path: Path) -> None:
+    for seed, value in enumerate((0.41, 0.45)):
+        path = tmp_path / f'records/toy/ours/seed{seed}.json'
+        write_record(path, replace(read_record(path), metrics={'coco/bbox_mAP': value}))
+    both = replace(matrix, metrics={'accuracy/top1': 'top-1 (%)', 'coco/bbox_mAP': 'AP (%)'})
+    _, _, base, ours = rows(table(both, tmp_path))
+    assert base[4:6] == ['', '']
+    assert ours[2:6] == ['46.00', '+1.00', f'43.00 ± {stdev([41, 45]):.2f}', '']
 
 
-def test_a_metric_that_was_not_logged_is_named_with_the_nearest(matrix: Matrix, tmp_path: Path) -> None:
+def test_a_metric_that_nobody_logged_is_named_with_the_nearest(matrix: Matrix, tmp_path: Path) -> None:
     wrong = replace(matrix, metrics={'accuracy/top2': 'x'})
-    with pytest.raises(ValueError, match=r"arm 'base' has not logged the metric='accuracy/top2'.*accuracy/top1"):
+    with pytest.raises(ValueError, match=r"metrics='accuracy/top2'.*accuracy/top1"):
         table(wrong, tmp_path)

@@ -13,7 +13,7 @@ from classifiers import classifier_config
 from benchmarks import run as driver
 from benchmarks import runner
 from benchmarks.matrix import Matrix, load_matrix
-from benchmarks.record import read_record
+from benchmarks.record import read_record, write_record
 from benchmarks.runner import run_all, runs_of
 from benchmarks.state import read_state, write_state
 from mmcds import add_cds
@@ -135,6 +135,25 @@ def test_initial_weights_are_the_stock_model_s(matrix: Matrix, tmp_path: Path) -
     assert (tmp_path / 'work/init/base_seed4.pth').stat().st_mtime_ns == kept
 
 
+def test_a_backbone_from_another_arm(matrix: Matrix, tmp_path: Path) -> None:
+    text = Path('toy_matrix.py').read_text().replace("'after': ['base'], ", "'backbone': 'base', ")
+    Path('toy_matrix.py').write_text(text.replace("{'teacher_checkpoint': '{base}'}", '{}'))
+    train = tmp_path / 'tools/train.py'
+    saves = "import torch; torch.save({'state_dict': {k: v + 1 for k, v in torch.load(options['load_from'], " \
+        "weights_only=True)['state_dict'].items()}}, work / 'epoch_1.pth')\n"  # fmt: skip
+    train.write_text(train.read_text() + saves)
+    matrix = load_matrix('toy_matrix.py')
+    assert matrix.arms['cds'].after == ('base',)
+    assert run_all(matrix, tmp_path / 'work', jobs=1, threads=1) == []
+    start = {call['config']: call['options']['load_from'] for call in calls(tmp_path)[:2]}
+    random, given = (torch.load(start[name], weights_only=True)['state_dict'] for name in ('base.py', 'cds.py'))
+    assert list(random) == list(given)
+    assert {key for key in random if not torch.equal(random[key], given[key])} == {
+        key for key in random if key.startswith('backbone.')
+    }
+    assert torch.equal(given['backbone.conv1.weight'], random['backbone.conv1.weight'] + 1)
+
+
 def test_records_alone_are_enough_and_a_checkpoint_that_is_missing_is_made_again(
     matrix: Matrix, tmp_path: Path
 ) -> None:
@@ -160,7 +179,7 @@ def test_an_arm_with_seeds_of_its_own(matrix: Matrix, tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize('what', ['options', 'content'])
+@pytest.mark.parametrize('what', ['options', 'content', 'defaults'])
 def test_a_finished_run_of_another_experiment_is_not_taken_for_this_one(
     matrix: Matrix, tmp_path: Path, what: str
 ) -> None:
@@ -169,10 +188,21 @@ def test_a_finished_run_of_another_experiment_is_not_taken_for_this_one(
     if what == 'options':
         text = Path('toy_matrix.py').read_text()
         Path('toy_matrix.py').write_text(text.replace("'{base}'", "'{base}', 'a': 1"))
-        message = "the matrix now says .*'a': 1"
+        message = "the matrix says .*'a': 1"
+    elif what == 'defaults':
+        record = read_record(tmp_path / 'records/toy/cds/seed4.json')
+        # The recipe of a classifier names a sampler, but nothing of it, and no queue.
+        assert record.defaults['queue_length'] == 0
+        assert record.defaults['loss.temperature'] == 0.07
+        assert 'loss_weight' not in record.defaults
+        # One that has come since or gone is none that has changed.
+        defaults = {**record.defaults, 'queue_length': 5, 'gone': 1}
+        del defaults['loss.temperature']
+        write_record(tmp_path / 'records/toy/cds/seed4.json', replace(record, defaults=defaults))
+        message = "defaults of its neck have changed since, which were {'queue_length': 5}; remove .*seed4.json"
     else:
         Path('cds.py').write_text(Path('cds.py').read_text() + '\nextra = 1\n')
-        message = 'the content of cds.py, with what it inherits, .* have changed; remove .*seed4.json'
+        message = 'the content of cds.py, with what it inherits, has changed; remove .*seed4.json'
     with pytest.raises(ValueError, match=message):
         run_all(load_matrix('toy_matrix.py'), work, jobs=1, threads=1)
 

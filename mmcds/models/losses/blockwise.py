@@ -134,7 +134,10 @@ LEAST_TEMPERATURE = 0.025
 
 
 def sum_logsumexp_within(z: Tensor, weights: Tensor, temperature: float, rows: int | None = None) -> Tensor:
-    r""":math:`\sum_i w_i \log \sum_{j \ne i} \exp(z_i \cdot z_j / \tau)`: :func:`sum_logsumexp` where all rows are both.
+    r"""Half of :func:`sum_logsumexp`'s work, where anchors and keys are the same rows.
+
+    .. math::
+        \sum_i w_i \log \sum_{j \ne i} \exp(z_i \cdot z_j / \tau)
 
     Args:
         z (Tensor): L2-normalised rows (N, D), float32 or float64, N >= 2.

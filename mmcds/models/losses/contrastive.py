@@ -146,9 +146,7 @@ class ContrastiveLoss(nn.Module):
             key_groups = torch.cat([key_groups, known])
         own = torch.arange(len(embeddings), device=embeddings.device) + sum(counts[:rank])
         anchors = keys if keys is embeddings and bool(is_anchor.all()) else embeddings[is_anchor]
-        total, count = contrastive_loss(
-            anchors, groups[is_anchor], keys, key_groups, own[is_anchor], self.temperature
-        )
+        total, count = contrastive_loss(anchors, groups[is_anchor], keys, key_groups, own[is_anchor], self.temperature)
         if len(counts) > 1:
             torch.distributed.all_reduce(count)
             count = count / len(counts)

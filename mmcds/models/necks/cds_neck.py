@@ -11,6 +11,15 @@ from ..contrastive_supervision import ContrastiveSupervision
 from ..taps import resolve_taps
 from .stock_neck import with_supervision
 
+#: Parts of the contrast where a config names none.
+PARTS: dict[str, dict[str, Any]] = dict(
+    # Half the side costs the backbone a quarter of its forward pass.
+    view=dict(type='PhotometricView', scale=0.5),
+    sampler=dict(type='InstanceSampler'),
+    projector=dict(type='MLPProjector'),
+    loss=dict(type='ContrastiveLoss'),
+)
+
 
 @MODELS.register_module(name='CDSNeck')
 def build_cds_neck(
@@ -75,11 +84,10 @@ def build_cds_neck(
     """
     supervision = ContrastiveSupervision(
         taps=resolve_taps(taps, neck, channels),
-        # Half the side costs the backbone a quarter of its forward pass.
-        view=view or dict(type='PhotometricView', scale=0.5),
-        sampler=sampler or dict(type='InstanceSampler'),
-        projector=projector or dict(type='MLPProjector'),
-        loss=loss or dict(type='ContrastiveLoss'),
+        view=view or PARTS['view'],
+        sampler=sampler or PARTS['sampler'],
+        projector=projector or PARTS['projector'],
+        loss=loss or PARTS['loss'],
         loss_weight=loss_weight,
         queue_length=queue_length,
         stop_gradient=stop_gradient,

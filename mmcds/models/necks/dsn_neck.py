@@ -9,6 +9,7 @@ from mmcds.registry import MODELS
 
 from ..deep_supervision import DeepSupervision
 from ..taps import resolve_taps
+from .cds_neck import PARTS
 from .stock_neck import with_supervision
 
 
@@ -48,8 +49,9 @@ def build_dsn_neck(
     """
     supervision = DeepSupervision(
         taps=resolve_taps(taps, neck, channels),
-        sampler=sampler or dict(type='InstanceSampler'),
-        projector=projector or dict(type='MLPProjector'),
+        # Those of the contrast, so that the two differ in the loss alone.
+        sampler=sampler or PARTS['sampler'],
+        projector=projector or PARTS['projector'],
         num_classes=num_classes,
         loss_weight=loss_weight,
     )

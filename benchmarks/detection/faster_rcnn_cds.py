@@ -1,0 +1,4 @@
+_base_ = ['../../configs/bccd/faster_rcnn_r18_bccd.py', './cds_neck.py']
+
+model = dict(neck=dict(_base_.cds_neck, _delete_=True, neck=_base_.model.neck))
+custom_hooks = [dict(type='mmcds.CDSHook'), dict(type='mmcds.EpochSeedHook')]

@@ -1,0 +1,100 @@
+title = 'Which contrast? Screening on BCCD'
+note = """RetinaNet, ResNet-18 of half width, 256x192 px, ten epochs from scratch. Learned from four fifths of BCCD's
+training images and judged on the fifth left out, so that BCCD's validation images have no say in what is chosen;
+some cells are unlabelled, so AP is noisy. A row says what differs from what the screening started with: backbone taps,
+weight 0.1 each, annotated instances, half-size second view with gradient, labels and pairs, temperature 0.07. Two
+seeds are for screening: what looks good here is run again, with other seeds, on [the results page](results.md)."""
+seeds = [0, 1]
+metrics = {'coco/bbox_mAP': 'AP (%)', 'coco/bbox_mAP_50': 'AP50 (%)'}
+prepare = '{python} benchmarks/bccd_parts.py ../shared/data/bccd work_dirs/data/bccd'
+
+data = {'data_root': 'work_dirs/data/bccd/screen/', 'train_cfg.val_interval': 10}
+folder = 'benchmarks/detection/retinanet'
+arms = dict(
+    stock=dict(config='configs/bccd/retinanet_r18_bccd.py', label='stock', options=data),
+    dsn=dict(config=f'{folder}_dsn.py', label='deep supervision (DSN), weight 1', baseline='stock', options=data),
+    dsn_small=dict(
+        config=f'{folder}_dsn.py',
+        label='deep supervision (DSN), weight 0.3',
+        baseline='stock',
+        options={**data, 'model.neck.loss_weight': 0.3},
+    ),
+)
+backbone, fpn = 'backbone.0,backbone.1,backbone.2,backbone.3', 'neck.0,neck.1,neck.2'
+half = {'loss_weight': 0.5}
+changes = dict(
+    cds=('default', {}),
+    stop=('no gradient through the second view', {'stop_gradient': True}),
+    weight_05=('weight 0.5', half),
+    weight_1=('weight 1', {'loss_weight': 1.0}),
+    deep=('weight 0.5, last two stages only', {**half, 'taps': '[backbone.2,backbone.3]'}),
+    shallow=('weight 0.5, first two stages only', {**half, 'taps': '[backbone.0,backbone.1]'}),
+    fpn=('weight 0.5, FPN taps', {**half, 'taps': f'[{fpn}]'}),
+    both=('weight 0.5, backbone and FPN taps', {**half, 'taps': f'[{backbone},{fpn}]'}),
+    background=('weight 0.5, 16 background boxes per image', {**half, 'sampler.background': 16}),
+    fpn_background=(
+        'weight 0.5, FPN taps, 16 background boxes',
+        {**half, 'taps': f'[{fpn}]', 'sampler.background': 16},
+    ),
+    near=(
+        'weight 0.5, 16 background boxes beside objects',
+        {**half, 'sampler.type': 'ideas.NearBackground', 'sampler.background': 16, 'sampler.background_iou': 0.3},
+    ),
+    background_class=(
+        'weight 0.5, 16 background boxes as a class',
+        {**half, 'sampler.type': 'ideas.BackgroundClass', 'sampler.num_classes': 3, 'sampler.background': 16},
+    ),
+    jitter=('weight 0.5, boxes of view 2 jittered', {**half, 'sampler.type': 'ideas.JitteredInstances'}),
+    image=('whole images', {'sampler.type': 'ImageSampler'}),
+    dense=('grid points', {'sampler.type': 'DenseSampler'}),
+    grid=(
+        'weight 0.5, grid points with the class of their box',
+        {**half, 'sampler.type': 'ideas.LabelledGrid', 'sampler.num_classes': 3},
+    ),
+    pairs=('weight 0.5, augmentation pairs only', {**half, 'loss.positives': 'instance'}),
+    warm=('weight 0.5, temperature 0.2', {**half, 'loss.temperature': 0.2}),
+    warmer=('weight 0.5, temperature 0.5', {**half, 'loss.temperature': 0.5}),
+    queue=('weight 0.5, queue of 1024', {**half, 'queue_length': 1024}),
+    linear=('weight 0.5, linear projector', {**half, 'projector.num_layers': 1}),
+    deeper=('weight 0.5, projector of three layers', {**half, 'projector.num_layers': 3}),
+    identity=('weight 0.5, no projector', {**half, 'projector.type': 'IdentityProjector'}),
+    full=('weight 0.5, full-size second view', {**half, 'view.scale': 1.0}),
+    strong=(
+        'weight 0.5, second view blurred and cut out, too',
+        {**half, 'view.blur_prob': 0.5, 'view.cutout_prob': 0.5},
+    ),
+    weak=(
+        'weight 0.5, second view of the same colours',
+        {**half, 'view.jitter_prob': 0.0, 'view.grayscale_prob': 0.0},
+    ),
+    joined=('weight 0.5, FPN levels in one contrast', {**half, 'type': 'ideas.JoinedNeck', 'taps': f'[{fpn}]'}),
+    neighbours=(
+        'weight 0.5, each FPN level with its shallower neighbour',
+        {**half, 'type': 'ideas.JoinedNeck', 'taps': f'[{fpn}]', 'neighbours': True},
+    ),
+    prototypes=(
+        'weight 0.5, class prototypes as keys',
+        {**half, 'type': 'ideas.PrototypeNeck', 'num_classes': 3},
+    ),
+)
+for key, (label, change) in changes.items():
+    options = {f'model.neck.{field}': value for field, value in change.items()}
+    arms[key] = dict(config=f'{folder}_cds.py', label=f'CDS, {label}', baseline='stock', options={**data, **options})
+arms['follow'] = dict(
+    config=f'{folder}_follow.py',
+    label='CDS, weight 0.5, following the loss of the task',
+    baseline='stock',
+    options={**data, 'model.neck.loss_weight': 0.5},
+)
+for key, label, change in (
+    ('warmup', 'warm-up over a fifth', {'warmup': 0.2}),
+    ('cosine', 'falling to 0 by a cosine', {'decay': 'cosine'}),
+):
+    options = {'model.neck.loss_weight': 0.5, **{f'custom_hooks.0.schedule.{k}': v for k, v in change.items()}}
+    arms[key] = dict(
+        config=f'{folder}_schedule.py',
+        label=f'CDS, weight 0.5, {label}',
+        baseline='stock',
+        options={**data, **options},
+    )
+del data, folder, backbone, fpn, half, changes, key, label, change, options
