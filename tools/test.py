@@ -1,7 +1,7 @@
 """Test a detector or classifier with the metrics of its config.
 
 The work is done by mmdet's or mmpretrain's own test.py. A checkpoint of a CDS model is tested as well
-by the stock config as by the CDS one: inference is the same.
+by the stock config as by the CDS one: either way the stock model is built, and nothing of the contrast.
 
 Examples:
   python tools/test.py configs/cds/faster_rcnn_r50_cds.py work_dirs/faster_rcnn_r50_cds/epoch_12.pth
@@ -47,12 +47,19 @@ def main() -> None:
     from mmcds.models.cpu_ranks import use_cpu_ranks
     from mmcds.utils.checkpoint import check_checkpoint
     from mmcds.utils.cli import host_tool, prepared
-    from mmcds.utils.prepare import check_test_data, default_work_dir, host_of, prepare_config, stem_of
+    from mmcds.utils.prepare import (
+        check_test_data,
+        default_work_dir,
+        host_of,
+        prepare_config,
+        stem_of,
+        without_contrast,
+    )
 
     if args.out and not args.out.endswith(('.pkl', '.pickle')):
         raise ValueError(f'--out={args.out!r} is not a pickle file; give a name that ends with .pkl')
     check_checkpoint(args.checkpoint)
-    cfg = prepare_config(args.config, args.cfg_options, args.cds, check_data=False)
+    cfg = without_contrast(prepare_config(args.config, args.cfg_options, args.cds, check_data=False))
     check_test_data(cfg)
     name = stem_of(args.config) + ('_cds' if args.cds else '')
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or default_work_dir(args.config, args.cds)

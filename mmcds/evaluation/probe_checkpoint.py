@@ -53,9 +53,9 @@ def probe_checkpoint(
     parts: list[TapFeatures] = []
     for split, limit in (('train', max_train), ('test', max_test)):
         data = ProbeData(cfg, split, limit)
-        parts.append(tap_features(model, _progress(data, len(data), f'{split} features'), taps, projected))
+        parts.append(tap_features(model, show_progress(data, len(data), f'{split} features'), taps, projected))
     train, test = parts
-    probes = list(_progress(probe_all(train, test, k), len(jobs(train)), 'probes'))
+    probes = list(show_progress(probe_all(train, test, k), len(jobs(train)), 'probes'))
     about = {
         'train': len(train.labels),
         'test': len(test.labels),
@@ -103,7 +103,7 @@ def load_weights(model: Any, checkpoint: str | Path) -> list[str]:
     return found
 
 
-def _progress(steps: Any, total: int, what: str) -> Iterator[Any]:
+def show_progress(steps: Any, total: int, what: str) -> Iterator[Any]:
     """A progress bar on the terminal; in a log file it would only be in the way."""
     console = Console(stderr=True)
     yield from track(steps, what, total, console=console, disable=not sys.stderr.isatty())

@@ -1,8 +1,8 @@
 """Sends a second view through a model that knows of one."""
 
 import inspect
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -46,6 +46,8 @@ class TwoViewForward:
         seed (int | None): Seed of the next step's second view, so that a resumed run repeats it.
             Defaults to None: the global generators go on by themselves.
         teacher (Teacher | None): Whom the student follows, too, if its CDSNeck has ``distill``. Defaults to None.
+        meter (Callable): Makes a context that is entered around all that a step does for the contrast. Defaults to one
+            that does nothing.
         has_unlabelled (bool): Whether the training set has unlabelled images, as all ranks know it before they see
             one. Needed where a tap is behind a neck with SyncBN. Defaults to False.
 
@@ -65,6 +67,7 @@ class TwoViewForward:
         self.seed: int | None = None
         self.teacher: Teacher | None = None
         self.has_unlabelled = False
+        self.meter: Callable[[], AbstractContextManager[None]] = nullcontext
         self._signature = inspect.signature(type(model).forward)
         self._handles: list[Any] = []
         self._reset()
@@ -286,13 +289,14 @@ class TwoViewForward:
     @contextmanager
     def _aside(self, like: Tensor | None) -> Iterator[None]:
         """Draw from generators of our own, so that the task's are left as they are."""
-        if like is None or self.seed is None:
-            yield
-            return
-        devices = [like.device] if like.device.type == 'cuda' else []
-        with torch.random.fork_rng(devices=devices):
-            torch.manual_seed(self.seed)
-            yield
+        with self.meter():
+            if like is None or self.seed is None:
+                yield
+                return
+            devices = [like.device] if like.device.type == 'cuda' else []
+            with torch.random.fork_rng(devices=devices):
+                torch.manual_seed(self.seed)
+                yield
 
     @contextmanager
     def _gradient(self) -> Iterator[None]:

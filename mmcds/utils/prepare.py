@@ -7,7 +7,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from mmcds.apis import DISTILL_HOOK, NECKS, add_cds, check_cds, has_cds
+from mmcds.apis import DISTILL_HOOK, NECKS, add_cds, check_cds, has_cds, remove_cds
 from mmcds.datasets.labelled_fraction import check_labelled_fraction
 
 from .config import load_config, set_data_root
@@ -116,6 +116,22 @@ def prepare_config(path: str, options: dict[str, Any] | None, cds: bool, check_d
     check_labelled_fraction(cfg)
     if check_data:
         check_training_data(cfg)
+    return cfg
+
+
+def without_contrast(cfg: Config) -> Config:
+    """What a config is tested as: the stock model, into which a checkpoint with CDS or without is loaded.
+
+    Args:
+        cfg (Config): With CDS or without; not changed.
+
+    Returns:
+        Config: The same where there is no CDS.
+    """
+    if not has_cds(cfg):
+        return cfg
+    cfg = remove_cds(cfg)
+    cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type='mmcds.StockWeightsHook')]
     return cfg
 
 

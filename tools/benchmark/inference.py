@@ -46,7 +46,10 @@ def predict(cfg: Any, image: torch.Tensor, device: str, model: Any) -> list[torc
 
 
 def peak_of(config: str, size: tuple[int, int], device: str, with_cds: bool) -> float:
-    """Peak memory in MiB of one model at inference, its weights included, in a process of its own."""
+    """Peak memory in MiB of one model at inference, its weights included, in a process of its own.
+
+    The model of a config with CDS is what tools/test.py builds for it.
+    """
     with multiprocessing.get_context('spawn').Pool(1) as pool:
         return pool.apply(_peak_of, (config, size, device, with_cds))
 
@@ -55,6 +58,7 @@ def _peak_of(config: str, size: tuple[int, int], device: str, with_cds: bool) ->
     from mmcds.apis import remove_cds
     from mmcds.export import build_for_test
     from mmcds.utils.config import load_config
+    from mmcds.utils.prepare import without_contrast
 
     cfg = load_config(config)
     build_for_test(cfg)  # what is imported on the way is not the model's
@@ -64,7 +68,7 @@ def _peak_of(config: str, size: tuple[int, int], device: str, with_cds: bool) ->
     else:
         begin_peak()
     before = peak_mib()
-    model = build_for_test(cfg if with_cds else remove_cds(cfg)).to(device)
+    model = build_for_test(without_contrast(cfg) if with_cds else remove_cds(cfg)).to(device)
     for _ in range(2):
         predict(cfg, random_image(size), device, model)
     return torch.cuda.max_memory_allocated() / 2**20 if device == 'cuda' else peak_mib() - before

@@ -1,9 +1,19 @@
 """MMEngine hooks."""
 
 from .cds_hook import CDSHook
+from .diagnostics_hook import DiagnosticsHook
 from .distill_hook import DistillHook
 from .epoch_seed_hook import EpochSeedHook
 from .label_check_hook import LabelCheckHook
 from .schedule import ContrastSchedule
+from .stock_weights_hook import StockWeightsHook
 
-__all__ = ['CDSHook', 'ContrastSchedule', 'DistillHook', 'EpochSeedHook', 'LabelCheckHook']
+__all__ = [
+    'CDSHook',
+    'ContrastSchedule',
+    'DiagnosticsHook',
+    'DistillHook',
+    'EpochSeedHook',
+    'LabelCheckHook',
+    'StockWeightsHook',
+]

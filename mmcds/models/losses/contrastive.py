@@ -131,13 +131,40 @@ class ContrastiveLoss(nn.Module):
         Returns:
             Tensor: Scalar, >= 0, connected to ``embeddings``; 0 where no anchor has a positive.
         """
+        keys, groups, own = self.compared(embeddings, labels, ids, is_anchor, queue)
+        anchors = keys if keys is embeddings and bool(is_anchor.all()) else embeddings[is_anchor]
+        own = own[is_anchor]
+        total, count = contrastive_loss(anchors, groups[own], keys, groups, own, self.temperature)
+        ranks = get_world_size() if self.gather else 1
+        if ranks > 1:
+            torch.distributed.all_reduce(count)
+            count = count / ranks
+        return total / count.clamp(min=1 / ranks)
+
+    def compared(
+        self,
+        embeddings: Tensor,
+        labels: Tensor,
+        ids: Tensor,
+        is_anchor: Tensor,
+        queue: tuple[Tensor, Tensor] | None = None,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """What the anchors are compared with. A collective, where the loss is one.
+
+        Args:
+            embeddings, labels, ids, is_anchor, queue: As for :meth:`forward`.
+
+        Returns:
+            tuple[Tensor, Tensor, Tensor]: Keys (K, D), those of all ranks and of the queue; the group of each (K,),
+            int64, :data:`NO_GROUP` for what is nobody's positive; and the place among them of each of this rank's
+            rows (R,), int64.
+        """
         counts = [len(embeddings)]
         if self.gather and get_world_size() > 1:
             counts = gather_counts(len(embeddings), embeddings.device)
         rank = get_rank() if len(counts) > 1 else 0
         groups = torch.where(is_anchor, self.groups(labels, ids + rank * 2**32), NO_GROUP)
-        keys = gather_rows(embeddings, counts)
-        key_groups = gather_rows(groups, counts)
+        keys, key_groups = gather_rows(embeddings, counts), gather_rows(groups, counts)
         if queue is not None:
             queued, queued_labels = queue
             # A queued instance is never seen again: only its class can make it a positive.
@@ -145,9 +172,4 @@ class ContrastiveLoss(nn.Module):
             keys = torch.cat([keys, queued.to(keys.dtype)])
             key_groups = torch.cat([key_groups, known])
         own = torch.arange(len(embeddings), device=embeddings.device) + sum(counts[:rank])
-        anchors = keys if keys is embeddings and bool(is_anchor.all()) else embeddings[is_anchor]
-        total, count = contrastive_loss(anchors, groups[is_anchor], keys, key_groups, own[is_anchor], self.temperature)
-        if len(counts) > 1:
-            torch.distributed.all_reduce(count)
-            count = count / len(counts)
-        return total / count.clamp(min=1 / max(len(counts), 1))
+        return keys, key_groups, own

@@ -1,0 +1,23 @@
+"""Sphinx with MyST: `pip install -r requirements/docs.txt && sphinx-build -W docs docs/_build`."""
+
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+project = 'mmcds'
+copyright = 'the mmcds authors, Apache-2.0'
+extensions = ['myst_parser', 'sphinx.ext.autodoc', 'sphinx.ext.napoleon']
+exclude_patterns = ['_build']
+html_theme = 'furo'
+html_title = 'mmcds'
+html_static_path: list[str] = []
+myst_enable_extensions = ['dollarmath']
+# Links of the form page.md#heading.
+myst_heading_anchors = 3
+autodoc_member_order = 'bysource'
+autodoc_typehints = 'none'  # the docstrings name the types, with shapes and ranges
+napoleon_use_rtype = False
+napoleon_use_ivar = True
+nitpicky = False

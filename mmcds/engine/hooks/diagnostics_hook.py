@@ -1,0 +1,189 @@
+"""What the contrast does to the training, as scalars for the log: similarities, gradients, time and memory."""
+
+import logging
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import torch
+from mmengine.hooks import Hook
+from mmengine.logging import print_log
+from mmengine.runner import Runner
+from torch import Tensor
+
+from mmcds.models.losses import ContrastiveLoss
+from mmcds.registry import HOOKS
+from mmcds.utils.errors import check_count
+
+from .cds_hook import CDSHook
+
+CDS = 'loss_cds'
+
+
+@HOOKS.register_module()
+class DiagnosticsHook(Hook):
+    """Looks at the contrast every so many iterations and logs what it finds.
+
+    The scalars go to MMEngine's message hub under ``train/``, and so to the console, to the JSON log and to the
+    backends of the config's visualizer (TensorBoard, W&B, ...):
+
+    - ``cds_positives``, ``cds_negatives``: per anchor, mean over anchors and taps, queue and other ranks included;
+    - ``cds_pos_<tap>``, ``cds_neg_<tap>``: mean cosine similarity to positives and to negatives, in [-1, 1]. What is
+      learned pulls them apart; both near 1 is collapse;
+    - ``cds_grad_ratio``, ``cds_grad_cos``: length of the gradient of the contrast over that of the task, on the
+      backbone's parameters, and the cosine of their angle. A cosine below 0 means that they disagree;
+    - ``cds_extra_time``: seconds that the forward pass takes longer, and ``cds_backward_ratio``, the backward pass of
+      the contrast over that of the task;
+    - ``cds_extra_memory``: MiB that the contrast holds on the GPU at the end of the forward pass; none on a CPU.
+
+    An iteration that is looked at takes two more backward passes; losses and gradients of the training stay as they
+    are. Where anchors have fewer negatives than ``fewest``, a warning says so once, with what to do.
+
+    Args:
+        interval (int): Every how many iterations, >= 1. Defaults to 50.
+        fewest (int): Negatives per anchor below which a warning is due, >= 0. Defaults to 16.
+
+    Raises:
+        ValueError: If an argument is out of range, or, before training, no CDSHook is there.
+
+    Example:
+        >>> custom_hooks = [dict(type='mmcds.CDSHook'), dict(type='mmcds.DiagnosticsHook', interval=100)]
+    """
+
+    # After the CDSHook, so that this hook's place on the model is behind its.
+    priority = 'LOW'
+
+    def __init__(self, interval: int = 50, fewest: int = 16) -> None:
+        self.interval = check_count('DiagnosticsHook.interval', interval, 1)
+        self.fewest = check_count('DiagnosticsHook.fewest', fewest, 0)
+        self._handles: list[Any] = []
+        self._looking = False
+        self._warned = False
+        self._found: dict[str, list[float]] = {}
+        self._calls = 0
+
+    def before_train(self, runner: Runner) -> None:
+        """Put torch hooks on the model, behind those of the CDSHook."""
+        hooks = [hook for hook in runner.hooks if isinstance(hook, CDSHook)]
+        if not hooks or hooks[0].two_views is None:
+            raise ValueError(
+                'DiagnosticsHook looks at the contrast, but custom_hooks has no CDSHook; add '
+                "dict(type='mmcds.CDSHook') and a CDSNeck, or remove the DiagnosticsHook"
+            )
+        self._two_views = hooks[0].two_views
+        self._two_views.meter = self._measure
+        self._handles = [self._two_views.model.register_forward_hook(self._after_model)]
+        loss = getattr(self._two_views.supervision, 'loss', None)
+        if isinstance(loss, ContrastiveLoss):
+            self._handles.append(loss.register_forward_hook(self._after_loss))
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
+        """Decide whether this iteration is looked at."""
+        self._looking = runner.iter % self.interval == 0 and self._two_views.supervision.weight != 0
+        self._found, self._calls = {}, 0
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+        """Log what was found."""
+        if not self._looking:
+            return
+        sums = ('cds_extra_time', 'cds_extra_memory')
+        for name, values in self._found.items():
+            value = sum(values) if name in sums else sum(values) / len(values)
+            runner.message_hub.update_scalar(f'train/{name}', value)
+        negatives = self._found.get('cds_negatives')
+        if negatives and not self._warned and sum(negatives) / len(negatives) < self.fewest:
+            self._warned = True
+            print_log(
+                f'an anchor of the contrast has {sum(negatives) / len(negatives):.1f} negatives on average, too few to '
+                f'learn from (DiagnosticsHook.fewest={self.fewest}); take larger batches, '
+                'model.neck.queue_length=1024, or model.neck.sampler.background=16',
+                logger='current',
+                level=logging.WARNING,
+            )
+
+    def after_train(self, runner: Runner) -> None:
+        """Take the torch hooks off."""
+        for handle in self._handles:
+            handle.remove()
+        self._handles = []
+        self._two_views.meter = nullcontext
+
+    def _note(self, name: str, value: float | Tensor) -> None:
+        self._found.setdefault(name, []).append(float(value))
+
+    @contextmanager
+    def _measure(self) -> Iterator[None]:
+        """Entered wherever the contrast works in the forward pass."""
+        if not self._looking:
+            yield
+            return
+        cuda = next(self._two_views.model.parameters()).is_cuda
+        before, begun = torch.cuda.memory_allocated() if cuda else 0, _now(cuda)
+        yield
+        self._note('cds_extra_time', _now(cuda) - begun)
+        if cuda:
+            self._note('cds_extra_memory', (torch.cuda.memory_allocated() - before) / 2**20)
+
+    @torch.no_grad()
+    def _after_loss(self, module: ContrastiveLoss, args: tuple, output: Tensor) -> None:
+        if not self._looking:
+            return
+        taps: Any = self._two_views.supervision.taps
+        tap = taps[self._calls % len(taps)].key
+        self._calls += 1
+        keys, key_groups, own = module.compared(*args)
+        embeddings, is_anchor = args[0], args[3]
+        anchors, groups = embeddings[is_anchor], key_groups[own[is_anchor]]
+        if not len(anchors):
+            return
+        total = keys.sum(0)
+        names, places = torch.unique(key_groups, return_inverse=True)
+        group_sum = keys.new_zeros(len(names), keys.shape[1]).index_add(0, places, keys)
+        group_size = keys.new_zeros(len(names)).index_add(0, places, keys.new_ones(len(keys)))
+        place = torch.searchsorted(names, groups)
+        positives, negatives = group_size[place] - 1, len(keys) - group_size[place]
+        own_keys = keys[own[is_anchor]]
+        to_positives = (anchors * (group_sum[place] - own_keys)).sum(1)
+        to_negatives = (anchors * (total - group_sum[place])).sum(1)
+        self._note('cds_positives', positives.mean())
+        self._note('cds_negatives', negatives.mean())
+        if positives.sum():
+            self._note(f'cds_pos_{tap}', (to_positives / positives.clamp(min=1))[positives > 0].mean())
+        if negatives.sum():
+            self._note(f'cds_neg_{tap}', (to_negatives / negatives.clamp(min=1))[negatives > 0].mean())
+
+    def _after_model(self, model: Any, args: tuple, losses: Any) -> None:
+        if not self._looking or not isinstance(losses, Mapping):
+            return
+        parts: dict[bool, list[Tensor]] = {True: [], False: []}
+        for name, value in losses.items():
+            if 'loss' in name:
+                parts[name.startswith(CDS)] += [each.mean() for each in _tensors(value)]
+        parameters = [each for each in self._two_views.backbone.parameters() if each.requires_grad]
+        if not all(parts.values()) or not parameters:
+            return
+        cuda = parameters[0].is_cuda
+        gradients, seconds = [], []
+        for ours in (True, False):
+            begun = _now(cuda)
+            found = torch.autograd.grad(
+                torch.stack(parts[ours]).sum(), parameters, retain_graph=True, allow_unused=True
+            )
+            seconds.append(_now(cuda) - begun)
+            gradients.append([torch.zeros_like(p) if g is None else g for g, p in zip(found, parameters, strict=True)])
+        contrast, task = (torch.cat([each.flatten().double() for each in side]) for side in gradients)
+        if contrast.norm() and task.norm():
+            self._note('cds_grad_ratio', contrast.norm() / task.norm())
+            self._note('cds_grad_cos', contrast @ task / (contrast.norm() * task.norm()))
+        self._note('cds_backward_ratio', seconds[0] / seconds[1])
+
+
+def _tensors(value: Any) -> list[Tensor]:
+    return [value] if isinstance(value, Tensor) else [tensor for each in value for tensor in _tensors(each)]
+
+
+def _now(cuda: bool) -> float:
+    if cuda:
+        torch.cuda.synchronize()
+    return time.perf_counter()

@@ -1,0 +1,110 @@
+"""Draw what each tap makes of a data set: a map in two dimensions, coloured by class, of one model or two.
+
+One point is one annotated object of a detector, one image of a classifier. Under each map stand the accuracy of the
+nearest neighbours among the other points, alignment (mean squared distance within a class) and uniformity (the lower,
+the more evenly the points fill the sphere), all of the features themselves, not of the map. With --crops some points
+of the last tap are shown by what they are.
+
+Examples:
+  python tools/analysis/embeddings.py configs/cds/faster_rcnn_r18_cds_shapes.py CHECKPOINT --out maps
+  python tools/analysis/embeddings.py CONFIG CHECKPOINT --against STOCK_CONFIG STOCK_CHECKPOINT --method umap --crops 20
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from mmcds.utils.cli import run
+
+
+def parse_args() -> argparse.Namespace:
+    """The command line."""
+    from mmengine.config import DictAction
+
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument('config', help="a config file, or '<package>::<path>' of one that a package ships")
+    parser.add_argument('checkpoint', help='a checkpoint of this model, with CDS or without')
+    parser.add_argument('--cds', action='store_true', help='the config is a stock one, trained with --cds')
+    parser.add_argument(
+        '--against', nargs=2, metavar=('CONFIG', 'CHECKPOINT'), help='another model to draw above this one, the stock'
+    )
+    parser.add_argument('--taps', nargs='+', help="such as backbone.2 neck.0 (default the CDSNeck's, or all stages)")
+    parser.add_argument(
+        '--kind',
+        choices=['feature', 'embedding'],
+        default='feature',
+        help="the tap's features, which both models have, or what its projector makes of them (default %(default)s)",
+    )
+    parser.add_argument('--method', default='tsne', help='pca, tsne or umap (default %(default)s)')
+    parser.add_argument('--split', choices=['train', 'test'], default='test', help='of the data (default %(default)s)')
+    parser.add_argument('--max-images', type=int, default=500, help='images, spread over the set; 0: all (default 500)')
+    parser.add_argument('--neighbours', type=int, default=20, help='k of the k nearest (default %(default)s)')
+    parser.add_argument('--crops', type=int, default=0, help='points that are shown by what they are (default 0)')
+    parser.add_argument('--seed', type=int, default=0, help='of the map (default 0)')
+    parser.add_argument('--out', default='embeddings', help='folder for the figures and numbers (default %(default)s)')
+    parser.add_argument('--device', default='cpu', help="where the models run, e.g. 'cuda:0' (default %(default)s)")
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='override parts of both configs: key=value')
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Embed, measure, draw, write."""
+    args = parse_args()
+    from mmcds.evaluation.embed_checkpoint import embed_checkpoint
+    from mmcds.evaluation.embedding_quality import measure
+    from mmcds.utils.checkpoint import check_checkpoint
+    from mmcds.utils.errors import unknown_name
+    from mmcds.utils.prepare import prepare_config
+    from mmcds.visualization import embedding_map as maps
+
+    if args.method not in maps.METHODS:
+        raise unknown_name('--method', args.method, maps.METHODS)
+    models = [(args.config, args.checkpoint, args.cds)]
+    if args.against:
+        models.insert(0, (*args.against, False))
+    for _, checkpoint, _ in models:
+        check_checkpoint(checkpoint)
+    rows: list[list[maps.Panel]] = []
+    written, last = [], None
+    taps: Any = args.taps
+    # The model itself comes first, since its CDSNeck says what to look at.
+    for config, checkpoint, cds in reversed(models):
+        cfg = prepare_config(config, args.cfg_options, cds, check_data=False)
+        embedded = embed_checkpoint(cfg, checkpoint, taps, args.split, args.max_images, args.device)
+        found = getattr(embedded.found, f'{args.kind}s')
+        if not found:
+            raise ValueError(
+                f'--kind=embedding: {checkpoint} has no projectors with weights; give --kind feature, or a checkpoint '
+                'of training with CDS'
+            )
+        taps = taps or list(embedded.found.features)
+        panels = []
+        for tap, values in found.items():
+            quality = measure(values, embedded.found.labels, args.neighbours)
+            points = maps.reduce_to_plane(values.numpy(), args.method, args.seed)
+            name = f'{Path(checkpoint).parent.name}: {tap}'
+            panels.append(maps.Panel(name, points, embedded.found.labels.numpy(), quality.text()))
+            written.append({'config': config, 'checkpoint': checkpoint, 'tap': tap, **quality.numbers()})
+        rows.insert(0, panels)
+        last = last or (panels[-1], embedded)
+    assert last is not None
+    panel, embedded = last
+    title = f'{args.kind}s of {len(panel.labels)} {"objects" if embedded.data.detects else "images"}, {args.method}'
+    out = Path(args.out)
+    print(maps.save_figure(maps.draw_maps(rows, embedded.classes, title), out / 'maps.png'))
+    if args.crops:
+        chosen = maps.farthest_points(panel.points, args.crops)
+        figure = maps.draw_crops(panel, {row: embedded.crop(row) for row in chosen}, embedded.classes)
+        print(maps.save_figure(figure, out / 'crops.png'))
+    (out / 'embeddings.json').write_text(json.dumps(written, indent=2) + '\n')
+    print(out / 'embeddings.json')
+
+
+if __name__ == '__main__':
+    run(main)

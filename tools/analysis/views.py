@@ -1,0 +1,61 @@
+"""Draw the two views of training images as the model receives them, with the boxes that are compared.
+
+What is shown has passed the training pipeline, the data preprocessor and the second view of the config; no model is
+built and no checkpoint is needed. Look at it before a long training: boxes that do not sit on their objects in both
+views, or views too weak or too strong to be one thing, are seen here first.
+
+Examples:
+  python tools/analysis/views.py configs/cds/faster_rcnn_r18_cds_shapes.py --out views.png
+  python tools/analysis/views.py configs/cds/faster_rcnn_r50_cds.py --num 12 --cfg-options data_root=/data/coco/ \
+      model.neck.view.type=PhotometricView model.neck.view.scale=1.0
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from mmcds.utils.cli import run
+
+
+def parse_args() -> argparse.Namespace:
+    """The command line."""
+    from mmengine.config import DictAction
+
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument('config', help="a config file, or '<package>::<path>' of one that a package ships")
+    parser.add_argument('--cds', action='store_true', help='the config is a stock one; add CDS to it')
+    parser.add_argument('--num', type=int, default=6, help='images, spread over the training set (default 6)')
+    parser.add_argument('--seed', type=int, default=0, help='of the augmentation (default 0)')
+    parser.add_argument('--out', default='views.png', help='.png, .svg or .pdf to write (default %(default)s)')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='override parts of the config: key=value')
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Load, augment, draw, write."""
+    args = parse_args()
+    from mmcds.utils.prepare import prepare_config
+    from mmcds.visualization.embedding_map import save_figure
+    from mmcds.visualization.view_sheet import draw_views, training_views
+
+    cfg = prepare_config(args.config, args.cfg_options, args.cds, check_data=True)
+    found, classes = training_views(cfg, args.num, args.seed)
+    title = f'{Path(args.config).name}: {type_of_view(cfg)}'
+    print(f'{save_figure(draw_views(found, classes, title), args.out)}: {len(found)} images')
+
+
+def type_of_view(cfg: object) -> str:
+    """The second view that a config asks for, for the title."""
+    from mmcds.models.necks.cds_neck import PARTS
+
+    neck = cfg.model.neck  # type: ignore[attr-defined]
+    view = dict(neck.get('view') or PARTS['view'])
+    return ' '.join([str(view.pop('type')), *(f'{key}={value}' for key, value in view.items())])
+
+
+if __name__ == '__main__':
+    run(main)
