@@ -19,6 +19,7 @@ from mmcds.utils.teacher import check_teacher
 #: Hooks that :func:`add_cds` adds and :func:`remove_cds` removes.
 HOOKS = ('mmcds.CDSHook', 'mmcds.EpochSeedHook')
 DISTILL_HOOK = 'mmcds.DistillHook'
+DIAGNOSTICS_HOOK = 'mmcds.DiagnosticsHook'
 NECK = 'mmcds.CDSNeck'
 #: The necks that a CDSHook drives, with what builds them.
 NECKS: dict[str, Callable[..., Any]] = {NECK: build_cds_neck, 'mmcds.DSNNeck': build_dsn_neck}
@@ -108,9 +109,9 @@ def remove_cds(cfg: Config) -> Config:
         cfg (Config): A config, with CDS or without.
 
     Returns:
-        Config: A changed copy, whose model has the stock's neck. Of the hooks, CDSHook and
-        DistillHook are gone, and an EpochSeedHook right behind them, which is where :func:`add_cds` puts one that the
-        config lacks.
+        Config: A changed copy, whose model has the stock's neck. Of the hooks, CDSHook, DistillHook and
+        DiagnosticsHook are gone, and an EpochSeedHook right behind them, which is where :func:`add_cds` puts one that
+        the config lacks.
     """
     cfg = deepcopy(cfg)
     model = _model_of(cfg)
@@ -121,7 +122,7 @@ def remove_cds(cfg: Config) -> Config:
         else:
             del model['neck']
     types = [None, *(hook.get('type') for hook in cfg.get('custom_hooks') or [])]
-    driving = (HOOKS[0], DISTILL_HOOK)
+    driving = (HOOKS[0], DISTILL_HOOK, DIAGNOSTICS_HOOK)
     ours = [own in driving or (own == HOOKS[1] and before in driving) for before, own in pairwise(types)]
     if any(ours):
         kept = [hook for hook, own in zip(cfg.custom_hooks, ours, strict=True) if not own]

@@ -38,7 +38,8 @@ class DiagnosticsHook(Hook):
     - ``cds_extra_memory``: MiB that the contrast holds on the GPU at the end of the forward pass; none on a CPU.
 
     An iteration that is looked at takes two more backward passes; losses and gradients of the training stay as they
-    are. Where anchors have fewer negatives than ``fewest``, a warning says so once, with what to do.
+    are. Where anchors have fewer negatives than ``fewest`` three times in a row on average, a warning says so once, with
+    what to do.
 
     Args:
         interval (int): Every how many iterations, >= 1. Defaults to 50.
@@ -61,6 +62,7 @@ class DiagnosticsHook(Hook):
         self._looking = False
         self._warned = False
         self._found: dict[str, list[float]] = {}
+        self._seen: list[float] = []
         self._calls = 0
 
     def before_train(self, runner: Runner) -> None:
@@ -92,10 +94,13 @@ class DiagnosticsHook(Hook):
             value = sum(values) if name in sums else sum(values) / len(values)
             runner.message_hub.update_scalar(f'train/{name}', value)
         negatives = self._found.get('cds_negatives')
-        if negatives and not self._warned and sum(negatives) / len(negatives) < self.fewest:
+        if negatives and not self._warned:
+            # One batch may be an odd one.
+            self._seen = [*self._seen, sum(negatives) / len(negatives)][-3:]
+        if not self._warned and len(self._seen) == 3 and sum(self._seen) / 3 < self.fewest:
             self._warned = True
             print_log(
-                f'an anchor of the contrast has {sum(negatives) / len(negatives):.1f} negatives on average, too few to '
+                f'an anchor of the contrast has {sum(self._seen) / 3:.1f} negatives on average, too few to '
                 f'learn from (DiagnosticsHook.fewest={self.fewest}); take larger batches, '
                 'model.neck.queue_length=1024, or model.neck.sampler.background=16',
                 logger='current',

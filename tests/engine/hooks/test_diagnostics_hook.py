@@ -1,0 +1,140 @@
+"""What the hook logs against a recomputation, and that training does not notice it."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.hooks import Hook
+from mmengine.registry import DefaultScope
+from mmengine.runner import Runner
+from torch import Tensor
+
+from mmcds import add_cds
+from mmcds.engine.hooks import CDSHook, DiagnosticsHook
+from mmcds.models.losses import ContrastiveLoss
+
+
+def train(cfg: Config, *hooks: Hook) -> Runner:
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        runner = Runner.from_cfg(cfg)
+        for hook in hooks:
+            runner.register_hook(hook)
+        runner.train()
+    return runner
+
+
+class Gradients(Hook):
+    """Takes apart the gradient of the backbone's parameters as the optimiser's step sees it, by two more passes."""
+
+    priority = 'VERY_LOW'
+
+    def before_train(self, runner: Runner) -> None:
+        self.found: list[tuple[Tensor, Tensor]] = []
+        model: Any = runner.model
+        parameters = [each for each in model.backbone.parameters() if each.requires_grad]
+
+        def split(module: Any, args: tuple, losses: dict[str, Any]) -> None:
+            sides = []
+            for ours in (True, False):
+                values = [v for k, v in losses.items() if k.startswith('loss_cds') is ours and 'loss' in k]
+                total = torch.stack([sum(v) if isinstance(v, list) else v for v in values]).sum()
+                found = torch.autograd.grad(total, parameters, retain_graph=True, allow_unused=True)
+                sides.append(torch.cat([g.flatten() for g in found if g is not None]))
+            self.found.append((sides[0], sides[1]))
+
+        model.register_forward_hook(split)
+
+
+@pytest.mark.parametrize('recompute', [True, False])
+def test_gradients_and_their_angle(stock_config: Config, recompute: bool) -> None:
+    cfg = add_cds(stock_config, recompute=recompute)
+    gradients = Gradients()
+    runner = train(cfg, DiagnosticsHook(interval=2), gradients)
+    ratios = runner.message_hub.get_scalar('train/cds_grad_ratio').data[0]
+    angles = runner.message_hub.get_scalar('train/cds_grad_cos').data[0]
+    assert len(ratios) == len(angles) == 3  # iterations 0, 2 and 4 of six
+    for place, ratio, angle in zip((0, 2, 4), ratios, angles, strict=True):
+        ours, task = gradients.found[place]
+        assert ratio == pytest.approx(float(ours.norm() / task.norm()), rel=1e-4)
+        assert angle == pytest.approx(float(torch.cosine_similarity(ours, task, dim=0)), abs=1e-4)
+    for name in ('cds_extra_time', 'cds_backward_ratio', 'cds_positives', 'cds_negatives', 'cds_pos_backbone3'):
+        assert f'train/{name}' in runner.message_hub.log_scalars
+    assert min(runner.message_hub.get_scalar('train/cds_extra_time').data[0]) > 0
+
+
+def test_training_does_not_notice(stock_config: Config, tmp_path: Path) -> None:
+    cfg = add_cds(stock_config)
+    ends = []
+    for name, hooks in (('plain', ()), ('looked at', (DiagnosticsHook(interval=1),))):
+        cfg.work_dir = str(tmp_path / name)
+        ends.append(train(cfg, *hooks).model.state_dict())
+    assert list(ends[0]) == list(ends[1])
+    assert all(torch.equal(ends[0][key], ends[1][key]) for key in ends[0])
+
+
+def test_similarities_and_counts_against_all_pairs() -> None:
+    """Five rows in two views, two classes, one unlabelled, one background, and a queue of three."""
+    generator = torch.Generator().manual_seed(0)
+    z = torch.nn.functional.normalize(torch.randn(10, 4, generator=generator), dim=1)
+    queue = torch.nn.functional.normalize(torch.randn(3, 4, generator=generator), dim=1), torch.tensor([0, 1, -1])
+    labels, ids = torch.tensor([0, 0, 1, -1, -1]).repeat(2), torch.arange(5).repeat(2)
+    is_anchor = torch.tensor([True, True, True, True, False]).repeat(2)
+    hook = DiagnosticsHook()
+    hook._looking = True
+    hook._two_views = type('', (), {'supervision': type('', (), {'taps': [type('', (), {'key': 'x'})]})})()  # type: ignore[assignment]
+    hook._after_loss(ContrastiveLoss(), (z, labels, ids, is_anchor, queue), torch.zeros(()))
+    keys, known = torch.cat([z, queue[0]]), torch.cat([labels, queue[1]])
+    positives, negatives, alike, unlike = [], [], [], []
+    for i in range(10):
+        if not is_anchor[i]:
+            continue
+        others = [j for j in range(13) if j != i]
+        same = [j for j in others if (j < 10 and ids[j] == ids[i]) or (labels[i] >= 0 and known[j] == labels[i])]
+        rest = [j for j in others if j not in same]
+        positives.append(len(same))
+        negatives.append(len(rest))
+        alike.append(float((keys[same] @ z[i]).mean()))
+        unlike.append(float((keys[rest] @ z[i]).mean()))
+    found = {name: value for name, (value,) in hook._found.items()}
+    for name, values in dict(
+        cds_positives=positives, cds_negatives=negatives, cds_pos_x=alike, cds_neg_x=unlike
+    ).items():
+        assert found[name] == pytest.approx(sum(values) / len(values), abs=1e-6)
+
+
+def test_too_few_negatives_are_said_once(stock_config: Config, capsys: pytest.CaptureFixture[str]) -> None:
+    cfg = add_cds(stock_config)
+    cfg.log_level = 'WARNING'
+    train(cfg, DiagnosticsHook(interval=1, fewest=1000))
+    printed = capsys.readouterr().out
+    (said,) = [line for line in printed.splitlines() if 'negatives on average' in line]
+    assert 'WARNING' in said
+    assert 'DiagnosticsHook.fewest=1000' in said
+    assert 'queue_length=1024' in said
+    train(cfg, DiagnosticsHook(interval=1, fewest=0))
+    train(cfg, DiagnosticsHook(interval=3, fewest=1000))  # two batches only
+    assert 'negatives on average' not in capsys.readouterr().out
+
+
+def test_without_a_cds_hook(stock_config: Config) -> None:
+    with pytest.raises(
+        ValueError, match=r'^DiagnosticsHook looks at the contrast, but custom_hooks has no CDSHook; add'
+    ):
+        train(stock_config, DiagnosticsHook())
+
+
+def test_nothing_stays_on_the_model(stock_config: Config) -> None:
+    hook = DiagnosticsHook(interval=1)
+    runner = train(add_cds(stock_config), hook)
+    assert not runner.model._forward_hooks
+    assert hook._handles == []
+    cds: Any = next(each for each in runner.hooks if isinstance(each, CDSHook))
+    assert cds.two_views is None
+
+
+@pytest.mark.parametrize(('field', 'value'), [('interval', 0), ('fewest', -1)])
+def test_arguments_out_of_range(field: str, value: int) -> None:
+    with pytest.raises(ValueError, match=rf'^DiagnosticsHook\.{field}={value}'):
+        DiagnosticsHook(**{field: value})
