@@ -22,7 +22,7 @@ from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
 
 _TILE = 420  # pixels: smaller images are enlarged to it, so that labels do not cover the objects
-_MISSED, _WRONG = ' missed', ' wrong'
+_MISSED, _WRONG, _GAINED, _LOST = ' missed', ' wrong', ' gained', ' lost'
 
 
 class _SheetVisualizer(DetLocalVisualizer):
@@ -32,7 +32,7 @@ class _SheetVisualizer(DetLocalVisualizer):
         """As the parent, which would size each label by its box and put it on the object."""
         kwargs['font_sizes'] = 10
         kwargs['vertical_alignments'] = 'bottom' if float(positions[1]) > 18 else 'top'
-        remarked = any(remark in texts for remark in (_MISSED, _WRONG))
+        remarked = any(remark in texts for remark in (_MISSED, _WRONG, _GAINED, _LOST))
         kwargs['colors'] = (255, 190, 90) if remarked else (255, 255, 255)
         return super().draw_texts(texts, positions, **kwargs)
 
@@ -144,23 +144,63 @@ def draw_example(example: Example, classes: Sequence[str], palette: Any, tile: i
     Returns:
         tuple[np.ndarray, str]: ``(H, W, 3)`` uint8 RGB, and a caption of one line.
     """
-    scale = tile / max(example.image.shape[:2])
-    size = (round(example.image.shape[1] * scale), round(example.image.shape[0] * scale))
-    interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    image = cv2.resize(example.image, size, interpolation=interpolation)
+    image, scale = _enlarged(example.image, tile)
     right, taken = match_detections(example.found, example.truth)
     sample = DetDataSample(
         gt_instances=_labelled(example.truth, classes, scale, taken, _MISSED),
         pred_instances=_labelled(example.found, classes, scale, right, _WRONG),
     )
-    visualizer = _SheetVisualizer(line_width=2, alpha=0.9)
-    visualizer.dataset_meta = {'classes': classes, 'palette': palette}
-    visualizer.add_datasample('example', image, sample, pred_score_thr=0)
     caption = (
         f'{example.name}: {len(taken)} objects, {int(taken.sum())} found, '
         f'{len(taken) - int(taken.sum())} missed, {len(right) - int(right.sum())} wrong'
     )
-    return visualizer.get_image(), caption
+    return _drawn(image, sample, classes, palette), caption
+
+
+def draw_change(
+    base: Example, other: Example, classes: Sequence[str], palette: Any, tile: int = _TILE
+) -> tuple[np.ndarray, str]:
+    """Draw one image twice, left with one model's detections and right with another's, and say what changed.
+
+    Objects that only the other model finds are marked 'gained' on the right, those that only the first one finds
+    'lost' on the left; detections that are wrong are marked on either side.
+
+    Args:
+        base (Example): The image with the first model's detections.
+        other (Example): The same image with the other's.
+        classes (Sequence[str]): Names of the classes.
+        palette (Any): A colour per class or a palette's name, as in mmdet's ``dataset_meta``.
+        tile (int): Longer side of each half, in pixels. Defaults to 420.
+
+    Returns:
+        tuple[np.ndarray, str]: ``(H, W, 3)`` uint8 RGB, and a caption of one line.
+
+    Raises:
+        ValueError: If they are not of the same image.
+    """
+    if base.name != other.name or len(base.truth) != len(other.truth):
+        raise ValueError(f'{base.name} and {other.name} are not one image; give both models the same validation set')
+    matches = [match_detections(each.found, each.truth) for each in (base, other)]
+    lost, gained = matches[0][1] & ~matches[1][1], matches[1][1] & ~matches[0][1]
+    halves = []
+    for example, (right, _), changed, remark in (
+        (base, matches[0], lost, _LOST),
+        (other, matches[1], gained, _GAINED),
+    ):
+        image, scale = _enlarged(example.image, tile)
+        shown = _labelled(example.found, classes, scale, right, _WRONG)
+        marked = example.truth[torch.from_numpy(changed)]
+        if len(marked):
+            marks = _labelled(marked, classes, scale, np.zeros(len(marked), dtype=bool), remark)
+            marks.scores = torch.ones(len(marks))
+            shown = InstanceData.cat([shown, marks])
+        halves.append(_drawn(image, DetDataSample(pred_instances=shown), classes, palette))
+    wrong = [int((~right).sum()) for right, _ in matches]
+    caption = (
+        f'{base.name}: {len(base.truth)} objects, found {int(matches[0][1].sum())} -> {int(matches[1][1].sum())} '
+        f'(gained {int(gained.sum())}, lost {int(lost.sum())}), wrong {wrong[0]} -> {wrong[1]}'
+    )
+    return np.concatenate(halves, axis=1), caption
 
 
 def contact_sheet(pictures: Sequence[tuple[np.ndarray, str]], title: str = '', columns: int = 2) -> Figure:
@@ -208,6 +248,19 @@ def save_sheet(figure: Figure, out: str | os.PathLike[str]) -> Path:
     out.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(out, dpi=130)
     return out
+
+
+def _enlarged(image: np.ndarray, tile: int) -> tuple[np.ndarray, float]:
+    scale = tile / max(image.shape[:2])
+    size = (round(image.shape[1] * scale), round(image.shape[0] * scale))
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC), scale
+
+
+def _drawn(image: np.ndarray, sample: DetDataSample, classes: Sequence[str], palette: Any) -> np.ndarray:
+    visualizer = _SheetVisualizer(line_width=2, alpha=0.9)
+    visualizer.dataset_meta = {'classes': classes, 'palette': palette}
+    visualizer.add_datasample('example', image, sample, draw_gt='gt_instances' in sample, pred_score_thr=0)
+    return visualizer.get_image()
 
 
 def _labelled(

@@ -14,6 +14,7 @@ from mmcds.visualization.detections import (
     Example,
     contact_sheet,
     detect,
+    draw_change,
     draw_example,
     match_detections,
     save_sheet,
@@ -171,3 +172,24 @@ def test_wrong_arguments_are_named() -> None:
         next(detect(cfg, 'x.pth', score_thr=1.5))
     with pytest.raises(ValueError, match='val_dataloader'):
         next(detect(Config({}), 'x.pth'))
+
+
+def test_what_changed_between_two_models() -> None:
+    """The first finds a and c, the second b and c; each has one detection that is wrong, the second one two."""
+    image = np.zeros((60, 90, 3), np.uint8)
+    truth = instances([[0, 0, 20, 20], [30, 0, 50, 20], [60, 0, 80, 20]], [0, 1, 0])
+    base = Example(
+        'x.png', image, truth, instances([[0, 0, 20, 20], [60, 0, 80, 20], [0, 40, 9, 59]], [0, 0, 1], [0.9, 0.8, 0.5])
+    )
+    found = instances(
+        [[30, 0, 50, 20], [60, 0, 80, 20], [0, 40, 9, 59], [40, 40, 50, 50]], [1, 0, 1, 1], [0.9, 0.8, 0.5, 0.4]
+    )
+    picture, caption = draw_change(base, Example('x.png', image, truth, found), CLASSES, PALETTE, tile=180)
+    assert caption == 'x.png: 3 objects, found 2 -> 2 (gained 1, lost 1), wrong 1 -> 2'
+    assert picture.shape == (120, 360, 3)
+    assert picture[:, :180].any()
+    assert picture[:, 180:].any()
+    nothing = Example('x.png', image, truth, instances([], [], []))
+    assert draw_change(nothing, nothing, CLASSES, PALETTE)[1].endswith('found 0 -> 0 (gained 0, lost 0), wrong 0 -> 0')
+    with pytest.raises(ValueError, match=r'^x\.png and y\.png are not one image'):
+        draw_change(base, Example('y.png', image, truth, found), CLASSES, PALETTE)

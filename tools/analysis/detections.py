@@ -2,11 +2,13 @@
 
 On one sheet, each image is shown twice: left its objects, right the detections with their scores in
 percent. An object without a detection of its class at IoU 0.5 is marked 'missed', a detection without
-such an object 'wrong'.
+such an object 'wrong'. With --against, the halves are two models on the same image, and what one of them found and the
+other did not is marked 'gained' or 'lost'.
 
 Examples:
   python tools/analysis/detections.py configs/shapes/faster_rcnn_r18_shapes.py CHECKPOINT --out pictures
   python tools/analysis/detections.py CONFIG CHECKPOINT --out pictures --num 24 --score-thr 0.5
+  python tools/analysis/detections.py CDS_CONFIG CDS_CHECKPOINT --against STOCK_CONFIG STOCK_CHECKPOINT --out pictures
 """
 
 import argparse
@@ -27,6 +29,8 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('config', help="a config file, or '<package>::<path>' of one that a package ships")
     parser.add_argument('checkpoint', help='a checkpoint of this model')
+    parser.add_argument('--cds', action='store_true', help='the config is a stock one, trained with --cds')
+    parser.add_argument('--against', nargs=2, metavar=('CONFIG', 'CHECKPOINT'), help='another model, shown on the left')
     parser.add_argument('--out', required=True, help='folder for detections.png')
     parser.add_argument('--num', type=int, default=8, help='images, spread over the set (default %(default)s)')
     parser.add_argument('--score-thr', type=float, default=0.3, help='smallest score shown (default %(default)s)')
@@ -39,22 +43,32 @@ def main() -> None:
     """Detect, draw, write."""
     args = parse_args()
     from mmcds.utils.checkpoint import check_checkpoint
-    from mmcds.utils.config import load_config
-    from mmcds.visualization.detections import contact_sheet, detect, draw_example, save_sheet
+    from mmcds.utils.prepare import prepare_config
+    from mmcds.visualization.detections import contact_sheet, detect, draw_change, draw_example, save_sheet
 
-    checkpoint = str(check_checkpoint(args.checkpoint))
-    cfg = load_config(args.config)
-    cfg.merge_from_dict(args.cfg_options or {})
+    models = [(args.config, args.checkpoint, args.cds)]
+    if args.against:
+        models.insert(0, (*args.against, False))
+    found = []
+    for config, checkpoint, cds in models:
+        path = str(check_checkpoint(checkpoint))
+        cfg = prepare_config(config, args.cfg_options, cds, check_data=False)
+        found.append(detect(cfg, path, args.num, args.score_thr, args.device))
     from mmdet.registry import DATASETS
     from mmengine.registry import init_default_scope
 
     init_default_scope(cfg.get('default_scope') or 'mmdet')
     metainfo = DATASETS.build({**cfg.val_dataloader.dataset, 'lazy_init': True}).metainfo
-    palette = metainfo.get('palette', 'random')
-    examples = detect(cfg, checkpoint, args.num, args.score_thr, args.device)
-    pictures = [draw_example(example, metainfo['classes'], palette) for example in examples]
-    title = f'{Path(args.checkpoint).name}: left ground truth, right detections of at least {args.score_thr:g}'
-    out = save_sheet(contact_sheet(pictures, title), Path(args.out) / 'detections.png')
+    classes, palette = metainfo['classes'], metainfo.get('palette', 'random')
+    if args.against:
+        pictures = [draw_change(a, b, classes, palette) for a, b in zip(*found, strict=True)]
+        left, right = (Path(checkpoint).parent.name for _, checkpoint, _ in models)
+        title, name = f'left {left}, right {right}', 'changes.png'
+    else:
+        pictures = [draw_example(example, classes, palette) for example in found[0]]
+        title, name = f'{Path(args.checkpoint).name}: left ground truth, right detections', 'detections.png'
+    title += f' of at least {args.score_thr:g}'
+    out = save_sheet(contact_sheet(pictures, title), Path(args.out) / name)
     print(f'{out}: {len(pictures)} images')
 
 

@@ -38,8 +38,8 @@ class DiagnosticsHook(Hook):
     - ``cds_extra_memory``: MiB that the contrast holds on the GPU at the end of the forward pass; none on a CPU.
 
     An iteration that is looked at takes two more backward passes; losses and gradients of the training stay as they
-    are. Where anchors have fewer negatives than ``fewest`` three times in a row on average, a warning says so once, with
-    what to do.
+    are. Where anchors have fewer negatives than ``fewest`` on average of three looks, a warning says so once, with what
+    to do.
 
     Args:
         interval (int): Every how many iterations, >= 1. Defaults to 50.

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
@@ -38,8 +39,8 @@ class Gradients(Hook):
         def split(module: Any, args: tuple, losses: dict[str, Any]) -> None:
             sides = []
             for ours in (True, False):
-                values = [v for k, v in losses.items() if k.startswith('loss_cds') is ours and 'loss' in k]
-                total = torch.stack([sum(v) if isinstance(v, list) else v for v in values]).sum()
+                values: list[Any] = [v for k, v in losses.items() if k.startswith('loss_cds') is ours and 'loss' in k]
+                total = torch.stack([torch.stack(v).sum() if isinstance(v, list) else v for v in values]).sum()
                 found = torch.autograd.grad(total, parameters, retain_graph=True, allow_unused=True)
                 sides.append(torch.cat([g.flatten() for g in found if g is not None]))
             self.found.append((sides[0], sides[1]))
@@ -83,10 +84,12 @@ def test_similarities_and_counts_against_all_pairs() -> None:
     is_anchor = torch.tensor([True, True, True, True, False]).repeat(2)
     hook = DiagnosticsHook()
     hook._looking = True
-    hook._two_views = type('', (), {'supervision': type('', (), {'taps': [type('', (), {'key': 'x'})]})})()  # type: ignore[assignment]
+    hook._two_views = type('', (), {'supervision': type('', (), {'taps': [type('', (), {'key': 'x'})]})})()
     hook._after_loss(ContrastiveLoss(), (z, labels, ids, is_anchor, queue), torch.zeros(()))
     keys, known = torch.cat([z, queue[0]]), torch.cat([labels, queue[1]])
-    positives, negatives, alike, unlike = [], [], [], []
+    positives: list[float] = []
+    negatives: list[float] = []
+    alike, unlike = [], []
     for i in range(10):
         if not is_anchor[i]:
             continue
@@ -98,10 +101,9 @@ def test_similarities_and_counts_against_all_pairs() -> None:
         alike.append(float((keys[same] @ z[i]).mean()))
         unlike.append(float((keys[rest] @ z[i]).mean()))
     found = {name: value for name, (value,) in hook._found.items()}
-    for name, values in dict(
-        cds_positives=positives, cds_negatives=negatives, cds_pos_x=alike, cds_neg_x=unlike
-    ).items():
-        assert found[name] == pytest.approx(sum(values) / len(values), abs=1e-6)
+    expected: dict[str, list[float]] = {'positives': positives, 'negatives': negatives, 'pos_x': alike, 'neg_x': unlike}
+    for name, values in expected.items():
+        assert found[f'cds_{name}'] == pytest.approx(np.mean(values), abs=1e-6)
 
 
 def test_too_few_negatives_are_said_once(stock_config: Config, capsys: pytest.CaptureFixture[str]) -> None:

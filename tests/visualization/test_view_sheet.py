@@ -1,0 +1,65 @@
+"""The sheet shows what the model gets: pictures, boxes and sizes against the training step's own."""
+
+from pathlib import Path
+from typing import Any
+
+import mmcv
+import numpy as np
+import pytest
+import torch
+from classifiers import classifier_config
+from mmengine.config import Config
+
+from mmcds import add_cds
+from mmcds.visualization.embedding_map import save_figure
+from mmcds.visualization.view_sheet import draw_views, to_pictures, training_views
+
+
+def test_a_detector(stock_config: Config, toy_data: Path, tmp_path: Path) -> None:
+    view = dict(type='PhotometricView', scale=0.5, jitter_prob=0.0, grayscale_prob=1.0)
+    cfg = add_cds(stock_config, view=view)
+    cfg.train_dataloader.dataset.pipeline[2].prob = 1.0  # every image is flipped
+    found, classes = training_views(cfg, num=4)
+    assert classes == ['a', 'b', 'c', 'd']
+    assert len(found) == 4
+    for place, views in zip((0, 1, 3, 5), found, strict=True):
+        image = mmcv.imread(str(toy_data / f'images/{place}.png'))[:, ::-1]
+        first, second = views.images
+        # The preprocessor takes the mean off and divides, which is undone to a rounding.
+        assert np.abs(first.astype(int) - image[..., ::-1].astype(int)).max() <= 1
+        assert second.shape == (32, 32, 3)
+        assert (second == second[..., :1]).all()
+        assert len(views.boxes[0]) == len(views.labels) == 1 + place % 3
+        assert views.boxes[1] * 2 == pytest.approx(views.boxes[0])
+        assert views.label == -1
+    figure = draw_views(found, classes, 'title')
+    boxes = [len(axis.patches) for axis in figure.axes if axis.get_title()]
+    assert boxes == [count for views in found for count in (len(views.labels),) * 2]
+    assert 'view 2: 32 x 32, 1 objects' in figure.axes[1].get_title()
+    assert mmcv.imread(str(save_figure(figure, tmp_path / 'views.png'))).std() > 5
+
+
+def test_the_seed_decides(stock_config: Config) -> None:
+    cfg = add_cds(stock_config)
+    (first,), (again,), (other,) = (training_views(cfg, 1, seed)[0] for seed in (0, 0, 1))
+    assert np.array_equal(first.images[1], again.images[1])
+    assert not np.array_equal(first.images[1], other.images[1])
+
+
+@pytest.mark.parametrize('to_rgb', [True, False])
+def test_pictures_are_rgb(to_rgb: bool) -> None:
+    from mmdet.models.data_preprocessors import DetDataPreprocessor
+
+    mean, std = [100.0, 110.0, 120.0], [50.0, 55.0, 60.0]
+    preprocessor: Any = DetDataPreprocessor(mean=mean, std=std, bgr_to_rgb=to_rgb)
+    image = torch.randint(256, (3, 8, 6), dtype=torch.uint8)  # BGR, as loaders give it
+    inputs = preprocessor({'inputs': [image]})['inputs']
+    (picture,) = to_pictures(inputs, preprocessor)
+    assert np.abs(picture.astype(int) - image.numpy()[::-1].transpose(1, 2, 0).astype(int)).max() <= 1
+
+
+def test_what_is_refused(stock_config: Config) -> None:
+    with pytest.raises(ValueError, match=r'^the config has no CDS, so there is one view only'):
+        training_views(stock_config)
+    with pytest.raises(ValueError, match=r'^num=0'):
+        training_views(add_cds(classifier_config()), 0)
