@@ -70,18 +70,27 @@ def match_detections(found: InstanceData, truth: InstanceData, iou: float = 0.5)
         tuple[np.ndarray, np.ndarray]: Which detections are right ``(P,)`` and which objects were found
             ``(G,)``, both bool.
     """
-    right = np.zeros(len(found.bboxes), dtype=bool)
+    assigned = assign_detections(found, truth, iou)
     taken = np.zeros(len(truth.bboxes), dtype=bool)
-    if not len(right) or not len(taken):
-        return right, taken
+    taken[assigned[assigned >= 0]] = True
+    return assigned >= 0, taken
+
+
+def assign_detections(found: InstanceData, truth: InstanceData, iou: float = 0.5) -> np.ndarray:
+    """The object of each detection, as :func:`match_detections` assigns it: ``(P,)`` int64, -1 where it is wrong."""
+    assigned = np.full(len(found.bboxes), -1)
+    taken = np.zeros(len(truth.bboxes), dtype=bool)
+    if not len(assigned) or not len(taken):
+        return assigned
     overlaps = bbox_overlaps(found.bboxes.numpy(), truth.bboxes.numpy())
     same_class = found.labels.numpy()[:, None] == truth.labels.numpy()[None]
     for i in np.argsort(-found.scores.numpy(), kind='stable'):
         candidates = np.where(same_class[i] & ~taken, overlaps[i], -1.0)
         best = int(candidates.argmax())
         if candidates[best] >= iou:
-            right[i] = taken[best] = True
-    return right, taken
+            assigned[i] = best
+            taken[best] = True
+    return assigned
 
 
 def detect(
@@ -147,8 +156,8 @@ def draw_example(example: Example, classes: Sequence[str], palette: Any, tile: i
     image, scale = _enlarged(example.image, tile)
     right, taken = match_detections(example.found, example.truth)
     sample = DetDataSample(
-        gt_instances=_labelled(example.truth, classes, scale, taken, _MISSED),
-        pred_instances=_labelled(example.found, classes, scale, right, _WRONG),
+        gt_instances=_labelled(example.truth, classes, scale, ['' if each else _MISSED for each in taken]),
+        pred_instances=_labelled(example.found, classes, scale, ['' if each else _WRONG for each in right]),
     )
     caption = (
         f'{example.name}: {len(taken)} objects, {int(taken.sum())} found, '
@@ -180,25 +189,22 @@ def draw_change(
     """
     if base.name != other.name or len(base.truth) != len(other.truth):
         raise ValueError(f'{base.name} and {other.name} are not one image; give both models the same validation set')
-    matches = [match_detections(each.found, each.truth) for each in (base, other)]
-    lost, gained = matches[0][1] & ~matches[1][1], matches[1][1] & ~matches[0][1]
+    assigned = [assign_detections(each.found, each.truth) for each in (base, other)]
+    objects = [set(each[each >= 0].tolist()) for each in assigned]
+    lost, gained = objects[0] - objects[1], objects[1] - objects[0]
     halves = []
-    for example, (right, _), changed, remark in (
-        (base, matches[0], lost, _LOST),
-        (other, matches[1], gained, _GAINED),
+    for example, places, changed, remark in (
+        (base, assigned[0], lost, _LOST),
+        (other, assigned[1], gained, _GAINED),
     ):
         image, scale = _enlarged(example.image, tile)
-        shown = _labelled(example.found, classes, scale, right, _WRONG)
-        marked = example.truth[torch.from_numpy(changed)]
-        if len(marked):
-            marks = _labelled(marked, classes, scale, np.zeros(len(marked), dtype=bool), remark)
-            marks.scores = torch.ones(len(marks))
-            shown = InstanceData.cat([shown, marks])
+        remarks = [_WRONG if place < 0 else remark if place in changed else '' for place in places.tolist()]
+        shown = _labelled(example.found, classes, scale, remarks)
         halves.append(_drawn(image, DetDataSample(pred_instances=shown), classes, palette))
-    wrong = [int((~right).sum()) for right, _ in matches]
+    wrong = [int((each < 0).sum()) for each in assigned]
     caption = (
-        f'{base.name}: {len(base.truth)} objects, found {int(matches[0][1].sum())} -> {int(matches[1][1].sum())} '
-        f'(gained {int(gained.sum())}, lost {int(lost.sum())}), wrong {wrong[0]} -> {wrong[1]}'
+        f'{base.name}: {len(base.truth)} objects, found {len(objects[0])} -> {len(objects[1])} '
+        f'(gained {len(gained)}, lost {len(lost)}), wrong {wrong[0]} -> {wrong[1]}'
     )
     return np.concatenate(halves, axis=1), caption
 
@@ -263,13 +269,11 @@ def _drawn(image: np.ndarray, sample: DetDataSample, classes: Sequence[str], pal
     return visualizer.get_image()
 
 
-def _labelled(
-    instances: InstanceData, classes: Sequence[str], scale: float, good: np.ndarray, remark: str
-) -> InstanceData:
-    """The instances on the enlarged image, the bad ones with a remark behind their class."""
+def _labelled(instances: InstanceData, classes: Sequence[str], scale: float, remarks: Sequence[str]) -> InstanceData:
+    """The instances on the enlarged image, with remarks behind their classes."""
     shown = InstanceData(bboxes=instances.bboxes * scale, labels=instances.labels)
     if 'scores' in instances:
         shown.scores = instances.scores
     names = [classes[label] for label in instances.labels.tolist()]
-    shown.label_names = [name if fine else f'{name}{remark}' for name, fine in zip(names, good.tolist(), strict=True)]
+    shown.label_names = [f'{name}{remark}' for name, remark in zip(names, remarks, strict=True)]
     return shown[torch.arange(len(shown) - 1, -1, -1)]  # the best last, so that its label lies on top

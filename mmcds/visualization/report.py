@@ -33,7 +33,7 @@ th, td { padding: .25rem .7rem; border-bottom: 1px solid var(--line); text-align
 th:first-child, td:first-child { text-align: left; }
 .wide { overflow-x: auto; } .up { color: var(--good); } .down { color: var(--bad); }
 pre { background: var(--soft); padding: .8rem; overflow-x: auto; font-size: 12.5px; line-height: 1.4; }
-img { max-width: 100%; height: auto; background: white; } figure { margin: 1rem 0; }
+img, svg { max-width: 100%; height: auto; background: white; } figure { margin: 1rem 0; }
 figcaption, .note { font-size: .88rem; opacity: .8; }
 .plus { color: var(--good); } .minus { color: var(--bad); }
 """
@@ -74,6 +74,7 @@ def load_run(path: str | Path, name: str = '') -> ReportedRun:
     if configs:
         cfg = Config.fromfile(configs[-1], import_custom_modules=False)
         seed = str((cfg.get('randomness') or {}).get('seed', '?'))
+        cfg.pop('work_dir', None)  # differs always, and says nothing
         # A dumped config is one line per list; pretty_text breaks it, which a comparison by lines needs.
         text = cfg.pretty_text
     return ReportedRun(log, folder, text, seed)
@@ -232,6 +233,9 @@ def _compared(values: Sequence[float | None], ratio: bool = False) -> list[str]:
     for place, value in enumerate(values):
         if value is None:
             cells.append('')
+            continue
+        if value == -1 and not ratio:
+            cells.append('no such objects')  # COCO's way to say it
             continue
         text = f'{value:.3f}' if abs(value) < 100 else f'{value:.0f}'
         if place and first and ratio:

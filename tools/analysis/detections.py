@@ -63,11 +63,11 @@ def main() -> None:
     if args.against:
         pictures = [draw_change(a, b, classes, palette) for a, b in zip(*found, strict=True)]
         left, right = (Path(checkpoint).parent.name for _, checkpoint, _ in models)
-        title, name = f'left {left}, right {right}', 'changes.png'
+        title, name = f'detections of at least {args.score_thr:g}: left {left}, right {right}', 'changes.png'
     else:
         pictures = [draw_example(example, classes, palette) for example in found[0]]
-        title, name = f'{Path(args.checkpoint).name}: left ground truth, right detections', 'detections.png'
-    title += f' of at least {args.score_thr:g}'
+        title = f'{Path(args.checkpoint).name}: left ground truth, right detections of at least {args.score_thr:g}'
+        name = 'detections.png'
     out = save_sheet(contact_sheet(pictures, title), Path(args.out) / name)
     print(f'{out}: {len(pictures)} images')
 
