@@ -12,6 +12,18 @@ from setuptools import find_packages, setup
 ROOT = Path(__file__).resolve().parent
 
 
+#: What MIM and `_base_ = 'mmcds::...'` look for inside the package; in the repository these are links.
+MIM = [
+    '.mim/model-index.yml',
+    '.mim/configs/**/*.py',
+    '.mim/configs/**/*.yml',
+    '.mim/tools/*.py',
+    '.mim/tools/dist_*.sh',
+    '.mim/tools/slurm_*.sh',
+    '.mim/tools/analysis/*.py',
+]
+
+
 def read_version() -> str:
     namespace: dict[str, str] = {}
     exec((ROOT / 'mmcds' / 'version.py').read_text(), namespace)
@@ -26,7 +38,7 @@ setup(
     long_description_content_type='text/markdown',
     license='Apache-2.0',
     packages=find_packages(include=['mmcds', 'mmcds.*']),
-    package_data={'mmcds': ['py.typed']},
+    package_data={'mmcds': ['py.typed', *MIM]},
     python_requires='>=3.10',
     install_requires=['torch', 'kornia>=0.7', 'matplotlib', 'pycocotools'],
     classifiers=[

@@ -1,0 +1,176 @@
+"""A project of somebody else's gains CDS by three lines and loses it, with mmdet's own tools; the wheel will do."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import mmdet
+import pytest
+import torch
+import yaml
+from mmengine.config import Config
+from toys import CLASSES, make_toy_data, toy_config
+
+ROOT = Path(__file__).resolve().parents[1]
+MMDET_TOOLS = Path(mmdet.__file__).parent / '.mim' / 'tools'
+
+PROJECT = """
+from mmdet.registry import DATASETS, HOOKS
+from mmdet.datasets import CocoDataset
+from mmengine.hooks import Hook
+
+
+@DATASETS.register_module()
+class MyDataset(CocoDataset):
+    METAINFO = dict(classes={classes!r})
+
+
+@HOOKS.register_module()
+class MyHook(Hook):
+    def after_train(self, runner):
+        with open(runner.work_dir + '/my_hook', 'w') as file:
+            file.write(str(runner.iter))
+"""
+
+THREE_LINES = """
+_base_ = './my_detector.py'
+custom_imports = dict(imports=['mmcds', 'my_project'], allow_failed_imports=False)
+model = dict(neck=dict(_delete_=True, type='mmcds.CDSNeck', neck={{_base_.model.neck}}))
+custom_hooks = [*_base_.custom_hooks, dict(type='mmcds.CDSHook')]
+"""
+
+
+def run(*command: str, folder: Path, path: Path) -> str:
+    environment = {**os.environ, 'PYTHONPATH': str(path), 'OMP_NUM_THREADS': '1'}
+    done = subprocess.run([sys.executable, *command], cwd=folder, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout
+
+
+def host_tool(name: str) -> list[str]:
+    """mmdet's own tool; where torchvision was built for another torch, mmcds has to come before it."""
+    path = str(MMDET_TOOLS / name)
+    works = subprocess.run([sys.executable, '-c', 'import torchvision'], capture_output=True).returncode == 0
+    script = f'import mmcds, runpy, sys; sys.argv[0] = {path!r}; runpy.run_path({path!r}, run_name="__main__")'
+    return [path] if works else ['-c', script]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A package of its own, a config of its own, nothing of mmcds."""
+    folder = tmp_path / 'project'
+    (folder / 'my_project').mkdir(parents=True)
+    (folder / 'my_project/__init__.py').write_text(PROJECT.format(classes=CLASSES))
+    (folder / 'data').mkdir()
+    cfg = toy_config(make_toy_data(folder / 'data'), folder / 'unused')
+    dataset = cfg.train_dataloader.dataset
+    dataset.pop('metainfo')
+    cfg.pop('work_dir')
+    dataset.type = 'MyDataset'
+    test = dict(cfg.train_dataloader.to_dict(), sampler=dict(type='DefaultSampler', shuffle=False))
+    test['dataset'] = dict(test['dataset'], test_mode=True)
+    test['dataset']['pipeline'] = [
+        dict(type='LoadImageFromFile'),
+        dict(type='Resize', scale=(64, 64), keep_ratio=True),
+        dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),
+    ]
+    cfg.merge_from_dict(
+        dict(
+            custom_imports=dict(imports=['my_project'], allow_failed_imports=False),
+            custom_hooks=[dict(type='MyHook')],
+            test_dataloader=test,
+            test_evaluator=dict(type='CocoMetric', ann_file=dataset.data_root + '/train.json', metric='bbox'),
+            test_cfg=dict(type='TestLoop'),
+            train_cfg=dict(max_epochs=1),
+            visualizer=dict(type='DetLocalVisualizer', vis_backends=[dict(type='LocalVisBackend')]),
+        )
+    )
+    cfg.log_level = 'INFO'
+    cfg.dump(folder / 'my_detector.py')
+    (folder / 'my_detector_cds.py').write_text(THREE_LINES)
+    return folder
+
+
+@pytest.mark.slow
+def test_three_lines(project: Path) -> None:
+    run(*host_tool('train.py'), 'my_detector_cds.py', '--work-dir', 'work', folder=project, path=project)
+    (log,) = (project / 'work').glob('*/vis_data/scalars.json')
+    records = [json.loads(line) for line in log.read_text().splitlines()]
+    assert all(record['loss_cds_backbone3'] > 0 for record in records if 'loss' in record)
+    assert (project / 'work/my_hook').read_text() == '3'
+    # Back without it: the stock config takes the checkpoint and says the same as the one with CDS.
+    said = []
+    for config in ('my_detector.py', 'my_detector_cds.py'):
+        command = [*host_tool('test.py'), config, 'work/epoch_1.pth', '--work-dir', f'test/{config}']
+        run(*command, '--out', f'{config}.pkl', folder=project, path=project)
+        (found,) = (project / 'test' / config).glob('*/*.json')
+        said.append({k: v for k, v in json.loads(found.read_text()).items() if 'time' not in k})
+    assert said[0] == said[1]
+    assert 'coco/bbox_mAP' in said[0]
+    weights = torch.load(project / 'work/epoch_1.pth', weights_only=False, map_location='cpu')['state_dict']
+    assert any(name.startswith('neck.cds.') for name in weights)
+    run(str(ROOT / 'tools/export.py'), 'work/epoch_1.pth', '--out', 'stock.pth', folder=project, path=project)
+    exported = torch.load(project / 'stock.pth', weights_only=True)['state_dict']
+    assert list(exported) == [name for name in weights if not name.startswith('neck.cds.')]
+
+
+def test_the_documentation_shows_these_lines() -> None:
+    text = (ROOT / 'docs/existing_projects.md').read_text()
+    assert THREE_LINES.strip() in text
+
+
+@pytest.mark.slow
+def test_the_wheel_is_enough(tmp_path: Path) -> None:
+    """Built, unpacked elsewhere and used from an empty folder: configs by name, tools, metafiles."""
+    pip = [sys.executable, '-m', 'pip', '-q']
+    options = ['--no-deps', '--no-build-isolation', '--no-index']
+    source = tmp_path / 'source'
+    # A copy, since a build leaves folders behind.
+    names = ['mmcds', 'configs', 'tools', 'setup.py', 'pyproject.toml', 'README.md', 'model-index.yml', 'LICENSE']
+    source.mkdir()
+    subprocess.run(['cp', '-R', *(str(ROOT / name) for name in names), str(source)], check=True)
+    subprocess.run([*pip, 'wheel', *options, '-w', str(tmp_path), str(source)], check=True, capture_output=True)
+    (wheel,) = tmp_path.glob('*.whl')
+    site = tmp_path / 'site'
+    subprocess.run([*pip, 'install', '--no-deps', '--no-index', '--target', str(site), str(wheel)], check=True)
+    folder = tmp_path / 'empty'
+    folder.mkdir()
+    (folder / 'mine.py').write_text(
+        "_base_ = 'mmcds::cds/faster_rcnn_r50_cds.py'\nmodel = dict(neck=dict(loss_weight=0.3))"
+    )
+    script = (
+        'import mmcds; from mmcds import add_cds; from mmengine.config import Config; '
+        'cfg = Config.fromfile("mine.py"); print(mmcds.__file__, cfg.model.neck.type, cfg.model.neck.loss_weight)'
+    )
+    assert run('-c', script, folder=folder, path=site).split()[-3:] == [
+        str(site / 'mmcds/__init__.py'), 'mmcds.CDSNeck', '0.3',
+    ]  # fmt: skip
+    inside = site / 'mmcds/.mim'
+    index = yaml.safe_load((inside / 'model-index.yml').read_text())
+    models = [each for path in index['Import'] for each in yaml.safe_load((inside / path).read_text())['Models']]
+    assert len({each['Name'] for each in models}) == len(models) > 90
+    assert [each['Config'] for each in models if not (inside / each['Config']).is_file()] == []
+    for tool in ('train.py', 'test.py', 'export.py', 'report.py', 'analysis/views.py'):
+        assert 'usage:' in run(str(inside / 'tools' / tool), '--help', folder=folder, path=site)
+    assert not any(path.suffix in ('.pth', '.png', '.npz') for path in site.rglob('*'))
+
+
+@pytest.mark.slow
+def test_metafiles_are_those_of_the_configs() -> None:
+    from benchmarks.metafiles import metafiles
+
+    found = metafiles()
+    for path, content in found.items():
+        assert yaml.safe_load((ROOT / path).read_text()) == content
+    assert yaml.safe_load((ROOT / 'model-index.yml').read_text()) == {'Import': list(found)}
+
+
+def test_a_config_built_in_python(tmp_path: Path) -> None:
+    from mmcds import add_cds, remove_cds
+
+    cfg = Config(toy_config(tmp_path, tmp_path / 'work').to_dict())
+    with_cds = add_cds(cfg, taps=['backbone.2'])
+    assert with_cds.model.neck.type == 'mmcds.CDSNeck'
+    assert remove_cds(with_cds).to_dict() == cfg.to_dict()
