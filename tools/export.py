@@ -4,9 +4,12 @@ Examples:
   python tools/export.py work_dirs/faster_rcnn_r50_cds/epoch_12.pth --out faster_rcnn_r50.pth \
       --config configs/cds/faster_rcnn_r50_cds.py
   python tools/export.py work_dirs/resnet50_cds/epoch_90.pth --out r50_backbone.pth --backbone
+  python tools/export.py work_dirs/retinanet_r50_cds/epoch_12.pth --out retinanet_r50.pth \
+      --config configs/cds/retinanet_r50_cds.py --onnx retinanet_r50.onnx --size 800 1344
 
 With --config the result is loaded strictly into the stock model and its output on a random image is
-compared with the CDS model's, bit for bit. A backbone is used in another config by
+compared with the CDS model's, bit for bit. With --onnx the network is written as ONNX, too (of a two-stage
+detector in two files), and compared with PyTorch in onnxruntime. A backbone is used in another config by
   model.backbone.init_cfg=dict(type='Pretrained', checkpoint='r50_backbone.pth')
 """
 
@@ -32,14 +35,28 @@ def main() -> None:
         '--cfg-options', nargs='+', action=DictAction, help='what was overridden in training, for --config: key=value'
     )
     parser.add_argument('--backbone', action='store_true', help='write the backbone only, without its prefix')
+    parser.add_argument('--onnx', help='an .onnx file to write as well; needs --config')
+    parser.add_argument(
+        '--size',
+        type=int,
+        nargs=2,
+        default=(224, 224),
+        metavar=('H', 'W'),
+        help='of the images of --onnx (default 224 224)',
+    )
     parser.add_argument('--force', action='store_true', help='replace a file that is there')
     args = parser.parse_args()
     from mmcds.export import check_export, export_checkpoint
+    from mmcds.onnx import export_onnx
+    from mmcds.utils.prepare import prepare_config
 
     if args.cfg_options and not args.config:
         raise ValueError('--cfg-options changes the config of --config, which is not given')
-    if Path(args.out).exists() and not args.force:
-        raise ValueError(f'--out={args.out!r} exists; give another name, or --force to replace it')
+    if args.onnx and (args.backbone or not args.config):
+        raise ValueError('--onnx writes a whole model and needs its --config, without --backbone')
+    for option, path in (('--out', args.out), ('--onnx', args.onnx)):
+        if path and Path(path).exists() and not args.force:
+            raise ValueError(f'{option}={path!r} exists; give another name, or --force to replace it')
     count, dropped = export_checkpoint(args.checkpoint, args.out, backbone_only=args.backbone)
     print(f'{args.out}: {count} tensors kept, {dropped} left behind')
     if args.config:
@@ -52,6 +69,13 @@ def main() -> None:
             options=args.cfg_options,
         )
         print(found)
+    if args.onnx:
+        cfg = prepare_config(args.config, args.cfg_options, args.cds, check_data=False)
+        for part in export_onnx(cfg, args.out, args.onnx, tuple(args.size)):
+            print(
+                f'{part.path}: {part.inputs} -> {part.outputs} outputs; onnxruntime differs from PyTorch by '
+                f'{part.difference:.1e} of the largest value'
+            )
 
 
 if __name__ == '__main__':

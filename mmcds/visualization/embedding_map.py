@@ -64,7 +64,7 @@ def reduce_to_plane(rows: np.ndarray, method: str = 'tsne', seed: int = 0) -> np
         tsne = TSNE(2, perplexity=perplexity, init='pca', random_state=seed)
         return np.asarray(tsne.fit_transform(rows), dtype=np.float64)
     try:
-        from umap import UMAP  # type: ignore[import-not-found]
+        from umap import UMAP
     except ImportError as error:
         raise ImportError(
             "method='umap' needs umap-learn, which is not installed; pip install -r requirements/optional.txt, "

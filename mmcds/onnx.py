@@ -1,0 +1,136 @@
+"""The stock model as ONNX, compared with PyTorch's output in onnxruntime."""
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from torch import Tensor, nn
+
+from .apis import remove_cds
+from .export import build_for_test, tensors
+from .utils.checkpoint import load_checkpoint, without_cds
+from .utils.errors import check_count
+
+#: Largest difference that is taken for rounding, relative to the largest value of an output.
+TOLERANCE = 1e-4
+
+
+@dataclass(frozen=True)
+class OnnxPart:
+    """One file.
+
+    Attributes:
+        path (Path): Where it is.
+        inputs (tuple[int, ...]): Shape of its input.
+        outputs (int): How many outputs it has.
+        difference (float): Largest difference to PyTorch, relative to the largest value of an output.
+    """
+
+    path: Path
+    inputs: tuple[int, ...]
+    outputs: int
+    difference: float
+
+
+class Network(nn.Module):
+    """The part of a model that is a network: what comes before proposals, decoding and suppression of boxes.
+
+    Args:
+        model (nn.Module): A detector or classifier.
+    """
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        """Normalised images (N, 3, H, W) to the raw outputs of the dense head, of the RPN, or of the classifier.
+
+        A detector with an RPN gives its features (the neck's outputs) first, since its second stage reads them.
+        """
+        model: Any = self.model
+        features = model.extract_feat(image)
+        if hasattr(model, 'rpn_head'):
+            return (*tensors(features), *tensors(model.rpn_head(features)))
+        return tuple(tensors(model.bbox_head(features) if hasattr(model, 'bbox_head') else model.head(features)))
+
+
+def export_onnx(cfg: Config, checkpoint: str | Path, out: str | Path, size: tuple[int, int]) -> list[OnnxPart]:
+    """Write the stock model of a config as ONNX, and compare.
+
+    What is written is the network: it takes normalised images and gives raw outputs. Of a two-stage detector the box
+    head goes into a second file, ``<out>_roi.onnx``, which takes features that RoIAlign has pooled. Proposals,
+    RoIAlign, decoding and suppression are the runtime's (MMDeploy has them for all of mmdet).
+
+    Args:
+        cfg (Config): With CDS or without; of CDS nothing is exported.
+        checkpoint (str | Path): Its weights, with those of the contrast or without.
+        out (str | Path): The ``.onnx`` file to write.
+        size (tuple[int, int]): (H, W) of the images, in pixels.
+
+    Returns:
+        list[OnnxPart]: One or two files.
+
+    Raises:
+        ImportError: If onnx, onnxscript or onnxruntime is not installed.
+        ValueError: If ``out`` is no ONNX file, the weights do not fit, the model has no dense head, or onnxruntime
+            gives something else than PyTorch.
+    """
+    out = Path(out)
+    if out.suffix != '.onnx':
+        raise ValueError(f'--onnx={str(out)!r} is no ONNX file; give a name that ends with .onnx')
+    for side in size:
+        check_count('--size', side, 1)
+    _need('onnx', 'onnxscript', 'onnxruntime')
+    model: Any = build_for_test(remove_cds(cfg))
+    try:
+        model.load_state_dict(without_cds(load_checkpoint(checkpoint)['state_dict']))
+    except RuntimeError as error:
+        raise ValueError(f'{checkpoint} does not fit the config: {" ".join(str(error).split())[:300]}') from error
+    if not any(hasattr(model, name) for name in ('rpn_head', 'bbox_head', 'head')):
+        raise ValueError(
+            f'{type(model).__name__} has neither rpn_head nor bbox_head nor head, so it is not known how to call it '
+            'without its boxes; export it with MMDeploy'
+        )
+    generator = torch.Generator().manual_seed(0)
+    image = torch.randn(1, 3, *size, generator=generator)
+    parts = [_write(Network(model), image, out)]
+    head: Any = getattr(getattr(model, 'roi_head', None), 'bbox_head', None)
+    if isinstance(head, nn.Module) and not isinstance(head, nn.ModuleList):
+        width = model.roi_head.bbox_roi_extractor.out_channels
+        cells: Any = head.roi_feat_size
+        pooled = torch.randn(8, width, cells[0], cells[1], generator=generator)
+        parts.append(_write(head, pooled, out.with_name(f'{out.stem}_roi.onnx')))
+    return parts
+
+
+def _write(module: nn.Module, example: Tensor, out: Path) -> OnnxPart:
+    import onnxruntime
+
+    out.parent.mkdir(parents=True, exist_ok=True)
+    module = module.eval()
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # torch's, about torch
+        expected = tensors(module(example))
+        torch.onnx.export(module, (example,), out, dynamo=True, verbose=False, external_data=False)
+    session = onnxruntime.InferenceSession(str(out), providers=['CPUExecutionProvider'])
+    found = session.run(None, {session.get_inputs()[0].name: example.numpy()})
+    difference = max(
+        float(np.abs(a - b.numpy()).max()) / max(float(b.abs().max()), 1e-12)
+        for a, b in zip(found, expected, strict=True)
+    )
+    if not difference <= TOLERANCE:
+        raise ValueError(f'{out}: onnxruntime differs from PyTorch by {difference:.1e} of the largest output')
+    return OnnxPart(out, tuple(example.shape), len(expected), difference)
+
+
+def _need(*names: str) -> None:
+    from importlib.util import find_spec
+
+    missing = [name for name in names if find_spec(name) is None]
+    if missing:
+        raise ImportError(f'--onnx needs {", ".join(missing)}; pip install -r requirements/optional.txt')
