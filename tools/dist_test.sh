@@ -4,6 +4,7 @@
 # Several machines: NNODES=2 NODE_RANK=0 MASTER_ADDR=... PORT=29500 tools/dist_test.sh ...
 set -euo pipefail
 
+case ${1:-} in -h|--help) sed -n '2,4s/^# //p' "$0"; exit 0 ;; esac
 [ $# -ge 3 ] || { sed -n '2,4s/^# //p' "$0" >&2; exit 2; }
 config=$1 checkpoint=$2 ranks=$3
 shift 3

@@ -62,7 +62,7 @@ trap summary EXIT
 
 on_default() {
     local bin=.venv/bin
-    part 'environment, default stack' tools/setup_env.sh --stack default
+    part 'environment, default stack' tools/setup_env.sh --stack default --with docs
     part 'ruff check' $bin/ruff check .
     part 'ruff format' $bin/ruff format --check .
     part 'mypy' $bin/mypy

@@ -4,6 +4,7 @@
 #        tools/slurm_train.sh PARTITION JOB_NAME CONFIG WORK_DIR [options of train.py]
 set -euo pipefail
 
+case ${1:-} in -h|--help) sed -n '2,4s/^# //p' "$0"; exit 0 ;; esac
 [ $# -ge 4 ] || { sed -n '2,4s/^# //p' "$0" >&2; exit 2; }
 partition=$1 job=$2 config=$3 work_dir=$4
 shift 4

@@ -11,6 +11,7 @@ import torch
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = 'configs/cds/faster_rcnn_r18_cds_shapes.py'
+STOCK = 'configs/shapes/faster_rcnn_r18_shapes.py'
 
 
 def run(*command: str) -> str:
@@ -56,7 +57,7 @@ def test_resume(work: Path, data: Path) -> None:
 def test_test_with_the_cds_and_the_stock_config(work: Path, data: Path, tmp_path: Path) -> None:
     """The same checkpoint gives the same AP either way."""
     found = []
-    for config in (CONFIG, 'configs/shapes/faster_rcnn_r18_shapes.py'):
+    for config in (CONFIG, STOCK):
         log = run(
             sys.executable, 'tools/test.py', config, str(work / 'epoch_1.pth'), '--work-dir', str(tmp_path),
             '--out', str(tmp_path / 'out.pkl'), '--cfg-options', f'data_root={data}',
@@ -100,3 +101,43 @@ def test_a_stock_config_by_its_name(data: Path, tmp_path: Path) -> None:
     assert 'loss_cds_backbone0' in log
     state = torch.load(tmp_path / 'epoch_1.pth', weights_only=False)['state_dict']
     assert state['neck.cds.queues.backbone0.embeddings'].shape[0] == 16
+
+
+@pytest.mark.parametrize(
+    ('tool', 'arguments', 'pictures'),
+    [
+        ('curves.py', ['{work}', '--out', '{out}/curves.png'], ['curves.png']),
+        ('views.py', [CONFIG, '--num', '2', '--out', '{out}/views.png'], ['views.png']),
+        (
+            'embeddings.py',
+            [CONFIG, '{checkpoint}', '--against', STOCK, '{checkpoint}', '--split', 'train', '--method', 'pca',
+             '--crops', '3', '--out', '{out}'],
+            ['maps.png', 'crops.png'],
+        ),
+        (
+            'features.py',
+            [CONFIG, '{checkpoint}', '{data}/val/00000.jpg', '--against', STOCK, '{checkpoint}', '--similar-to', '9',
+             '9', '--channels', '2', '--taps', 'backbone.1', 'neck.0', '--out', '{out}'],
+            ['00000.png', '00000_backbone.1.png', '00000_neck.0.png'],
+        ),
+        ('detections.py', [CONFIG, '{checkpoint}', '--out', '{out}', '--num', '2'], ['detections.png']),
+        (
+            'detections.py',
+            [CONFIG, '{checkpoint}', '--against', STOCK, '{checkpoint}', '--out', '{out}', '--num', '2'],
+            ['changes.png'],
+        ),
+        ('probe.py', [CONFIG, '{checkpoint}', '--neighbours', '2', '--out', '{out}/probe.json'], []),
+        ('../report.py', ['{work}', '{work}', '--names', 'a', 'b', '--out', '{out}/report.html'], []),
+    ],
+)  # fmt: skip
+def test_analysis(work: Path, data: Path, tmp_path: Path, tool: str, arguments: list[str], pictures: list[str]) -> None:
+    """Each tool on a checkpoint of one epoch: it ends well, and what it names is there."""
+    places = {'work': work, 'data': data, 'checkpoint': work / 'epoch_1.pth', 'out': tmp_path}
+    command = [each.format(**places) for each in arguments]
+    if tool not in ('curves.py', '../report.py'):
+        command += ['--cfg-options', f'data_root={data}']
+    log = run(sys.executable, f'tools/analysis/{tool}', *command)
+    written = [line.partition(':')[0].strip() for line in log.splitlines() if line.startswith(str(tmp_path))]
+    assert written
+    assert all(Path(path).stat().st_size > 100 for path in written)
+    assert {Path(path).name for path in written} >= set(pictures)

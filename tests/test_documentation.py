@@ -1,0 +1,94 @@
+"""The documentation names what there is: tools, their options, configs, pages; and builds without a warning."""
+
+import re
+import shlex
+import subprocess
+import sys
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from mmcds.utils.config import package_configs
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').rglob('*.md'))]
+COMMAND = re.compile(r'^(?:python (?:tools|benchmarks)/|python -m mmcds|tools/\w+\.sh)')
+
+
+def commands(page: Path) -> list[str]:
+    """Every command of a page: in code blocks, line continuations joined, and between backticks."""
+    text = '\n'.join(line for line in page.read_text().splitlines() if not line.lstrip().startswith('#'))
+    text = text.replace('\\\n', ' ')
+    found = [line.strip() for line in text.splitlines()] + re.findall(r'`([^`\n]+)`', text)
+    return [each for each in found if COMMAND.match(each)]
+
+
+@cache
+def help_of(tool: str) -> str:
+    command = [str(ROOT / tool)] if tool.endswith('.sh') else [sys.executable, *tool.split()]
+    done = subprocess.run([*command, '--help'], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('page', PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_commands(page: Path) -> None:
+    for command in commands(page):
+        words = shlex.split(command, comments=True)
+        words = words[1:] if words[0] == 'python' else words
+        tool = f'-m {words[1]}' if words[0] == '-m' else words[0]
+        assert tool.startswith('-m') or (ROOT / tool).is_file(), command
+        text = help_of(tool)
+        for step in ('train', 'test'):
+            # What starts ranks hands its options on.
+            text += help_of(f'tools/{step}.py') if f'_{step}.sh' in tool else ''
+        for word in words:
+            option = word.partition('=')[0]
+            if re.fullmatch(r'--[a-z][a-z-]+', option):
+                assert re.search(rf'{option}\b', text), f'{command}: no {option}'
+            if re.fullmatch(r'(configs|benchmarks)/[\w/.-]+\.py', word):
+                assert (ROOT / word).is_file(), command
+            if re.fullmatch(r'mm\w+::[\w/.-]+\.py', word):
+                package, _, path = word.partition('::')
+                assert (package_configs(package) / path).is_file(), command
+
+
+def test_there_are_commands() -> None:
+    found = [command for page in PAGES for command in commands(page)]
+    assert len(found) > 60
+    tools = {command.split()[1] for command in found if command.startswith('python tools/')}
+    shipped = {str(p.relative_to(ROOT)) for p in [*ROOT.glob('tools/*.py'), *ROOT.glob('tools/analysis/*.py')]}
+    # Each tool is shown in use, or stands in the table of all.
+    table = (ROOT / 'docs/tools.md').read_text()
+    assert {tool for tool in shipped - tools if Path(tool).name not in table} <= {'tools/make_shapes.py'}
+
+
+def test_every_python_class_that_pages_name_is_there() -> None:
+    import mmcds.apis
+    import mmcds.datasets
+    import mmcds.datasets.transforms
+    import mmcds.evaluation  # noqa: F401
+    from mmcds.registry import DATASETS, HOOKS, METRICS, MODELS, TRANSFORMS
+
+    for page in PAGES:
+        for name in re.findall(r"type='mmcds\.(\w+)'", page.read_text()):
+            assert any(registry.get(name) for registry in (MODELS, HOOKS, DATASETS, TRANSFORMS, METRICS)), (page, name)
+
+
+@pytest.mark.parametrize('page', PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links(page: Path) -> None:
+    for target in re.findall(r'\]\(([^)#\s]+)(?:#[^)]*)?\)', page.read_text()):
+        if '://' not in target:
+            assert (page.parent / target).exists(), target
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec('sphinx') is None, reason='pip install -r requirements/docs.txt')
+def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
+    command = [sys.executable, '-m', 'sphinx', '-q', '-W', '--keep-going', '-E', str(ROOT / 'docs'), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert (tmp_path / 'api.html').read_text().count('class="sig ') > 20
