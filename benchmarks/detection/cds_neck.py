@@ -1,6 +1,4 @@
 # The contrast that the arms start from, with every field named, so that a later default changes none of them.
-custom_imports = dict(imports=['mmcds', 'benchmarks.ideas'], allow_failed_imports=False)
-
 cds_neck = dict(
     type='mmcds.CDSNeck',
     taps=['backbone.0', 'backbone.1', 'backbone.2', 'backbone.3'],
