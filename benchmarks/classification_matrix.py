@@ -5,6 +5,7 @@ batch 64: far from the paper's 300 epochs of 50,000 images, so what is shown is 
 have equal epochs, except where the name says otherwise; CDS passes two views. At 10 % labels the baseline sees the
 labelled images alone, for as many iterations as the arm with CDS; which ones are labelled is the same for all seeds."""
 seeds = [0, 1, 2]
+readme = ['baseline', 'dsn', 'cds', 'distill', 'longer', 'semi10', 'cds_semi10']
 metrics = {'accuracy/top1': 'top-1 (%)', 'calibration/ece': 'ECE (%)'}
 
 arms = dict(

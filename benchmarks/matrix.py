@@ -10,7 +10,7 @@ from mmengine.config import Config
 
 from mmcds.utils.errors import unknown_name
 
-FIELDS = ('title', 'note', 'seeds', 'metrics', 'arms', 'prepare')
+FIELDS = ('title', 'note', 'seeds', 'metrics', 'arms', 'prepare', 'readme')
 REQUIRED = ('title', 'seeds', 'metrics', 'arms')
 ARM_FIELDS = ('config', 'options', 'after', 'baseline', 'label', 'seeds', 'backbone')
 
@@ -54,6 +54,7 @@ class Matrix:
         metrics (dict[str, str]): Scalars of the last evaluation that the table shows, with their headings.
         arms (dict[str, Arm]): By name, in the order of the table.
         prepare (str): Shell command that makes the data where they are missing. Defaults to ''.
+        readme (tuple[str, ...]): Arms of the short table in the README. Defaults to none.
     """
 
     path: Path
@@ -63,6 +64,7 @@ class Matrix:
     metrics: dict[str, str]
     arms: dict[str, Arm]
     prepare: str = ''
+    readme: tuple[str, ...] = ()
 
 
 def load_matrix(path: str | Path) -> Matrix:
@@ -87,6 +89,9 @@ def load_matrix(path: str | Path) -> Matrix:
             for _, name, _, _ in Formatter().parse(str(value)):
                 if name is not None and name not in arm.after:
                     raise unknown_name(f'{path}: arm {arm.name!r}, options.{key}', name, arm.after, 'add it to after')
+    for name in cfg.get('readme', ()):
+        if name not in arms:
+            raise unknown_name(f'{path}: readme names the arm', name, arms)
     return Matrix(
         path=path,
         title=cfg['title'],
@@ -95,6 +100,7 @@ def load_matrix(path: str | Path) -> Matrix:
         metrics=cfg['metrics'],
         arms=arms,
         prepare=cfg.get('prepare', ''),
+        readme=tuple(cfg.get('readme', ())),
     )
 
 

@@ -1,5 +1,7 @@
 """The page of a matrix, written from the records of its runs."""
 
+import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -117,6 +119,34 @@ def write_page(matrix: Matrix, work_dir: Path, out: Path) -> str:
     )
     out.write_text(page + '\n')
     return page
+
+
+def write_short(matrix: Matrix, work_dir: Path, page: Path, readme: Path) -> bool:
+    """Write the short form of a matrix into a README, between ``<!-- results: NAME -->`` and its end.
+
+    Args:
+        matrix (Matrix): Its ``readme`` names the arms, its file the place (``detection_matrix.py``: detection).
+        work_dir (Path): Of the matrix.
+        page (Path): The long form, which is linked to.
+        readme (Path): The file to change.
+
+    Returns:
+        bool: Whether the README has such a place.
+    """
+    name = matrix.path.stem.removesuffix('_matrix')
+    place = re.compile(rf'(<!-- results: {name} -->\n).*?(<!-- /results: {name} -->)', re.DOTALL)
+    text = readme.read_text()
+    if not matrix.readme or not place.search(text):
+        return False
+    records = read_records(matrix, work_dir)
+    arms = [matrix.arms[each] for each in matrix.readme if records[each]]
+    columns = 2 + 2 * len(matrix.metrics)
+    lines = [_row(arm, matrix, records)[:columns] for arm in arms]
+    heads = ['', 'seeds', *(head for title in matrix.metrics.values() for head in (title, 'difference'))]
+    link = os.path.relpath(page, readme.parent)
+    short = f'{markdown_table(heads, lines)}\n\nMean ± s.d.; paired difference ± 95 % interval ([all of it]({link})).\n'
+    readme.write_text(place.sub(lambda found: f'{found[1]}{short}{found[2]}', text))
+    return True
 
 
 def _row(arm: Arm, matrix: Matrix, records: Records) -> list[str]:

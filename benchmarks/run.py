@@ -34,7 +34,7 @@ def main() -> int:
     import torch
 
     from benchmarks.matrix import load_matrix
-    from benchmarks.page import write_page
+    from benchmarks.page import write_page, write_short
     from benchmarks.runner import run_all
     from mmcds.utils.errors import unknown_name
 
@@ -50,7 +50,10 @@ def main() -> int:
             subprocess.run(matrix.prepare.format(python=sys.executable), shell=True, check=True)
         jobs = args.jobs or (1 if torch.cuda.is_available() else os.cpu_count() or 1)
         failed = run_all(matrix, work_dir, jobs, args.threads, args.arms)
-    print(write_page(matrix, work_dir, Path(args.out) if args.out else work_dir / 'results.md'))
+    out = Path(args.out) if args.out else work_dir / 'results.md'
+    print(write_page(matrix, work_dir, out))
+    if args.out and write_short(matrix, work_dir, out.resolve(), Path('README.md').resolve()):
+        print('README.md has the short form')
     return 1 if failed else 0
 
 

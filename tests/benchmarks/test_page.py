@@ -11,7 +11,7 @@ import pytest
 from scipy import stats
 
 from benchmarks.matrix import Arm, Matrix
-from benchmarks.page import paired_difference, table, write_page
+from benchmarks.page import paired_difference, table, write_page, write_short
 from benchmarks.record import make_record, read_record, write_record
 from benchmarks.runner import runs_of
 from benchmarks.state import State
@@ -86,6 +86,24 @@ def test_the_page_says_how_it_was_made(matrix: Matrix, tmp_path: Path) -> None:
     assert 'A note.' in page
     assert '- Ours: `python tools/train.py b.py --cfg-options randomness.seed=SEED x=1`' in page
     assert table(matrix, tmp_path) in page
+
+
+def test_the_short_form(matrix: Matrix, tmp_path: Path) -> None:
+    readme, page = tmp_path / 'README.md', tmp_path / 'docs/page.md'
+    text = 'Before\n<!-- results: toy -->\nold\n<!-- /results: toy -->\nAfter <!-- results: other -->\n'
+    readme.write_text(text)
+    assert not write_short(matrix, tmp_path, page, readme)
+    assert readme.read_text() == text
+    chosen = replace(matrix, readme=('base', 'ours'))
+    assert write_short(chosen, tmp_path, page, readme)
+    found = readme.read_text()
+    assert found.startswith('Before\n<!-- results: toy -->\n| ')
+    assert found.endswith('([all of it](docs/page.md)).\n<!-- /results: toy -->\nAfter <!-- results: other -->\n')
+    assert 'old' not in found
+    long = rows(table(chosen, tmp_path))
+    assert [row[:4] for row in rows(found)[2:]] == [row[:4] for row in long[2:]]
+    write_short(chosen, tmp_path, page, readme)
+    assert readme.read_text() == found
 
 
 @pytest.mark.parametrize('count', [2, 3, 8])
