@@ -1,4 +1,4 @@
-"""Turn a checkpoint of a CDS model into the stock model's, or into a backbone for another one.
+r"""Turn a checkpoint of a CDS model into the stock model's, or into a backbone for another one.
 
 Examples:
   python tools/export.py work_dirs/faster_rcnn_r50_cds/epoch_12.pth --out faster_rcnn_r50.pth \

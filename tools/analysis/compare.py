@@ -1,4 +1,4 @@
-"""Write a table of runs and their baselines, from their logs.
+r"""Write a table of runs and their baselines, from their logs.
 
 Example:
   python tools/analysis/compare.py --pair work_dirs/faster_rcnn_r18_bccd work_dirs/faster_rcnn_r18_cds_bccd \

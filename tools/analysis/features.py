@@ -1,4 +1,4 @@
-"""Draw what the taps of one or two trained models see in an image.
+r"""Draw what the taps of one or two trained models see in an image.
 
 Heat maps lie over the image as the model received it: the strength of a tap's map, or, with --similar-to, how similar
 every place is to one of them, which is what the contrast changes. With --channels the liveliest channels of every tap

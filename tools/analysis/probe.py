@@ -1,4 +1,4 @@
-"""Probe what each tap of a trained model has learned: nearest neighbours and a linear classifier.
+r"""Probe what each tap of a trained model has learned: nearest neighbours and a linear classifier.
 
 Features of the training images are the classifiers' examples, those of the test images the questions, both
 through the test pipeline. A feature is a tap's map averaged over the image, of a detector over each

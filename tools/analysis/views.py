@@ -1,4 +1,4 @@
-"""Draw the two views of training images as the model receives them, with the boxes that are compared.
+r"""Draw the two views of training images as the model receives them, with the boxes that are compared.
 
 What is shown has passed the training pipeline, the data preprocessor and the second view of the config; no model is
 built and no checkpoint is needed. Look at it before a long training: boxes that do not sit on their objects in both

@@ -1,4 +1,4 @@
-"""What is left of CDS at inference: latency, FLOPs, memory and output of the CDS model beside the stock one.
+r"""What is left of CDS at inference: latency, FLOPs, memory and output of the CDS model beside the stock one.
 
 Both have the same random weights and see the same random image; they take turns. Run it on a quiet machine.
 

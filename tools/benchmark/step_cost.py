@@ -1,4 +1,4 @@
-"""Time a training step of several configs side by side, and print ratios to the first one with their spread.
+r"""Time a training step of several configs side by side, and print ratios to the first one with their spread.
 
 The data are random, in memory, and pass each config's own pipeline once, before the clock starts; a step is
 preprocessing, forward, backward and optimiser. What the data loader does meanwhile is not timed (data.py does). Run
