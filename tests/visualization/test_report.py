@@ -1,7 +1,10 @@
 """The report against the logs it is made of, and that it is one page that loads nothing."""
 
+import html
 import json
 import re
+import shutil
+import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -92,3 +95,31 @@ def test_what_is_refused(runs: list[ReportedRun], tmp_path: Path) -> None:
         write_report(runs, 'report.pdf')
     with pytest.raises(FileNotFoundError, match='does not exist'):
         load_run(tmp_path / 'none')
+
+
+BROWSER = shutil.which('chromium') or shutil.which('chromium-browser') or shutil.which('google-chrome')
+
+
+@pytest.mark.skipif(BROWSER is None, reason='no Chromium')
+def test_in_a_real_browser(runs: list[ReportedRun], tmp_path: Path) -> None:
+    """It renders without a word on the console, as wide as the window, with every picture decoded."""
+    cv2.imwrite(str(tmp_path / 'cds/detections.png'), np.zeros((4, 2000, 3), np.uint8))
+    page = write_report(runs, tmp_path / 'report.html')
+    # What the page itself has to be free of, the test may add: sizes as the browser sees them.
+    probe = tmp_path / 'probe.html'
+    script = (
+        '<script>addEventListener("load", () => { document.title = JSON.stringify({'
+        'wide: document.documentElement.scrollWidth <= innerWidth, '
+        'pictures: [...document.images].every(i => i.naturalWidth > 0), '
+        'rows: document.querySelectorAll("tr").length, curves: document.querySelectorAll("svg").length}) })</script>'
+    )
+    probe.write_text(page.read_text().replace('</body>', f'{script}</body>'))
+    assert BROWSER is not None
+    options = ['--headless', '--no-sandbox', '--disable-gpu', '--enable-logging=stderr', '--window-size=1000,900']
+    command = [BROWSER, *options, f'--user-data-dir={tmp_path}/profile', '--dump-dom', probe.as_uri()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    assert 'CONSOLE' not in done.stderr
+    title = re.search(r'<title>(.*?)</title>', done.stdout)
+    assert title is not None
+    found = json.loads(html.unescape(title[1]))
+    assert found == {'wide': True, 'pictures': True, 'rows': page.read_text().count('<tr>'), 'curves': 1}
