@@ -27,6 +27,8 @@ from .headline import machine
 from .matrix import Arm
 from .state import State
 
+ROOT = Path(__file__).resolve().parents[1]
+
 
 @dataclass(frozen=True)
 class Record:
@@ -58,6 +60,8 @@ class Record:
 def digest_of(config: str, options: dict[str, Any]) -> str:
     """Twelve hexadecimal digits of a config with all it inherits, and the options on it."""
     text = load_config(config).pretty_text + json.dumps(options, sort_keys=True, default=str)
+    # A config may name its own folder; wherever the repository lies, it is the same experiment.
+    text = text.replace(f'{ROOT}/', '')
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 

@@ -52,11 +52,24 @@ class Network(nn.Module):
 
         A detector with an RPN gives its features (the neck's outputs) first, since its second stage reads them.
         """
+        return tuple(tensor for _, part in self._parts(image) for tensor in tensors(part))
+
+    def names(self, image: Tensor) -> list[str]:
+        """What the outputs are called: 'features0', 'scores0', 'boxes0', ... in the order of the levels."""
+        with torch.no_grad():
+            parts = [(name, tensors(part)) for name, part in self._parts(image)]
+        return [f'{name}{i}' if len(part) > 1 else name for name, part in parts for i in range(len(part))]
+
+    def _parts(self, image: Tensor) -> list[tuple[str, Any]]:
         model: Any = self.model
         features = model.extract_feat(image)
-        if hasattr(model, 'rpn_head'):
-            return (*tensors(features), *tensors(model.rpn_head(features)))
-        return tuple(tensors(model.bbox_head(features) if hasattr(model, 'bbox_head') else model.head(features)))
+        dense = getattr(model, 'rpn_head', None) or getattr(model, 'bbox_head', None)
+        if dense is None:
+            return [('scores', model.head(features))]
+        found = dense(features)
+        named = [('scores', found[0]), ('boxes', found[1]), *((f'other{i}_', x) for i, x in enumerate(found[2:]))]
+        # A second stage reads the features, too.
+        return [('features', features), *named] if getattr(model, 'rpn_head', None) is not None else named
 
 
 def export_onnx(cfg: Config, checkpoint: str | Path, out: str | Path, size: tuple[int, int]) -> list[OnnxPart]:
@@ -77,8 +90,50 @@ def export_onnx(cfg: Config, checkpoint: str | Path, out: str | Path, size: tupl
 
     Raises:
         ImportError: If onnx, onnxscript or onnxruntime is not installed.
-        ValueError: If ``out`` is no ONNX file, the weights do not fit, the model has no dense head, or onnxruntime
-            gives something else than PyTorch.
+        ValueError: If ``out`` is no ONNX file, the weights do not fit, the model is more than a dense head and a box
+            head, or onnxruntime gives something else than PyTorch.
+    """
+    check_onnx(out, size)
+    out = Path(out)
+    model: Any = build_for_test(remove_cds(cfg))
+    try:
+        model.load_state_dict(without_cds(load_checkpoint(checkpoint)['state_dict']))
+    except RuntimeError as error:
+        raise ValueError(f'{checkpoint} does not fit the config: {" ".join(str(error).split())[:300]}') from error
+    roi: Any = getattr(model, 'roi_head', None)
+    stages: Any = getattr(roi, 'bbox_head', None)
+    unknown = f'{type(model).__name__} is not known here'
+    if isinstance(stages, nn.ModuleList) or getattr(roi, 'mask_head', None) is not None:
+        unknown = f'{type(model).__name__} has more than a box head behind its proposals'
+    elif any(isinstance(getattr(model, name, None), nn.Module) for name in ('rpn_head', 'bbox_head', 'head')):
+        unknown = ''
+    generator = torch.Generator().manual_seed(0)
+    image = torch.randn(1, 3, *size, generator=generator)
+    network = Network(model).eval()
+    names: list[str] = []
+    try:
+        names = network.names(image) if not unknown else []
+    except (TypeError, AttributeError, NotImplementedError) as error:
+        unknown = f'{type(model).__name__} has a head that cannot be called on features alone ({error})'
+    if unknown:
+        raise ValueError(f'--onnx: {unknown}; export it with MMDeploy')
+    parts = [_write(network, image, out, 'image', names)]
+    if stages is not None:
+        cells = stages.roi_feat_size
+        pooled = torch.randn(8, roi.bbox_roi_extractor.out_channels, cells[0], cells[1], generator=generator)
+        target = out.with_name(f'{out.stem}_roi.onnx')
+        parts.append(_write(stages, pooled, target, 'rois', ['scores', 'boxes'], any_count=True))
+    return parts
+
+
+def check_onnx(out: str | Path, size: tuple[int, int]) -> list[Path]:
+    """Check what can be checked before anything is built.
+
+    Returns:
+        list[Path]: The files that may be written.
+
+    Raises:
+        ImportError, ValueError: As :func:`export_onnx`.
     """
     out = Path(out)
     if out.suffix != '.onnx':
@@ -86,37 +141,25 @@ def export_onnx(cfg: Config, checkpoint: str | Path, out: str | Path, size: tupl
     for side in size:
         check_count('--size', side, 1)
     _need('onnx', 'onnxscript', 'onnxruntime')
-    model: Any = build_for_test(remove_cds(cfg))
-    try:
-        model.load_state_dict(without_cds(load_checkpoint(checkpoint)['state_dict']))
-    except RuntimeError as error:
-        raise ValueError(f'{checkpoint} does not fit the config: {" ".join(str(error).split())[:300]}') from error
-    if not any(hasattr(model, name) for name in ('rpn_head', 'bbox_head', 'head')):
-        raise ValueError(
-            f'{type(model).__name__} has neither rpn_head nor bbox_head nor head, so it is not known how to call it '
-            'without its boxes; export it with MMDeploy'
-        )
-    generator = torch.Generator().manual_seed(0)
-    image = torch.randn(1, 3, *size, generator=generator)
-    parts = [_write(Network(model), image, out)]
-    head: Any = getattr(getattr(model, 'roi_head', None), 'bbox_head', None)
-    if isinstance(head, nn.Module) and not isinstance(head, nn.ModuleList):
-        width = model.roi_head.bbox_roi_extractor.out_channels
-        cells: Any = head.roi_feat_size
-        pooled = torch.randn(8, width, cells[0], cells[1], generator=generator)
-        parts.append(_write(head, pooled, out.with_name(f'{out.stem}_roi.onnx')))
-    return parts
+    return [out, out.with_name(f'{out.stem}_roi.onnx')]
 
 
-def _write(module: nn.Module, example: Tensor, out: Path) -> OnnxPart:
+def _write(
+    module: nn.Module, example: Tensor, out: Path, name: str, names: list[str], any_count: bool = False
+) -> OnnxPart:
     import onnxruntime
 
     out.parent.mkdir(parents=True, exist_ok=True)
     module = module.eval()
+    # The number of RoIs is another one for every image.
+    shapes = ({0: torch.export.Dim('count')},) if any_count else None
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter('ignore')  # torch's, about torch
         expected = tensors(module(example))
-        torch.onnx.export(module, (example,), out, dynamo=True, verbose=False, external_data=False)
+        torch.onnx.export(
+            module, (example,), out, dynamo=True, verbose=False, external_data=False, dynamic_shapes=shapes,
+            input_names=[name], output_names=names,
+        )  # fmt: skip
     session = onnxruntime.InferenceSession(str(out), providers=['CPUExecutionProvider'])
     found = session.run(None, {session.get_inputs()[0].name: example.numpy()})
     difference = max(

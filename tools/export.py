@@ -40,22 +40,26 @@ def main() -> None:
         '--size',
         type=int,
         nargs=2,
-        default=(224, 224),
         metavar=('H', 'W'),
         help='of the images of --onnx (default 224 224)',
     )
     parser.add_argument('--force', action='store_true', help='replace a file that is there')
     args = parser.parse_args()
     from mmcds.export import check_export, export_checkpoint
-    from mmcds.onnx import export_onnx
+    from mmcds.onnx import check_onnx, export_onnx
     from mmcds.utils.prepare import prepare_config
 
     if args.cfg_options and not args.config:
         raise ValueError('--cfg-options changes the config of --config, which is not given')
     if args.onnx and (args.backbone or not args.config):
         raise ValueError('--onnx writes a whole model and needs its --config, without --backbone')
-    for option, path in (('--out', args.out), ('--onnx', args.onnx)):
-        if path and Path(path).exists() and not args.force:
+    if args.size and not args.onnx:
+        raise ValueError('--size is that of the images of --onnx, which is not given')
+    size = tuple(args.size or (224, 224))
+    # All is looked at before anything is written.
+    onnx = check_onnx(args.onnx, size) if args.onnx else []
+    for option, path in (('--out', args.out), *(('--onnx', str(each)) for each in onnx)):
+        if Path(path).exists() and not args.force:
             raise ValueError(f'{option}={path!r} exists; give another name, or --force to replace it')
     count, dropped = export_checkpoint(args.checkpoint, args.out, backbone_only=args.backbone)
     print(f'{args.out}: {count} tensors kept, {dropped} left behind')
@@ -71,7 +75,7 @@ def main() -> None:
         print(found)
     if args.onnx:
         cfg = prepare_config(args.config, args.cfg_options, args.cds, check_data=False)
-        for part in export_onnx(cfg, args.out, args.onnx, tuple(args.size)):
+        for part in export_onnx(cfg, args.out, args.onnx, size):
             print(
                 f'{part.path}: {part.inputs} -> {part.outputs} outputs; onnxruntime differs from PyTorch by '
                 f'{part.difference:.1e} of the largest value'

@@ -39,7 +39,7 @@ def main() -> None:
     if len(names) != len(args.runs):
         raise ValueError(f'--names has {len(names)} names for {len(args.runs)} runs; give one for each')
     runs = [load_run(path, name) for path, name in zip(args.runs, names, strict=True)]
-    print(write_report(runs, args.out or Path(args.runs[0]) / 'report.html', args.title))
+    print(write_report(runs, args.out or runs[0].folder / 'report.html', args.title))
 
 
 if __name__ == '__main__':

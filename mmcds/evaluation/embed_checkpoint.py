@@ -9,6 +9,8 @@ import numpy as np
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 
+from mmcds.utils.config import model_config
+
 from .probe_checkpoint import load_weights, show_progress
 from .probe_data import ProbeData
 from .tap_features import TapFeatures, tap_features
@@ -74,7 +76,7 @@ def embed_checkpoint(
             not known.
     """
     init_default_scope(cfg.get('default_scope') or 'mmdet')
-    model: Any = MODELS.build(cfg.model)
+    model: Any = MODELS.build(model_config(cfg))
     projected = load_weights(model, checkpoint)
     data = ProbeData(cfg, split, limit)
     found = tap_features(model.to(device), show_progress(data, len(data), f'{split} images'), taps, projected)

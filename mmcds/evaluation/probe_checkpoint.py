@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import track
 
 from mmcds.utils.checkpoint import CDS_PREFIX, load_checkpoint
+from mmcds.utils.config import model_config
 
 from .probe_data import ProbeData
 from .probes import Probe, jobs, majority, probe_all
@@ -47,7 +48,7 @@ def probe_checkpoint(
             not known.
     """
     init_default_scope(cfg.get('default_scope') or 'mmdet')
-    model: Any = MODELS.build(cfg.model)
+    model: Any = MODELS.build(model_config(cfg))
     projected = load_weights(model, checkpoint)
     model = model.to(device)
     parts: list[TapFeatures] = []

@@ -1,5 +1,6 @@
 """Features of any tap over a data set: one row per image, or per annotated object."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,10 +9,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmcds.models.outputs import as_outputs
+from mmcds.models.outputs import as_map, as_outputs
 from mmcds.models.samplers import InstanceSampler
 from mmcds.models.views.describe import image_labels
 from mmcds.utils.errors import unknown_name
+
+#: Names of taps that are outputs; other names are modules inside the backbone.
+OUTPUT = re.compile(r'(backbone|neck)\.\d+')
 
 
 @dataclass
@@ -36,9 +40,12 @@ class TapRecorder:
 
     Args:
         model (nn.Module): A detector or classifier.
+        taps (Sequence[str]): Taps that will be asked for; modules inside the backbone ('backbone.layer2') have to be
+            among them. Defaults to ().
 
     Attributes:
         outputs (dict[str, tuple]): By 'backbone' and 'neck', the outputs of the last call.
+        inside (dict[str, Any]): By name, what the modules returned.
 
     Raises:
         ValueError: If the model has no backbone.
@@ -49,11 +56,14 @@ class TapRecorder:
         ...     maps = recorder.outputs['backbone']
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, taps: Sequence[str] = ()) -> None:
         if not isinstance(getattr(model, 'backbone', None), nn.Module):
             raise ValueError(f'{type(model).__name__} has no model.backbone, whose stages could be probed')
         self.model = model
         self.outputs: dict[str, tuple] = {}
+        self.inside: dict[str, Any] = {}
+        known = {name: module for name, module in model.named_modules() if name.startswith('backbone.')}
+        self.modules = {name: known[name] for name in taps if name in known and not OUTPUT.fullmatch(name)}
         self._handles: list[Any] = []
 
     def __enter__(self) -> 'TapRecorder':
@@ -61,13 +71,21 @@ class TapRecorder:
             part = getattr(self.model, source, None)
             if isinstance(part, nn.Module):
                 self._handles.append(part.register_forward_hook(self._keep(source)))
+        for name, module in self.modules.items():
+            self._handles.append(module.register_forward_hook(self._keep_inside(name)))
         return self
 
     def __exit__(self, *error: object) -> None:
         for handle in self._handles:
             handle.remove()
         self._handles = []
-        self.outputs = {}
+        self.outputs, self.inside = {}, {}
+
+    def _keep_inside(self, name: str) -> Any:
+        def hook(module: nn.Module, args: tuple, output: Any) -> None:
+            self.inside[name] = as_map(output)
+
+        return hook
 
     def _keep(self, source: str) -> Any:
         def hook(module: nn.Module, args: tuple, output: Any) -> None:
@@ -91,10 +109,16 @@ class TapRecorder:
             ValueError: If there is no such tap, naming those there are.
         """
         valid = self.tap_names()
-        if name not in valid:
-            raise unknown_name('taps', name, valid, 'name outputs of the backbone or neck that are feature maps')
-        source, _, index = name.rpartition('.')
-        output = self.outputs[source][int(index)]
+        if name in self.modules:
+            output = self.inside.get(name)
+            if not isinstance(output, Tensor) or output.dim() not in (2, 4):
+                raise ValueError(f'taps={name!r} gives no feature map (N, C, h, w); name one of {valid}')
+        elif name not in valid:
+            stages = [f'backbone.{child}' for child, _ in self.model.backbone.named_children()]  # type: ignore[union-attr]
+            raise unknown_name('taps', name, [*valid, *stages], 'name outputs or stages that are feature maps')
+        else:
+            source, _, index = name.rpartition('.')
+            output = self.outputs[source][int(index)]
         return output if output.dim() == 4 else output[:, :, None, None]
 
 
@@ -114,8 +138,8 @@ def tap_features(
         batches (Iterable): Pairs of what a data loader gives ('inputs', 'data_samples') and, for a
             detector, the annotated objects of each image as data sets hold them: 'bbox' (x1, y1, x2, y2)
             in pixels of the file, and 'bbox_label'. None for a classifier.
-        taps (Sequence[str], optional): Names of taps. Defaults to None: those of the CDSNeck, or, without one,
-            all outputs of the backbone.
+        taps (Sequence[str], optional): Names of taps, outputs ('backbone.2', 'neck.0') or modules inside the backbone
+            ('backbone.layer2'). Defaults to None: those of the CDSNeck, or, without one, all outputs of the backbone.
         projected (Sequence[str]): Taps of the CDSNeck whose embeddings are wanted as well. Defaults to ().
 
     Returns:
@@ -132,8 +156,11 @@ def tap_features(
     rows: dict[tuple[str, str], list[Tensor]] = {}
     labels: list[Tensor] = []
     skipped = 0
+    # As the CDSNeck calls them, also where its projectors are looked up.
+    keys = {tap.name: tap.key for tap in supervision.taps} if supervision is not None else {}
+    taps = taps or list(keys) or None
     try:
-        with TapRecorder(model) as recorder:
+        with TapRecorder(model, taps or ()) as recorder:
             for data, objects in batches:
                 data = model.data_preprocessor(data, False)
                 inputs: Tensor = data['inputs']
@@ -146,16 +173,14 @@ def tap_features(
                     rois, label, keep = instance_rois(objects, data['data_samples'], inputs.device)
                 skipped += int((~keep).sum())
                 labels.append(label[keep].cpu())
-                if taps is None:
-                    taps = [tap.name for tap in supervision.taps] if supervision is not None else None
-                    taps = taps or [name for name in recorder.tap_names() if name.startswith('backbone.')]
+                taps = taps or [name for name in recorder.tap_names() if name.startswith('backbone.')]
                 for name in taps:
                     feature = recorder.feature(name)
                     crops = feature if rois is None else sampler.crop(feature, rois, (inputs.shape[2], inputs.shape[3]))
                     crops = crops[keep].float()
                     rows.setdefault(('feature', name), []).append(crops.mean((2, 3)).cpu())
                     if name in projected:
-                        projector = supervision.projectors[name.replace('.', '')]
+                        projector = supervision.projectors[keys[name]]
                         rows.setdefault(('embedding', name), []).append(F.normalize(projector(crops), dim=1).cpu())
     finally:
         model.train(was_training)

@@ -38,6 +38,12 @@ def check_checkpoint(path: str | Path) -> Path:
     return path
 
 
+def name_of(checkpoint: str | Path) -> str:
+    """What a figure calls a checkpoint: its folder and its stem, 'cds/epoch_12'."""
+    path = Path(checkpoint).resolve()
+    return f'{path.parent.name}/{path.stem}'
+
+
 def check_resume(resume: str | None, work_dir: str) -> str | None:
     """Check what ``--resume`` would load.
 

@@ -79,7 +79,9 @@ def set_teacher_checkpoint(cfg: Config, checkpoint: str) -> None:
         hook['checkpoint'] = checkpoint
 
 
-def prepare_config(path: str, options: dict[str, Any] | None, cds: bool, check_data: bool) -> Config:
+def prepare_config(
+    path: str, options: dict[str, Any] | None, cds: bool, check_data: bool, teacher: bool | None = None
+) -> Config:
     """Load a config, override its parts, add CDS, and check what can be checked before anything is built.
 
     Args:
@@ -87,6 +89,8 @@ def prepare_config(path: str, options: dict[str, Any] | None, cds: bool, check_d
         options (dict, optional): From ``--cfg-options``; ``data_root`` reaches all data sets.
         cds (bool): Whether to add CDS.
         check_data (bool): Whether to look at the annotation files.
+        teacher (bool, optional): Whether the teacher of a distilled student has to be there. Defaults to None: where
+            the data have to be.
 
     Returns:
         Config: Ready for a Runner.
@@ -112,7 +116,7 @@ def prepare_config(path: str, options: dict[str, Any] | None, cds: bool, check_d
         if neck_keys and not any(key.removeprefix('model.neck.') in (cfg.model.get('neck') or {}) for key in neck_keys):
             raise ValueError(f'--cfg-options {neck_keys[0]}: the config has no CDSNeck; add --cds')
     cfg.merge_from_dict(late)
-    check_cds(cfg, teacher=check_data)
+    check_cds(cfg, teacher=check_data if teacher is None else teacher)
     check_labelled_fraction(cfg)
     if check_data:
         check_training_data(cfg)

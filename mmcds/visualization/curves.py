@@ -24,7 +24,7 @@ DEFAULT_METRICS = (
     'accuracy/top1',
     'accuracy/top5',
 )
-_MAX_PANELS = 16
+MAX_PANELS = 16
 _COLUMNS = 4
 
 
@@ -82,8 +82,8 @@ def plot_runs(
     Args:
         runs (Sequence[RunLog]): The runs, at least one.
         metrics (Sequence[str]): Names of metrics, drawn over epochs (iterations for an iteration-based
-            run); the best value of each run is marked and written down. An ``error`` or a loss is best
-            where it is smallest, everything else where it is largest.
+            run); the best value of each run is marked and written down. What is best where it
+            is smallest says :func:`smaller_is_better`.
         losses (Sequence[str]): Names of losses, drawn over iterations. Together with the metrics no more
             than 16.
         smooth (int): Number of logged values in the bold running mean of the losses. Defaults to 5.
@@ -98,9 +98,9 @@ def plot_runs(
     panels = [*metrics, *losses]
     if not runs or not panels:
         raise ValueError('nothing to draw: no run, or no metric and no loss was logged')
-    if len(panels) > _MAX_PANELS:
+    if len(panels) > MAX_PANELS:
         raise ValueError(
-            f'{len(panels)} panels are more than {_MAX_PANELS}; choose with the patterns of losses '
+            f'{len(panels)} panels are more than {MAX_PANELS}; choose with the patterns of losses '
             f'and metrics among {", ".join(panels)}'
         )
     columns = min(_COLUMNS, len(panels)) if len(panels) != 5 else 3
@@ -137,8 +137,13 @@ def save_curves(figure: Figure, out: str | os.PathLike[str]) -> Path:
     return out
 
 
+def smaller_is_better(name: str) -> bool:
+    """Whether a metric is best where it is smallest: errors, losses and calibration."""
+    return any(part in name.lower() for part in ('error', 'loss', '/ece', '/mce', 'nll', 'brier'))
+
+
 def _metric_panel(axis: Axes, runs: Sequence[RunLog], name: str) -> None:
-    smaller_is_better = 'error' in name or 'loss' in name
+    less = smaller_is_better(name)
     notes = []
     for index, run in enumerate(runs):
         steps, values = run.series(name)
@@ -147,14 +152,17 @@ def _metric_panel(axis: Axes, runs: Sequence[RunLog], name: str) -> None:
         axis.plot(steps, values, color=colour, marker='o', markersize=3, linewidth=1.6)
         finite = np.flatnonzero(np.isfinite(values))
         if len(finite):
-            best = finite[np.argmin(values[finite]) if smaller_is_better else np.argmax(values[finite])]
+            best = finite[np.argmin(values[finite]) if less else np.argmax(values[finite])]
             axis.plot(steps[best], values[best], marker='*', markersize=11, color=colour, zorder=3)
             notes.append((f'best {values[best]:.3f} ({unit} {steps[best]:.0f})', colour))
     axis.set_title(_metric_title(name))
     axis.set_xlabel('epoch' if all(run.by_epoch for run in runs) else 'iteration')
+    low, high = axis.get_xlim()
+    if high - low < 1:  # one evaluation
+        axis.set_xlim((low + high) / 2 - 1, (low + high) / 2 + 1)
     axis.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
     axis.grid(alpha=0.25)
-    _write_notes(axis, notes, bottom=not smaller_is_better)
+    _write_notes(axis, notes, bottom=not less)
 
 
 def _loss_panel(axis: Axes, runs: Sequence[RunLog], name: str, smooth: int) -> None:

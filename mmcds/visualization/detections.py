@@ -2,6 +2,7 @@
 
 import copy
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,8 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
 
+from mmcds.evaluation.probe_checkpoint import load_weights
+
 _TILE = 420  # pixels: smaller images are enlarged to it, so that labels do not cover the objects
 _MISSED, _WRONG, _GAINED, _LOST = ' missed', ' wrong', ' gained', ' lost'
 
@@ -30,6 +33,7 @@ class _SheetVisualizer(DetLocalVisualizer):
 
     def draw_texts(self, texts: str, positions: torch.Tensor, **kwargs: Any) -> DetLocalVisualizer:
         """As the parent, which would size each label by its box and put it on the object."""
+        texts = texts.removesuffix(': 0.0')
         kwargs['font_sizes'] = 10
         kwargs['vertical_alignments'] = 'bottom' if float(positions[1]) > 18 else 'top'
         remarked = any(remark in texts for remark in (_MISSED, _WRONG, _GAINED, _LOST))
@@ -109,7 +113,8 @@ def detect(
         Example: One image, in the set's order.
 
     Raises:
-        ValueError: If ``num`` or ``score_thr`` is out of range, or the config has no validation set.
+        ValueError: If ``num`` or ``score_thr`` is out of range, the checkpoint is not this model's, or the config has
+            no validation set, or an empty one.
     """
     if num < 1:
         raise ValueError(f'num={num} must be at least 1')
@@ -120,8 +125,13 @@ def detect(
     cfg = copy.deepcopy(cfg)  # init_detector writes into it, and looks for the palette in test_dataloader
     cfg.test_dataloader = cfg.get('test_dataloader') or cfg.val_dataloader
     init_default_scope(cfg.get('default_scope') or 'mmdet')
-    model = init_detector(cfg, checkpoint, device=device)
+    # MMEngine would load what fits and leave the rest at random.
+    model = init_detector(cfg, None, device='cpu')
+    load_weights(model, checkpoint)
+    model = model.to(device)
     dataset = DATASETS.build(cfg.val_dataloader.dataset)
+    if not len(dataset):
+        raise ValueError('val_dataloader.dataset has no images; name another annotation file or data_root')
     for index in sorted(set(np.linspace(0, len(dataset) - 1, min(num, len(dataset))).astype(int).tolist())):
         data = dataset[index]
         with torch.no_grad():
@@ -172,7 +182,8 @@ def draw_change(
     """Draw one image twice, left with one model's detections and right with another's, and say what changed.
 
     Objects that only the other model finds are marked 'gained' on the right, those that only the first one finds
-    'lost' on the left; detections that are wrong are marked on either side.
+    'lost' on the left; objects that neither finds are marked 'missed' and detections that are wrong 'wrong' on
+    either side.
 
     Args:
         base (Example): The image with the first model's detections.
@@ -192,6 +203,7 @@ def draw_change(
     assigned = [assign_detections(each.found, each.truth) for each in (base, other)]
     objects = [set(each[each >= 0].tolist()) for each in assigned]
     lost, gained = objects[0] - objects[1], objects[1] - objects[0]
+    missed = [place for place in range(len(base.truth)) if place not in objects[0] | objects[1]]
     halves = []
     for example, places, changed, remark in (
         (base, assigned[0], lost, _LOST),
@@ -200,6 +212,11 @@ def draw_change(
         image, scale = _enlarged(example.image, tile)
         remarks = [_WRONG if place < 0 else remark if place in changed else '' for place in places.tolist()]
         shown = _labelled(example.found, classes, scale, remarks)
+        places_missed = torch.tensor(missed, dtype=torch.long)
+        nobody = _labelled(example.truth[places_missed], classes, scale, [_MISSED] * len(missed))
+        # A score of zero is not written beside the class.
+        nobody.scores = torch.zeros(len(nobody))
+        shown = InstanceData.cat([nobody, shown])
         halves.append(_drawn(image, DetDataSample(pred_instances=shown), classes, palette))
     wrong = [int((each < 0).sum()) for each in assigned]
     caption = (
@@ -265,7 +282,9 @@ def _enlarged(image: np.ndarray, tile: int) -> tuple[np.ndarray, float]:
 def _drawn(image: np.ndarray, sample: DetDataSample, classes: Sequence[str], palette: Any) -> np.ndarray:
     visualizer = _SheetVisualizer(line_width=2, alpha=0.9)
     visualizer.dataset_meta = {'classes': classes, 'palette': palette}
-    visualizer.add_datasample('example', image, sample, draw_gt='gt_instances' in sample, pred_score_thr=0)
+    with warnings.catch_warnings():
+        warnings.filterwarnings('ignore', message='.*out of bounds')  # boxes may reach over the border
+        visualizer.add_datasample('example', image, sample, draw_gt='gt_instances' in sample, pred_score_thr=-1)
     return visualizer.get_image()
 
 

@@ -20,7 +20,9 @@ from torch import Tensor
 from mmcds.evaluation.probe_checkpoint import load_weights
 from mmcds.evaluation.probe_data import evaluation_pipeline
 from mmcds.evaluation.tap_features import TapRecorder
+from mmcds.utils.checkpoint import name_of
 from mmcds.utils.config import model_config
+from mmcds.utils.errors import check_count
 
 from .view_sheet import to_pictures
 
@@ -31,18 +33,26 @@ class TapMaps:
 
     Attributes:
         name (str): Of the model.
-        picture (np.ndarray): The image as the model received it, without padding: (h, w, 3) uint8 RGB.
+        picture (np.ndarray): The image as the model received it, without the preprocessor's padding: (h, w, 3) uint8
+            RGB.
         maps (dict[str, Tensor]): By tap, (C, h', w'), float32, over the same part of the image.
+        place (tuple[float, float] | None): A place in the picture, as shares of width and height. Defaults to None.
     """
 
     name: str
     picture: np.ndarray
     maps: dict[str, Tensor]
+    place: tuple[float, float] | None = None
 
 
 @torch.no_grad()
 def tap_maps(
-    cfg: Config, checkpoint: str | Path, image: str | Path, taps: Sequence[str] | None = None, device: str = 'cpu'
+    cfg: Config,
+    checkpoint: str | Path,
+    image: str | Path,
+    taps: Sequence[str] | None = None,
+    device: str = 'cpu',
+    place: tuple[float, float] | None = None,
 ) -> TapMaps:
     """Run a trained model on an image, through the test pipeline of its config.
 
@@ -50,12 +60,14 @@ def tap_maps(
         cfg (Config): Its config, with CDS or without.
         checkpoint (str | Path): Its weights.
         image (str | Path): An image file.
-        taps (Sequence[str], optional): Names of taps ('backbone.2'). Defaults to None: all outputs of the backbone.
+        taps (Sequence[str], optional): Names of taps, outputs ('backbone.2') or modules inside the backbone
+            ('backbone.layer2'). Defaults to None: all outputs of the backbone.
         device (str): Where the model runs. Defaults to 'cpu'.
+        place (tuple[float, float], optional): x and y of a place, in pixels of the file. Defaults to None.
 
     Raises:
-        FileNotFoundError, ValueError: If the checkpoint is not this model's, the image cannot be read, or a tap is
-            not known or no map.
+        FileNotFoundError, ValueError: If the checkpoint is not this model's, the image cannot be read, a tap is
+            not known or no map, or the place is outside the image or cropped away.
     """
     if not Path(image).is_file():
         raise FileNotFoundError(f'image={str(image)!r} does not exist; give an image file')
@@ -71,7 +83,7 @@ def tap_maps(
     data = model.data_preprocessor(pseudo_collate([Compose(deepcopy(steps))(raw)]), False)
     inputs: Tensor = data['inputs']
     height, width = data['data_samples'][0].metainfo.get('img_shape', inputs.shape[2:])[:2]
-    with TapRecorder(model) as recorder:
+    with TapRecorder(model, taps or ()) as recorder:
         model.extract_feat(inputs)
         names = taps or [name for name in recorder.tap_names() if name.startswith('backbone.')]
         found = {name: recorder.feature(name)[0].float().cpu() for name in names}
@@ -85,7 +97,37 @@ def tap_maps(
         for name, value in found.items()
     }
     picture = to_pictures(inputs.cpu(), model.data_preprocessor.cpu())[0][: int(height), : int(width)]
-    return TapMaps(Path(checkpoint).parent.name or Path(checkpoint).stem, picture, maps)
+    found_place = None
+    if place is not None:
+        x, y = find_place(steps, raw, place)
+        found_place = (x + 0.5) / width, (y + 0.5) / height
+    return TapMaps(name_of(checkpoint), picture, maps, found_place)
+
+
+def find_place(steps: Sequence[dict], raw: dict[str, Any], place: tuple[float, float]) -> tuple[int, int]:
+    """Where a place of the file ends up behind a pipeline: x and y in pixels of what comes out.
+
+    An image whose colours are its coordinates goes through the same steps, whatever they resize, crop and pad. It is
+    exact to a 255th of the image.
+
+    Raises:
+        ValueError: If the place is outside the image, or was cropped away.
+    """
+    height, width = raw['img'].shape[:2]
+    if not (0 <= place[0] < width and 0 <= place[1] < height):
+        raise ValueError(f'place={place} is outside the image of {width} x {height} pixels; give a place in it')
+    x, y = np.meshgrid(np.linspace(0, 255, width), np.linspace(0, 255, height))
+    # The third channel tells the image from what is padded around it.
+    coordinates = np.stack([x, y, np.full_like(x, 255)], 2).round().astype(np.uint8)
+    kept = [step for step in steps if 'LoadImage' not in step['type']]
+    result = pseudo_collate([Compose(deepcopy(kept))({**raw, 'img': coordinates})])['inputs']
+    found = torch.as_tensor(result[0] if isinstance(result, list) else result).float()
+    wanted = found.new_tensor([place[0] / max(width - 1, 1), place[1] / max(height - 1, 1)]) * 255
+    distance = (found[:2] - wanted[:, None, None]).norm(dim=0).masked_fill(found[2] < 200, torch.inf)
+    if distance.min() > 8:
+        raise ValueError(f'place={place}: the test pipeline crops it away; give a place that the model sees')
+    row, column = divmod(int(distance.argmin()), distance.shape[1])
+    return column, row
 
 
 def strength(feature: Tensor) -> Tensor:
@@ -120,12 +162,14 @@ def _stretch(values: Tensor) -> Tensor:
     return (values - low) / (high - low).clamp(min=1e-12)
 
 
-def draw_heat(models: Sequence[TapMaps], place: tuple[float, float] | None = None, title: str = '') -> Figure:
+def draw_heat(models: Sequence[TapMaps], title: str = '') -> Figure:
     """Draw heat maps over the image: one row per model, one column per tap.
 
+    Cells are drawn as detectors read them: cell i of stride s covers the pixels from i s to (i + 1) s.
+
     Args:
-        models (Sequence[TapMaps]): Of the same image.
-        place (tuple[float, float], optional): As for :func:`similarity`. Defaults to None: the strength is drawn.
+        models (Sequence[TapMaps]): Of the same image. Where they have a place, similarity to it is drawn, otherwise
+            strength.
         title (str): Of the figure. Defaults to ''.
 
     Returns:
@@ -137,22 +181,27 @@ def draw_heat(models: Sequence[TapMaps], place: tuple[float, float] | None = Non
     size = ((len(columns) + 1) * side + 0.6, len(models) * (side * height / width + 0.35) + 0.4)
     figure = Figure(figsize=size, layout='constrained')
     axes = figure.subplots(len(models), len(columns) + 1, squeeze=False)
-    limits = (0, 1) if place is None else (-1, 1)
+    places = [model.place for model in models]
+    limits = (0, 1) if places[0] is None else (-1, 1)
     drawn: Any = None
     for line, model in zip(axes, models, strict=True):
-        for axis in line:
-            axis.imshow(model.picture)
-            axis.set(xticks=[], yticks=[])
-            if place is not None:
-                axis.plot(place[0] * width, place[1] * height, '+', color='white', ms=10, mew=2)
+        height, width = model.picture.shape[:2]
+        line[0].imshow(model.picture)
         line[0].set_title(model.name, fontsize=9)
         for axis, name in zip(line[1:], columns, strict=True):
-            heat = strength(model.maps[name]) if place is None else similarity(model.maps[name], place)
-            colours = 'inferno' if place is None else 'coolwarm'
+            heat = strength(model.maps[name]) if model.place is None else similarity(model.maps[name], model.place)
+            # Over grey, so that the colours are those of the bar.
+            axis.imshow(model.picture.mean(2), cmap='gray', vmin=0, vmax=255)
+            colours = 'inferno' if model.place is None else 'coolwarm'
             extent = (0, width, height, 0)
             drawn = axis.imshow(heat, cmap=colours, vmin=limits[0], vmax=limits[1], alpha=0.75, extent=extent)
             axis.set_title(f'{name}, {tuple(heat.shape)}', fontsize=9)
-    what = 'strength, each map stretched to [0, 1]' if place is None else 'cosine similarity to the place marked +'
+        for axis in line:
+            axis.set(xticks=[], yticks=[])
+            if model.place is not None:
+                axis.plot(model.place[0] * width, model.place[1] * height, '+', color='black', ms=11, mew=3)
+                axis.plot(model.place[0] * width, model.place[1] * height, '+', color='white', ms=9, mew=1.5)
+    what = 'strength, each map stretched to [0, 1]' if places[0] is None else 'cosine similarity to the place marked +'
     figure.colorbar(drawn, ax=axes, shrink=0.7, label=what)
     figure.suptitle(title, fontsize=10)
     return figure
@@ -167,6 +216,7 @@ def draw_channels(models: Sequence[TapMaps], tap: str, count: int = 8, title: st
         count (int): Channels, >= 1. Defaults to 8.
         title (str): Of the figure. Defaults to ''.
     """
+    check_count('channels', count, 1)
     height, width = models[0].picture.shape[:2]
     rows: list[tuple[str, Mapping[int, Tensor]]] = [(each.name, liveliest(each.maps[tap], count)) for each in models]
     columns = max(len(channels) for _, channels in rows)
@@ -177,6 +227,6 @@ def draw_channels(models: Sequence[TapMaps], tap: str, count: int = 8, title: st
             axis.set_axis_off()
         for axis, (channel, values) in zip(line, channels.items(), strict=False):
             axis.imshow(values, cmap='viridis', extent=(0, width, height, 0))
-            axis.set_title(f'{name}: {channel}' if axis is line[0] else str(channel), fontsize=8)
-    figure.suptitle(title, fontsize=10)
+            axis.set_title(f'{name}: channel {channel}' if axis is line[0] else f'channel {channel}', fontsize=8)
+    figure.suptitle(f'{title}: the channels that vary most, each stretched by itself', fontsize=9)
     return figure

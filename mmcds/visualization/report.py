@@ -13,7 +13,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from mmengine.config import Config
 
-from .curves import choose_losses, choose_metrics, plot_runs
+from .curves import MAX_PANELS, choose_losses, choose_metrics, plot_runs, smaller_is_better
 from .run_log import RunLog, read_run
 
 #: Pictures of a run that are taken into the page, and the size in bytes that one may have.
@@ -69,6 +69,7 @@ def load_run(path: str | Path, name: str = '') -> ReportedRun:
     """
     folder = Path(path)
     log = read_run(folder, name)
+    folder = folder.parent if folder.is_file() else folder
     configs = sorted(folder.glob('*/vis_data/config.py')) or sorted(folder.glob('*.py'))
     text, seed = '', '?'
     if configs:
@@ -105,7 +106,7 @@ def write_report(runs: Sequence[ReportedRun], out: str | Path, title: str = '') 
         ),
         _section('By class', class_table(runs)),
         _section('Cost', cost_table(runs)),
-        _section('Curves', _figure(draw_curves(runs))),
+        _section('Curves', _figure(draw_curves(runs)) + left_out(runs)),
         *[_section(f'What {run.name} changes in the config', config_diff(runs[0], run)) for run in runs[1:]],
         *[_section(f'Pictures of {run.name}', pictures(run.folder)) for run in runs],
     ]
@@ -128,7 +129,7 @@ def results_table(runs: Sequence[ReportedRun]) -> str:
         return ''
     rows = [['seed', *(run.seed for run in runs)]]
     rows += [['evaluated after', *(_progress(run.log) for run in runs)]]
-    rows += [[name, *_compared([_last(run.log, name) for run in runs])] for name in names]
+    rows += [[name, *_compared([_last(run.log, name) for run in runs], less=smaller_is_better(name))] for name in names]
     return _table(['', *(run.name for run in runs)], rows)
 
 
@@ -168,11 +169,19 @@ def cost_table(runs: Sequence[ReportedRun]) -> str:
 
 
 def draw_curves(runs: Sequence[ReportedRun]) -> Figure:
-    """Metrics and losses, as tools/analysis/curves.py draws them; of many losses those that are shared."""
+    """Metrics and losses, as tools/analysis/curves.py draws them, as many as fit."""
     logs = [run.log for run in runs]
     metrics = [name for name in choose_metrics(logs) if not name.endswith(_CLASS_SUFFIX)][:4]
-    losses = choose_losses(logs)[: 16 - len(metrics)]
-    return plot_runs(logs, metrics, losses)
+    return plot_runs(logs, metrics, choose_losses(logs)[: MAX_PANELS - len(metrics)])
+
+
+def left_out(runs: Sequence[ReportedRun]) -> str:
+    """A note about losses for which the figure has no room."""
+    logs = [run.log for run in runs]
+    metrics = [name for name in choose_metrics(logs) if not name.endswith(_CLASS_SUFFIX)][:4]
+    names = choose_losses(logs)[MAX_PANELS - len(metrics) :]
+    said = f'Not drawn: {", ".join(map(escape, names))} (tools/analysis/curves.py --losses draws them).'
+    return _note(said) if names else ''
 
 
 def config_diff(base: ReportedRun, other: ReportedRun) -> str:
@@ -227,8 +236,8 @@ def _progress(log: RunLog) -> str:
     return f'{log.val[-1]["step"]:.0f} {"epochs" if log.by_epoch else "iterations"}'
 
 
-def _compared(values: Sequence[float | None], ratio: bool = False) -> list[str]:
-    """Values with what they differ by from the first one; of costs less is better."""
+def _compared(values: Sequence[float | None], ratio: bool = False, less: bool = False) -> list[str]:
+    """Values with what they differ by from the first one; of costs, and where asked, less is better."""
     first, cells = values[0], []
     for place, value in enumerate(values):
         if value is None:
@@ -240,9 +249,9 @@ def _compared(values: Sequence[float | None], ratio: bool = False) -> list[str]:
         text = f'{value:.3f}' if abs(value) < 100 else f'{value:.0f}'
         if place and first and ratio:
             text += f' <span class="{"down" if value > first else "up"}">({value / first:.2f} x)</span>'
-        elif place and first is not None and not ratio:
+        elif place and first is not None and first != -1 and not ratio:
             change = value - first
-            kind = 'up' if change > 0 else 'down' if change < 0 else ''
+            kind = 'up' if (-change if less else change) > 0 else 'down' if change else ''
             text += f' <span class="{kind}">({change:+.3f})</span>'
         cells.append(text)
     return cells

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from mmcds.apis import NECKS, has_cds
 from mmcds.models.necks.stock_neck import supervision_alone
+from mmcds.models.views import SingleView
 from mmcds.utils.config import model_config
 from mmcds.utils.errors import check_count
 
@@ -59,7 +60,9 @@ def training_views(cfg: Config, num: int = 6, seed: int = 0) -> tuple[list[TwoVi
     set_random_seed(seed)
     neck = cfg.model.neck
     view = supervision_alone(NECKS[neck.type], neck).view
-    preprocessor: Any = MODELS.build(model_config(cfg).data_preprocessor)
+    if isinstance(view, SingleView):
+        raise ValueError(f"neck.type={neck.type!r} needs one view only; give a config whose neck is 'mmcds.CDSNeck'")
+    preprocessor: Any = build_preprocessor(cfg)
     dataset: Any = DATASETS.build(cfg.train_dataloader.dataset)
     places = sorted(set(np.linspace(0, len(dataset) - 1, min(num, len(dataset))).astype(int).tolist()))
     data = preprocessor(pseudo_collate([dataset[place] for place in places]), True)
@@ -76,6 +79,16 @@ def training_views(cfg: Config, num: int = 6, seed: int = 0) -> tuple[list[TwoVi
         for i in range(len(places))
     ]
     return found, [str(name) for name in (dataset.metainfo or {}).get('classes') or ()]
+
+
+def build_preprocessor(cfg: Config) -> Any:
+    """The data preprocessor of a config, as its model would build it."""
+    found = dict(model_config(cfg).data_preprocessor)
+    if (cfg.get('default_scope') or 'mmdet') == 'mmpretrain':
+        # mmpretrain's classifiers fill in what their configs leave out.
+        found.setdefault('type', 'ClsDataPreprocessor')
+        found.setdefault('batch_augments', cfg.model.get('train_cfg'))
+    return MODELS.build(found)
 
 
 def to_pictures(inputs: Tensor, preprocessor: Any) -> list[np.ndarray]:

@@ -5,8 +5,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
@@ -68,46 +66,6 @@ def test_which_weights_are_needed(detector: Config, tmp_path: Path) -> None:
     torch.save(weights, tmp_path / 'a.pth')
     with pytest.raises(ValueError, match=r'does not fit the config: size mismatch for backbone\.conv1\.weight'):
         load_weights(model, tmp_path / 'a.pth')
-
-
-@pytest.fixture
-def classifier(tmp_path: Path) -> Config:
-    """A stock config on a folder of two classes, dark and bright, and its checkpoint's name."""
-    pytest.importorskip('mmpretrain')
-    random = np.random.default_rng(0)
-    for split in ('train', 'test'):
-        for label, level in enumerate((40, 200)):
-            folder = tmp_path / split / f'class{label}'
-            folder.mkdir(parents=True)
-            for i in range(6):
-                image = np.clip(random.normal(level, 20, size=(32, 32, 3)), 0, 255).astype(np.uint8)
-                cv2.imwrite(str(folder / f'{i}.png'), image)
-    pipelines = {
-        'train': [dict(type='LoadImageFromFile'), dict(type='RandomCrop', crop_size=8), dict(type='PackInputs')],
-        'test': [dict(type='LoadImageFromFile'), dict(type='PackInputs')],
-    }
-    loaders: dict[str, Any] = {
-        f'{split}_dataloader': dict(
-            batch_size=5,
-            num_workers=0,
-            dataset=dict(type='CustomDataset', data_prefix=str(tmp_path / split), pipeline=pipeline),
-        )
-        for split, pipeline in pipelines.items()
-    }
-    backbone = dict(type='ResNet_CIFAR', depth=18, base_channels=4, stem_channels=4, out_indices=(0, 1, 2, 3))
-    return Config(
-        dict(
-            default_scope='mmpretrain',
-            model=dict(
-                type='ImageClassifier',
-                data_preprocessor=dict(mean=[120.0] * 3, std=[60.0] * 3),
-                backbone=backbone,
-                neck=dict(type='GlobalAveragePooling'),
-                head=dict(type='LinearClsHead', num_classes=2, in_channels=32),
-            ),
-            **loaders,
-        )
-    )
 
 
 def test_a_classifier_by_the_command(

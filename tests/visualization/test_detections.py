@@ -146,6 +146,9 @@ def test_detecting_spreads_over_the_set_and_gives_pixels_of_the_file(
     cfg = Config({'default_scope': 'mmdet', 'val_dataloader': {'dataset': leaf}})
 
     class Model:
+        def to(self, device: str) -> 'Model':
+            return self
+
         def test_step(self, data: dict) -> list:
             assert data['inputs'][0].shape == (3, 64, 64)
             sample = data['data_samples'][0]
@@ -153,6 +156,7 @@ def test_detecting_spreads_over_the_set_and_gives_pixels_of_the_file(
             return [sample]
 
     monkeypatch.setattr('mmcds.visualization.detections.init_detector', lambda *args, **kwargs: Model())
+    monkeypatch.setattr('mmcds.visualization.detections.load_weights', lambda *args: [])
     examples = list(detect(cfg, 'unused.pth', num=3))
     assert [example.name for example in examples] == ['00000.jpg', '00002.jpg', '00004.jpg']
     coco = COCO(tmp_path / 'shapes/annotations/instances_val.json')

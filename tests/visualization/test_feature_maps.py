@@ -1,6 +1,7 @@
 """Heat maps against the features themselves."""
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import mmcv
@@ -12,7 +13,15 @@ from toys import build
 
 from mmcds import add_cds, remove_cds
 from mmcds.visualization.embedding_map import save_figure
-from mmcds.visualization.feature_maps import draw_channels, draw_heat, liveliest, similarity, strength, tap_maps
+from mmcds.visualization.feature_maps import (
+    draw_channels,
+    draw_heat,
+    find_place,
+    liveliest,
+    similarity,
+    strength,
+    tap_maps,
+)
 
 
 @pytest.fixture
@@ -51,10 +60,54 @@ def test_maps_of_a_detector(detector: Config, image: Path, tmp_path: Path) -> No
     }
     stock = tap_maps(remove_cds(detector), tmp_path / 'a.pth', image, ['backbone.0', 'neck.1'])
     assert all(torch.equal(stock.maps[name], found.maps[name]) for name in found.maps)
-    figure = draw_heat([stock, found], (0.25, 0.5), 'title')
-    assert mmcv.imread(str(save_figure(figure, tmp_path / 'heat.png'))).std() > 5
+    figure = draw_heat([stock, found], 'title')
+    heat: dict[str, Any] = {axis.get_title(): axis.images[-1].get_array() for axis in figure.axes if axis.get_title()}
+    np.testing.assert_allclose(heat['backbone.0, (20, 32)'], strength(found.maps['backbone.0']))
     channels = draw_channels([stock, found], 'neck.1', 3)
-    assert mmcv.imread(str(save_figure(channels, tmp_path / 'channels.png'))).std() > 5
+    drawn: list[Any] = [axis.images[0].get_array() for axis in channels.axes]
+    assert len(drawn) == 6
+    for ours, expected in zip(drawn[3:], liveliest(found.maps['neck.1'], 3).values(), strict=True):
+        np.testing.assert_allclose(ours, expected)
+    for each in (figure, channels):
+        assert save_figure(each, tmp_path / 'a.png').stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+    ('steps', 'size', 'expected'),
+    [
+        ([dict(type='Resize', scale=(128, 96), keep_ratio=True)], (128, 80), (100, 20)),
+        # The middle 40 of 64 columns: 50 - 12.
+        ([dict(type='mmpretrain.CenterCrop', crop_size=(40, 40))], (40, 40), (38, 10)),
+        (
+            [
+                dict(type='Resize', scale=(32, 32), keep_ratio=True),
+                dict(type='Pad', size=(32, 32), pad_val=dict(img=(114.0, 114.0, 114.0))),
+            ],
+            (32, 32),
+            (25, 5),
+        ),
+    ],
+)
+def test_a_place_goes_through_the_pipeline(
+    steps: list[dict], size: tuple[int, int], expected: tuple[int, int], image: Path, mmdet_scope: None
+) -> None:
+    pack = dict(type='PackDetInputs', meta_keys=())
+    raw = dict(img_path=str(image), img=mmcv.imread(image), img_id=0, img_shape=(40, 64), ori_shape=(40, 64))
+    found = find_place([dict(type='LoadImageFromFile'), *steps, pack], raw, (50, 10))
+    assert found == pytest.approx(expected, abs=1)
+    assert max(found) < max(size)
+
+
+def test_a_place_that_is_cropped_away(image: Path, mmdet_scope: None) -> None:
+    steps: list[dict] = [
+        dict(type='mmpretrain.CenterCrop', crop_size=(20, 20)),
+        dict(type='PackDetInputs', meta_keys=()),
+    ]
+    raw = dict(img_path=str(image), img=mmcv.imread(image), img_id=0, img_shape=(40, 64), ori_shape=(40, 64))
+    with pytest.raises(ValueError, match=r'^place=\(2, 2\): the test pipeline crops it away'):
+        find_place(steps, raw, (2, 2))
+    with pytest.raises(ValueError, match=r'^place=\(64, 2\) is outside the image of 64 x 40 pixels'):
+        find_place(steps, raw, (64, 2))
 
 
 def test_heat_by_hand() -> None:

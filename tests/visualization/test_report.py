@@ -83,6 +83,21 @@ def test_a_comparison(runs: list[ReportedRun], tmp_path: Path) -> None:
     assert not re.search(r'<script|@import|url\(http', text)
 
 
+def test_less_is_better_for_some_and_what_there_is_not_has_no_difference(tmp_path: Path) -> None:
+    runs = []
+    for name, ece, large in (('a', 3.0, -1.0), ('b', 9.0, 0.3)):
+        make_run(tmp_path / name, 0.5, 0.2, 0.0)
+        log = tmp_path / name / '20260101_000000/vis_data/scalars.json'
+        log.write_text(
+            log.read_text() + json.dumps({'calibration/ece': ece, 'coco/bbox_mAP_l': large, 'step': 2}) + '\n'
+        )
+        runs.append(load_run(tmp_path / name))
+    text = write_report(runs, tmp_path / 'report.html').read_text()
+    assert '9.000 <span class="down">(+6.000)</span>' in text
+    found = {row[0]: row[1:] for row in Page(text).rows if row}
+    assert found['coco/bbox_mAP_l'] == ['no such objects', '0.300']
+
+
 def test_one_run(runs: list[ReportedRun], tmp_path: Path) -> None:
     text = write_report(runs[:1], tmp_path / 'report.html').read_text()
     assert Page(text).open == []

@@ -7,7 +7,6 @@ import mmcv
 import numpy as np
 import pytest
 import torch
-from classifiers import classifier_config
 from mmengine.config import Config
 
 from mmcds import add_cds
@@ -36,7 +35,29 @@ def test_a_detector(stock_config: Config, toy_data: Path, tmp_path: Path) -> Non
     boxes = [len(axis.patches) for axis in figure.axes if axis.get_title()]
     assert boxes == [count for views in found for count in (len(views.labels),) * 2]
     assert 'view 2: 32 x 32, 1 objects' in figure.axes[1].get_title()
-    assert mmcv.imread(str(save_figure(figure, tmp_path / 'views.png'))).std() > 5
+    shown: list[Any] = [axis.images[0].get_array() for axis in figure.axes if axis.get_title()]
+    assert [len(each) for each in shown] == [64, 32] * 4
+    assert save_figure(figure, tmp_path / 'views.png').stat().st_size > 1000
+
+
+def test_a_classifier(classifier: Config) -> None:
+    """mmpretrain's configs have the preprocessor without a type, and may have it beside the model."""
+    cfg = add_cds(classifier, view=dict(type='PhotometricView', jitter_prob=0.0, grayscale_prob=0.0))
+    cfg.data_preprocessor = cfg.model.pop('data_preprocessor')
+    found, classes = training_views(cfg, 2)
+    assert [views.label for views in found] == [0, 1]
+    for views, level in zip(found, (40, 200), strict=True):
+        assert views.images[0].shape == (8, 8, 3)
+        assert views.images[0].mean() == pytest.approx(level, abs=8)
+        assert np.abs(views.images[0].astype(int) - views.images[1].astype(int)).max() <= 1
+    assert 'class1' in draw_views(found, classes).axes[2].get_title()
+
+
+def test_a_neck_of_one_view(stock_config: Config) -> None:
+    neck = dict(type='mmcds.DSNNeck', neck=stock_config.model.neck, num_classes=4)
+    cfg = Config({**stock_config.to_dict(), 'model': {**stock_config.model.to_dict(), 'neck': neck}})
+    with pytest.raises(ValueError, match=r"^neck\.type='mmcds\.DSNNeck' needs one view only"):
+        training_views(cfg)
 
 
 def test_the_seed_decides(stock_config: Config) -> None:
@@ -62,4 +83,4 @@ def test_what_is_refused(stock_config: Config) -> None:
     with pytest.raises(ValueError, match=r'^the config has no CDS, so there is one view only'):
         training_views(stock_config)
     with pytest.raises(ValueError, match=r'^num=0'):
-        training_views(add_cds(classifier_config()), 0)
+        training_views(add_cds(stock_config), 0)

@@ -42,17 +42,21 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Detect, draw, write."""
     args = parse_args()
-    from mmcds.utils.checkpoint import check_checkpoint
-    from mmcds.utils.prepare import prepare_config
+    from mmcds.utils.checkpoint import check_checkpoint, name_of
+    from mmcds.utils.device import check_device
+    from mmcds.utils.prepare import host_of, prepare_config
     from mmcds.visualization.detections import contact_sheet, detect, draw_change, draw_example, save_sheet
 
     models = [(args.config, args.checkpoint, args.cds)]
     if args.against:
         models.insert(0, (*args.against, False))
+    check_device(args.device)
     found = []
     for config, checkpoint, cds in models:
         path = str(check_checkpoint(checkpoint))
         cfg = prepare_config(config, args.cfg_options, cds, check_data=False)
+        if host_of(cfg) != 'mmdet':
+            raise ValueError(f'config={config!r} is no detector; give one of mmdet (default_scope)')
         found.append(detect(cfg, path, args.num, args.score_thr, args.device))
     from mmdet.registry import DATASETS
     from mmengine.registry import init_default_scope
@@ -62,7 +66,7 @@ def main() -> None:
     classes, palette = metainfo['classes'], metainfo.get('palette', 'random')
     if args.against:
         pictures = [draw_change(a, b, classes, palette) for a, b in zip(*found, strict=True)]
-        left, right = (Path(checkpoint).parent.name for _, checkpoint, _ in models)
+        left, right = (name_of(checkpoint) for _, checkpoint, _ in models)
         title, name = f'detections of at least {args.score_thr:g}: left {left}, right {right}', 'changes.png'
     else:
         pictures = [draw_example(example, classes, palette) for example in found[0]]

@@ -58,13 +58,17 @@ def main() -> None:
     args = parse_args()
     from mmcds.evaluation.embed_checkpoint import embed_checkpoint
     from mmcds.evaluation.embedding_quality import measure
-    from mmcds.utils.checkpoint import check_checkpoint
-    from mmcds.utils.errors import unknown_name
+    from mmcds.utils.checkpoint import check_checkpoint, name_of
+    from mmcds.utils.device import check_device
+    from mmcds.utils.errors import check_count, unknown_name
     from mmcds.utils.prepare import prepare_config
     from mmcds.visualization import embedding_map as maps
 
     if args.method not in maps.METHODS:
         raise unknown_name('--method', args.method, maps.METHODS)
+    check_device(args.device)
+    check_count('--max-images', args.max_images, 0)
+    check_count('--crops', args.crops, 0)
     models = [(args.config, args.checkpoint, args.cds)]
     if args.against:
         models.insert(0, (*args.against, False))
@@ -78,17 +82,20 @@ def main() -> None:
         cfg = prepare_config(config, args.cfg_options, cds, check_data=False)
         embedded = embed_checkpoint(cfg, checkpoint, taps, args.split, args.max_images, args.device)
         found = getattr(embedded.found, f'{args.kind}s')
-        if not found:
+        without = [tap for tap in embedded.found.features if tap not in found]
+        if not found or (args.taps and without):
             raise ValueError(
-                f'--kind=embedding: {checkpoint} has no projectors with weights; give --kind feature, or a checkpoint '
-                'of training with CDS'
+                f'--kind=embedding: {checkpoint} has no projectors with weights for {without}; give --kind feature, '
+                'other --taps, or a checkpoint of training with CDS'
             )
-        taps = taps or list(embedded.found.features)
+        if without:
+            print(f'left out, having no projector with weights: {", ".join(without)}')
+        taps = taps or list(found)
         panels = []
         for tap, values in found.items():
             quality = measure(values, embedded.found.labels, args.neighbours)
             points = maps.reduce_to_plane(values.numpy(), args.method, args.seed)
-            name = f'{Path(checkpoint).parent.name}: {tap}'
+            name = f'{name_of(checkpoint)}: {tap}'
             panels.append(maps.Panel(name, points, embedded.found.labels.numpy(), quality.text()))
             written.append({'config': config, 'checkpoint': checkpoint, 'tap': tap, **quality.numbers()})
         rows.insert(0, panels)

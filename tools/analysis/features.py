@@ -43,9 +43,9 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Run, draw, write."""
     args = parse_args()
-    import mmcv
-
     from mmcds.utils.checkpoint import check_checkpoint
+    from mmcds.utils.device import check_device
+    from mmcds.utils.errors import check_count
     from mmcds.utils.prepare import prepare_config
     from mmcds.visualization import feature_maps
     from mmcds.visualization.embedding_map import save_figure
@@ -53,21 +53,21 @@ def main() -> None:
     models = [(args.config, args.checkpoint, args.cds)]
     if args.against:
         models.insert(0, (*args.against, False))
+    place = tuple(args.similar_to) if args.similar_to else None
+    check_device(args.device)
+    check_count('--channels', args.channels, 0)
     found = []
     for config, checkpoint, cds in models:
         check_checkpoint(checkpoint)
         cfg = prepare_config(config, args.cfg_options, cds, check_data=False)
-        found.append(feature_maps.tap_maps(cfg, checkpoint, args.image, args.taps, args.device))
-    place = None
-    if args.similar_to:
-        height, width = mmcv.imread(args.image).shape[:2]
-        place = args.similar_to[0] / width, args.similar_to[1] / height
-        if not all(0 <= share < 1 for share in place):
+        found.append(feature_maps.tap_maps(cfg, checkpoint, args.image, args.taps, args.device, place))
+        if list(found[0].maps) != list(found[-1].maps):
             raise ValueError(
-                f'--similar-to={args.similar_to} is outside the image of {width} x {height} pixels; give a place in it'
+                f"--against: its taps are {list(found[0].maps)}, the model's {list(found[-1].maps)}; name with --taps "
+                'what both have'
             )
     name, out = Path(args.image).stem, Path(args.out)
-    print(save_figure(feature_maps.draw_heat(found, place, Path(args.image).name), out / f'{name}.png'))
+    print(save_figure(feature_maps.draw_heat(found, Path(args.image).name), out / f'{name}.png'))
     for tap in found[0].maps if args.channels else ():
         figure = feature_maps.draw_channels(found, tap, args.channels, f'{Path(args.image).name}, {tap}')
         print(save_figure(figure, out / f'{name}_{tap}.png'))

@@ -51,9 +51,11 @@ def main() -> None:
     from mmcds.evaluation.probe_checkpoint import probe_checkpoint
     from mmcds.evaluation.probes import table
     from mmcds.utils.checkpoint import check_checkpoint
+    from mmcds.utils.device import check_device
     from mmcds.utils.prepare import prepare_config
 
     check_checkpoint(args.checkpoint)
+    check_device(args.device)
     cfg = prepare_config(args.config, args.cfg_options, args.cds, check_data=False)
     probes, about = probe_checkpoint(
         cfg, args.checkpoint, args.taps, args.neighbours, args.max_train, args.max_test, args.device

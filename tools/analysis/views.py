@@ -42,7 +42,7 @@ def main() -> None:
     from mmcds.visualization.embedding_map import save_figure
     from mmcds.visualization.view_sheet import draw_views, training_views
 
-    cfg = prepare_config(args.config, args.cfg_options, args.cds, check_data=True)
+    cfg = prepare_config(args.config, args.cfg_options, args.cds, check_data=True, teacher=False)
     found, classes = training_views(cfg, args.num, args.seed)
     title = f'{Path(args.config).name}: {type_of_view(cfg)}'
     print(f'{save_figure(draw_views(found, classes, title), args.out)}: {len(found)} images')

@@ -19,6 +19,9 @@ class StockWeightsHook(Hook):
         >>> custom_hooks = [dict(type='mmcds.StockWeightsHook')]
     """
 
+    # Before the EMAHook, which reads the same checkpoint.
+    priority = 'VERY_HIGH'
+
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Change what was read, before it goes into the model."""
         checkpoint['state_dict'] = without_cds(checkpoint['state_dict'])
