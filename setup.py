@@ -40,7 +40,7 @@ setup(
     packages=find_packages(include=['mmcds', 'mmcds.*']),
     package_data={'mmcds': ['py.typed', *MIM]},
     python_requires='>=3.10',
-    install_requires=['torch', 'kornia>=0.7', 'matplotlib', 'pycocotools'],
+    install_requires=['torch', 'kornia>=0.7', 'matplotlib', 'pycocotools', 'scikit-learn>=1.5,<2'],
     classifiers=[
         'Programming Language :: Python :: 3.11',
         'Topic :: Scientific/Engineering :: Artificial Intelligence',

@@ -85,7 +85,16 @@ def load_matrix(path: str | Path) -> Matrix:
         for other in (*arm.after, arm.baseline):
             if other not in arms:
                 raise unknown_name(f'{path}: arm {arm.name!r} names the arm', other, arms)
+        for other in arm.after:
+            lacking = sorted(set(arm.seeds or cfg['seeds']) - set(arms[other].seeds or cfg['seeds']))
+            if lacking:
+                raise ValueError(f'{path}: arm {arm.name!r} needs {other!r} with the seeds {lacking}, which it lacks')
         for key, value in arm.options.items():
+            if isinstance(value, (dict, list, tuple)):
+                raise ValueError(
+                    f'{path}: arm {arm.name!r}, options.{key}={value!r} is no number or text; write what stands on a '
+                    "command line, such as '[1,2]', or one option for each field"
+                )
             for _, name, _, _ in Formatter().parse(str(value)):
                 if name is not None and name not in arm.after:
                     raise unknown_name(f'{path}: arm {arm.name!r}, options.{key}', name, arm.after, 'add it to after')

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -88,7 +89,7 @@ def write_page(matrix: Matrix, work_dir: Path, out: Path) -> str:
     """Write the page, its figure beside it, and return the page."""
     records = read_records(matrix, work_dir)
     every = [record for runs in records.values() for record in runs.values()]
-    commands = [f'- {arm.label}: `{_command(arm)}`' for arm in matrix.arms.values()]
+    commands = [f'- {arm.label} (`{arm.name}`): `{_command(arm)}`' for arm in matrix.arms.values()]
     drawn = []
     for count, (metric, title) in enumerate(matrix.metrics.items()):
         bars = []
@@ -109,11 +110,12 @@ def write_page(matrix: Matrix, work_dir: Path, out: Path) -> str:
             'evaluation of each run. Differences are paired by seed (same initial weights of what is shared, same '
             'order of the images), with the 95 % interval of their mean. Cost is the mean of the runs: seconds of a '
             'training step (median of each), minutes from start to end, peak memory. Runs shared the machine, so it '
-            'is no benchmark ([cost.md](cost.md) is).',
+            'is no benchmark (docs/cost.md is).',
             *([matrix.note] if matrix.note else []),
             table(matrix, work_dir),
             *drawn,
-            'Each row can be run by itself with `--arms`; a single run is',
+            'Each row can be run by itself, with the start weights that pair it: '
+            f'`python benchmarks/run.py {matrix.path} --arms NAME`. By hand, and from other start weights, a run is',
             '\n'.join(commands),
         ]
     )
@@ -135,8 +137,8 @@ def write_short(matrix: Matrix, work_dir: Path, page: Path, readme: Path) -> boo
     """
     name = matrix.path.stem.removesuffix('_matrix')
     place = re.compile(rf'(<!-- results: {name} -->\n).*?(<!-- /results: {name} -->)', re.DOTALL)
-    text = readme.read_text()
-    if not matrix.readme or not place.search(text):
+    text = readme.read_text() if matrix.readme else ''
+    if not place.search(text):
         return False
     records = read_records(matrix, work_dir)
     arms = [matrix.arms[each] for each in matrix.readme if records[each]]
@@ -163,5 +165,6 @@ def _row(arm: Arm, matrix: Matrix, records: Records) -> list[str]:
 
 
 def _command(arm: Arm) -> str:
-    options = ' '.join(f'{key}={value}' for key, value in arm.options.items())
-    return f'python tools/train.py {arm.config} --cfg-options randomness.seed=SEED {options}'.rstrip()
+    pairs = [f'{key}={value}' for key, value in arm.options.items()]
+    command = ['python', 'tools/train.py', arm.config, '--cfg-options', 'randomness.seed=SEED', *pairs]
+    return ' '.join(shlex.quote(each) for each in command)

@@ -36,8 +36,11 @@ def main() -> int:
     from benchmarks.matrix import load_matrix
     from benchmarks.page import write_page, write_short
     from benchmarks.runner import run_all
-    from mmcds.utils.errors import unknown_name
+    from mmcds.utils.errors import check_count, unknown_name
 
+    if args.jobs is not None:
+        check_count('--jobs', args.jobs, 1)
+    check_count('--threads', args.threads, 1)
     matrix = load_matrix(args.matrix)
     for name in args.arms or []:
         if name not in matrix.arms:
@@ -47,7 +50,9 @@ def main() -> int:
     failed = []
     if not args.page_only:
         if matrix.prepare:
-            subprocess.run(matrix.prepare.format(python=sys.executable), shell=True, check=True)
+            done = subprocess.run(matrix.prepare.format(python=sys.executable), shell=True, check=False)
+            if done.returncode:
+                raise ValueError(f'{args.matrix}: prepare={matrix.prepare!r} ended with {done.returncode}, see above')
         jobs = args.jobs or (1 if torch.cuda.is_available() else os.cpu_count() or 1)
         failed = run_all(matrix, work_dir, jobs, args.threads, args.arms)
     out = Path(args.out) if args.out else work_dir / 'results.md'

@@ -75,7 +75,9 @@ def runs_of(matrix: Matrix, work_dir: Path, arms: Sequence[str] | None = None) -
 def initial_weights(matrix: Matrix, run: Run, work_dir: Path) -> Path:
     """A checkpoint of the stock model's random weights, one per baseline and seed, that all its arms start from."""
     baseline = matrix.arms[run.arm.baseline]
-    path = work_dir / 'init' / f'{baseline.name}_seed{run.seed}.pth'
+    # Of this model: a baseline that has changed starts from others.
+    which = digest_of(baseline.config, baseline.options)
+    path = work_dir / 'init' / f'{baseline.name}_{which}_seed{run.seed}.pth'
     if not path.is_file():
         # Initialisation tells of every weight otherwise.
         MMLogger.get_instance('benchmarks', log_level='ERROR')
@@ -100,9 +102,9 @@ def start_weights(matrix: Matrix, run: Run, others: dict[tuple[str, int], Run], 
     random = initial_weights(matrix, run, work_dir)
     if not run.arm.backbone:
         return random
+    source = others[run.arm.backbone, run.seed].checkpoint()
     path = random.with_name(f'{random.stem}_{run.arm.backbone}.pth')
-    if not path.is_file():
-        source = others[run.arm.backbone, run.seed].checkpoint()
+    if not path.is_file() or path.stat().st_mtime < Path(source).stat().st_mtime:
         weights, trained = load_checkpoint(random)['state_dict'], load_checkpoint(source)['state_dict']
         shapes = {key: tuple(value.shape) for key, value in weights.items() if key.startswith('backbone.')}
         wrong = [key for key, shape in shapes.items() if key not in trained or tuple(trained[key].shape) != shape]

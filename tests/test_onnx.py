@@ -9,7 +9,9 @@ from mmengine.config import Config
 from toys import build, toy_model
 
 from mmcds import add_cds
+from mmcds.export import build_for_test
 from mmcds.onnx import export_onnx
+from mmcds.utils.config import load_config
 
 runtime = pytest.importorskip('onnxruntime')
 
@@ -28,10 +30,46 @@ def test_a_detector(name: str, tmp_path: Path, mmdet_scope: None) -> None:
     with torch.no_grad():
         features = model.extract_feat(image)
         scores, boxes = (model.rpn_head if name == 'faster_rcnn' else model.bbox_head)(features)
+    names = [each.name for each in session.get_outputs()]
+    levels = [f'{kind}{i}' for kind in ('scores', 'boxes') for i in range(5)]
+    assert names == [*([f'features{i}' for i in range(5)] if name == 'faster_rcnn' else []), *levels]
     expected = [*(features if name == 'faster_rcnn' else ()), *scores, *boxes]
     assert len(found) == len(expected) == parts[0].outputs
     for ours, theirs in zip(found, expected, strict=True):
         np.testing.assert_allclose(ours, theirs.numpy(), rtol=1e-3, atol=1e-5)
+
+
+def test_any_number_of_rois(tmp_path: Path, mmdet_scope: None) -> None:
+    model = build(toy_model('faster_rcnn')).eval()
+    torch.save({'state_dict': model.state_dict()}, tmp_path / 'a.pth')
+    parts = export_onnx(
+        Config(dict(model=toy_model('faster_rcnn').model)), tmp_path / 'a.pth', tmp_path / 'a.onnx', (64, 64)
+    )
+    session = runtime.InferenceSession(str(parts[1].path))
+    for count in (1, 37):
+        rois = torch.randn(count, 16, 7, 7)
+        found = session.run(['scores', 'boxes'], {'rois': rois.numpy()})
+        with torch.no_grad():
+            expected = model.roi_head.bbox_head(rois)
+        for ours, theirs in zip(found, expected, strict=True):
+            np.testing.assert_allclose(ours, theirs.numpy(), rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ('config', 'reason'),
+    [
+        ('cascade_rcnn/cascade-rcnn_r18_fpn_8xb8-amp-lsj-200e_coco.py', 'CascadeRCNN has more than a box head'),
+        ('detr/detr_r50_8xb2-150e_coco.py', 'DETR has a head that cannot be called on features alone'),
+        ('solo/solo_r50_fpn_1x_coco.py', 'SOLO is not known here'),
+    ],
+)
+def test_what_is_not_only_dense_is_refused(config: str, reason: str, tmp_path: Path) -> None:
+    cfg = load_config(f'mmdet::{config}')
+    cfg.model.backbone.init_cfg = None
+    torch.save({'state_dict': build_for_test(cfg).state_dict()}, tmp_path / 'a.pth')
+    with pytest.raises(ValueError, match=rf'^--onnx: {reason}.*; export it with MMDeploy$'):
+        export_onnx(cfg, tmp_path / 'a.pth', tmp_path / 'a.onnx', (64, 64))
+    assert not (tmp_path / 'a.onnx').exists()
 
 
 def test_what_is_refused(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ PROVIDERS: dict[str, tuple[str, ...]] = {
     'pycocotools': ('pycocotools',),
     'matplotlib': ('matplotlib',),
     'kornia': ('kornia',),
+    'sklearn': ('scikit-learn',),
     'mmengine': ('onedl-mmengine', 'mmengine', 'mmengine-lite'),
     'mmcv': ('onedl-mmcv', 'mmcv', 'mmcv-full', 'mmcv-lite'),
     'mmdet': ('onedl-mmdetection', 'mmdet'),
@@ -34,6 +35,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     'pycocotools': ('numpy',),
     'matplotlib': ('numpy',),
     'kornia': ('torch',),
+    'sklearn': ('numpy',),
     'mmengine': ('numpy', 'torch', 'matplotlib'),
     'mmcv': ('numpy', 'cv2', 'mmengine'),
     'mmcv.ops': ('torch', 'mmcv'),
@@ -65,6 +67,7 @@ COMMON_PINS: dict[str, str] = {
     'kornia': 'kornia==0.9.0',
     'pycocotools': 'pycocotools==2.0.11',
     'matplotlib': 'matplotlib>=3.7',
+    'sklearn': 'scikit-learn>=1.5,<2',
 }
 
 #: Import name -> (from, below): the versions mmcds can work with; ``mmdet`` 3.3 itself refuses others of mmcv.

@@ -130,10 +130,8 @@ def without_contrast(cfg: Config) -> Config:
         cfg (Config): With CDS or without; not changed.
 
     Returns:
-        Config: The same where there is no CDS.
+        Config: A changed copy, whose :class:`~mmcds.engine.hooks.StockWeightsHook` refuses another model's checkpoint.
     """
-    if not has_cds(cfg):
-        return cfg
     cfg = remove_cds(cfg)
     cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type='mmcds.StockWeightsHook')]
     return cfg

@@ -84,7 +84,7 @@ def test_the_page_says_how_it_was_made(matrix: Matrix, tmp_path: Path) -> None:
     assert '](page.png)' in page
     assert (tmp_path / 'page.png').stat().st_size > 1000
     assert 'A note.' in page
-    assert '- Ours: `python tools/train.py b.py --cfg-options randomness.seed=SEED x=1`' in page
+    assert '- Ours (`ours`): `python tools/train.py b.py --cfg-options randomness.seed=SEED x=1`' in page
     assert table(matrix, tmp_path) in page
 
 

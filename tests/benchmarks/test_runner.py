@@ -124,15 +124,16 @@ def test_a_failing_run_is_reported_and_what_waits_for_it_is_not_run(
 def test_initial_weights_are_the_stock_model_s(matrix: Matrix, tmp_path: Path) -> None:
     run_all(matrix, tmp_path / 'work', jobs=1, threads=1, arms=['base'])
     assert [call['config'] for call in calls(tmp_path)] == ['base.py', 'base.py']
-    first, second = (torch.load(tmp_path / f'work/init/base_seed{seed}.pth', weights_only=True) for seed in (4, 7))
+    paths = [next((tmp_path / 'work/init').glob(f'base_*_seed{seed}.pth')) for seed in (4, 7)]
+    first, second = (torch.load(path, weights_only=True) for path in paths)
     assert not [name for name in first['state_dict'] if 'cds' in name]
     assert list(first['state_dict']) == list(second['state_dict'])
     name = 'backbone.layer4.1.conv2.weight'
     assert not torch.equal(first['state_dict'][name], second['state_dict'][name])
     assert first['state_dict'][name].std() > 0.01
-    kept = (tmp_path / 'work/init/base_seed4.pth').stat().st_mtime_ns
+    kept = paths[0].stat().st_mtime_ns
     run_all(matrix, tmp_path / 'work', jobs=1, threads=1)
-    assert (tmp_path / 'work/init/base_seed4.pth').stat().st_mtime_ns == kept
+    assert paths[0].stat().st_mtime_ns == kept
 
 
 def test_a_backbone_from_another_arm(matrix: Matrix, tmp_path: Path) -> None:
@@ -172,11 +173,14 @@ def test_records_alone_are_enough_and_a_checkpoint_that_is_missing_is_made_again
 
 def test_an_arm_with_seeds_of_its_own(matrix: Matrix, tmp_path: Path) -> None:
     text = Path('toy_matrix.py').read_text()
-    text = text.replace("{'config': 'base.py'}", "{'config': 'base.py', 'seeds': [7]}")
+    text = text.replace("'baseline': 'base'", "'baseline': 'base', 'seeds': [7]")
     Path('toy_matrix.py').write_text(text)
     assert [run.name for run in runs_of(load_matrix('toy_matrix.py'), tmp_path)] == [
-        'cds seed 4', 'base seed 7', 'cds seed 7',
+        'base seed 4', 'base seed 7', 'cds seed 7',
     ]  # fmt: skip
+    Path('toy_matrix.py').write_text(text.replace("{'config': 'base.py'}", "{'config': 'base.py', 'seeds': [4]}"))
+    with pytest.raises(ValueError, match=r"arm 'cds' needs 'base' with the seeds \[7\], which it lacks"):
+        load_matrix('toy_matrix.py')
 
 
 @pytest.mark.parametrize('what', ['options', 'content', 'defaults'])

@@ -19,11 +19,15 @@ from mmcds.utils.errors import check_count
 from .cds_hook import CDSHook
 
 CDS = 'loss_cds'
+#: How the names of its scalars in the message hub begin.
+PREFIXES = tuple(
+    f'train/cds_{name}' for name in ('positives', 'negatives', 'pos_', 'neg_', 'grad_', 'backward_', 'extra_')
+)
 
 
 @HOOKS.register_module()
 class DiagnosticsHook(Hook):
-    """Looks at the contrast every so many iterations and logs what it finds.
+    """Looks at the contrast every so many iterations and logs what it finds; until the next look the log repeats it.
 
     The scalars go to MMEngine's message hub under ``train/``, and so to the console, to the JSON log and to the
     backends of the config's visualizer (TensorBoard, W&B, ...):
@@ -52,8 +56,9 @@ class DiagnosticsHook(Hook):
         >>> custom_hooks = [dict(type='mmcds.CDSHook'), dict(type='mmcds.DiagnosticsHook', interval=100)]
     """
 
-    # After the CDSHook, so that this hook's place on the model is behind its.
-    priority = 'LOW'
+    # After the CDSHook, whose torch hooks have to be on the model, and before the LoggerHook, which writes what is
+    # there by then.
+    priority = 55
 
     def __init__(self, interval: int = 50, fewest: int = 16) -> None:
         self.interval = check_count('DiagnosticsHook.interval', interval, 1)
@@ -82,11 +87,17 @@ class DiagnosticsHook(Hook):
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         """Decide whether this iteration is looked at."""
-        self._looking = runner.iter % self.interval == 0 and self._two_views.supervision.weight != 0
+        # In step with the LoggerHook, which counts from 1.
+        self._looking = (runner.iter + 1) % self.interval == 0 and self._two_views.supervision.weight != 0
         self._found, self._calls = {}, 0
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         """Log what was found."""
+        if self._two_views.supervision.weight == 0:
+            # There is no contrast any more: what was found last is not to be repeated in the log.
+            for name in list(runner.message_hub.log_scalars):
+                if name.startswith(PREFIXES):
+                    runner.message_hub.log_scalars.pop(name)
         if not self._looking:
             return
         sums = ('cds_extra_time', 'cds_extra_memory')

@@ -1,5 +1,6 @@
 """What the hook logs against a recomputation, and that training does not notice it."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -55,14 +56,28 @@ def test_gradients_and_their_angle(stock_config: Config, recompute: bool) -> Non
     runner = train(cfg, DiagnosticsHook(interval=2), gradients)
     ratios = runner.message_hub.get_scalar('train/cds_grad_ratio').data[0]
     angles = runner.message_hub.get_scalar('train/cds_grad_cos').data[0]
-    assert len(ratios) == len(angles) == 3  # iterations 0, 2 and 4 of six
-    for place, ratio, angle in zip((0, 2, 4), ratios, angles, strict=True):
+    assert len(ratios) == len(angles) == 3  # the second, fourth and sixth of six iterations
+    for place, ratio, angle in zip((1, 3, 5), ratios, angles, strict=True):
         ours, task = gradients.found[place]
         assert ratio == pytest.approx(float(ours.norm() / task.norm()), rel=1e-4)
         assert angle == pytest.approx(float(torch.cosine_similarity(ours, task, dim=0)), abs=1e-4)
     for name in ('cds_extra_time', 'cds_backward_ratio', 'cds_positives', 'cds_negatives', 'cds_pos_backbone3'):
         assert f'train/{name}' in runner.message_hub.log_scalars
     assert min(runner.message_hub.get_scalar('train/cds_extra_time').data[0]) > 0
+
+
+def test_the_log_has_it_in_the_step_it_was_found_and_not_when_there_is_no_contrast(
+    stock_config: Config, tmp_path: Path
+) -> None:
+    """Six iterations, of which the last two are without contrast."""
+    cfg = add_cds(stock_config, schedule=dict(stop=4 / 6))
+    runner = train(cfg, DiagnosticsHook(interval=2))
+    (log,) = Path(runner.work_dir).glob('*/vis_data/scalars.json')
+    records = [json.loads(line) for line in log.read_text().splitlines() if 'cds_weight' in line]
+    assert [record['cds_weight'] > 0 for record in records] == [True] * 4 + [False] * 2
+    # From the second step on, where it was looked at first; nothing of it once the contrast is off.
+    assert ['cds_grad_ratio' in record for record in records] == [False, True, True, True, False, False]
+    assert records[1]['cds_grad_ratio'] == records[2]['cds_grad_ratio'] != records[3]['cds_grad_ratio']
 
 
 def test_training_does_not_notice(stock_config: Config, tmp_path: Path) -> None:
@@ -116,7 +131,7 @@ def test_too_few_negatives_are_said_once(stock_config: Config, capsys: pytest.Ca
     assert 'DiagnosticsHook.fewest=1000' in said
     assert 'queue_length=1024' in said
     train(cfg, DiagnosticsHook(interval=1, fewest=0))
-    train(cfg, DiagnosticsHook(interval=3, fewest=1000))  # two batches only
+    train(cfg, DiagnosticsHook(interval=3, fewest=1000))  # two looks only
     assert 'negatives on average' not in capsys.readouterr().out
 
 
