@@ -97,8 +97,9 @@ def project(tmp_path: Path) -> Path:
 def test_three_lines(project: Path) -> None:
     run(*host_tool('train.py'), 'my_detector_cds.py', '--work-dir', 'work', folder=project, path=project)
     (log,) = (project / 'work').glob('*/vis_data/scalars.json')
-    records = [json.loads(line) for line in log.read_text().splitlines()]
-    assert all(record['loss_cds_backbone3'] > 0 for record in records if 'loss' in record)
+    steps = [record for record in map(json.loads, log.read_text().splitlines()) if 'loss' in record]
+    assert steps
+    assert all(record['loss_cds_backbone3'] > 0 for record in steps)
     assert (project / 'work/my_hook').read_text() == '3'
     # Back without it: the stock config takes the checkpoint and says the same as the one with CDS.
     said = []

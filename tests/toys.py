@@ -179,6 +179,16 @@ def hooks_of(model: nn.Module) -> int:
     return sum(len(each._forward_hooks) + len(each._forward_pre_hooks) for each in model.modules())
 
 
+def instances(boxes: list[list[float]], labels: list[int], scores: list[float] | None = None) -> InstanceData:
+    """Objects, or with scores detections."""
+    data = InstanceData(
+        bboxes=torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4), labels=torch.tensor(labels, dtype=torch.long)
+    )
+    if scores is not None:
+        data.scores = torch.tensor(scores)
+    return data
+
+
 class ToyBackbone(nn.Module):
     """Two strided convolutions, whose outputs are the stages; counts its calls and images."""
 

@@ -34,11 +34,9 @@ def main() -> None:
     """Read the runs, write the page."""
     args = parse_args()
     from mmcds.visualization.report import load_run, write_report
+    from mmcds.visualization.run_log import check_names
 
-    names = args.names or [''] * len(args.runs)
-    if len(names) != len(args.runs):
-        raise ValueError(f'--names has {len(names)} names for {len(args.runs)} runs; give one for each')
-    runs = [load_run(path, name) for path, name in zip(args.runs, names, strict=True)]
+    runs = [load_run(path, name) for path, name in zip(args.runs, check_names(args.runs, args.names), strict=True)]
     print(write_report(runs, args.out or runs[0].folder / 'report.html', args.title))
 
 

@@ -3,17 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from mmengine.config import Config
-from mmengine.registry import MODELS, init_default_scope
+from mmengine.registry import init_default_scope
 
-from mmcds.utils.config import model_config
-
-from .probe_checkpoint import load_weights, show_progress
+from .probe_checkpoint import show_progress
 from .probe_data import ProbeData
 from .tap_features import TapFeatures, tap_features
+from .trained_model import load_trained
 
 
 @dataclass
@@ -76,10 +74,9 @@ def embed_checkpoint(
             not known.
     """
     init_default_scope(cfg.get('default_scope') or 'mmdet')
-    model: Any = MODELS.build(model_config(cfg))
-    projected = load_weights(model, checkpoint)
+    model, projected = load_trained(cfg, checkpoint, device)
     data = ProbeData(cfg, split, limit)
-    found = tap_features(model.to(device), show_progress(data, len(data), f'{split} images'), taps, projected)
+    found = tap_features(model, show_progress(data, len(data), f'{split} images'), taps, projected)
     classes = [str(name) for name in (data.dataset.metainfo or {}).get('classes') or ()]
     return EmbeddedData(found, classes, sources_of(data), data)
 

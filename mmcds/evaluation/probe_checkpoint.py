@@ -6,16 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
-from mmengine.registry import MODELS, init_default_scope
+from mmengine.registry import init_default_scope
 from rich.console import Console
 from rich.progress import track
-
-from mmcds.utils.checkpoint import CDS_PREFIX, load_checkpoint
-from mmcds.utils.config import model_config
 
 from .probe_data import ProbeData
 from .probes import Probe, jobs, majority, probe_all
 from .tap_features import TapFeatures, tap_features
+from .trained_model import load_trained
 
 
 def probe_checkpoint(
@@ -48,9 +46,7 @@ def probe_checkpoint(
             not known.
     """
     init_default_scope(cfg.get('default_scope') or 'mmdet')
-    model: Any = MODELS.build(model_config(cfg))
-    projected = load_weights(model, checkpoint)
-    model = model.to(device)
+    model, projected = load_trained(cfg, checkpoint, device)
     parts: list[TapFeatures] = []
     for split, limit in (('train', max_train), ('test', max_test)):
         data = ProbeData(cfg, split, limit)
@@ -65,43 +61,6 @@ def probe_checkpoint(
         'majority': majority(train.labels, test.labels),
     }
     return probes, about
-
-
-def load_weights(model: Any, checkpoint: str | Path) -> list[str]:
-    """Load a checkpoint into a model, with CDS or without on either side.
-
-    Args:
-        model: A detector or classifier.
-        checkpoint (str | Path): Its weights; those of the contrast may lack.
-
-    Returns:
-        list[str]: The taps whose projectors have parameters and found all of them in the checkpoint.
-
-    Raises:
-        ValueError: If any other weight lacks, is left over, or has another shape.
-    """
-    weights = load_checkpoint(checkpoint)['state_dict']
-    try:
-        missing, unexpected = model.load_state_dict(weights, strict=False)
-    except RuntimeError as error:
-        raise ValueError(
-            f'checkpoint={str(checkpoint)!r} does not fit the config: {str(error).splitlines()[-1].strip()}; '
-            'give the config that it was trained with'
-        ) from error
-    wrong = [key for key in [*missing, *unexpected] if not key.startswith(CDS_PREFIX)]
-    if wrong:
-        raise ValueError(
-            f'checkpoint={str(checkpoint)!r} does not fit the config: {len(wrong)} keys such as {wrong[:3]} are on one '
-            'side only; give the config that it was trained with'
-        )
-    supervision: Any = getattr(getattr(model, 'neck', None), 'cds', None)
-    found = []
-    for tap in supervision.taps if supervision is not None else ():
-        prefix = f'{CDS_PREFIX}projectors.{tap.key}.'
-        names = [name for name, _ in supervision.projectors[tap.key].named_parameters()]
-        if names and all(prefix + name in weights for name in names):
-            found.append(tap.name)
-    return found
 
 
 def show_progress(steps: Any, total: int, what: str) -> Iterator[Any]:

@@ -8,10 +8,6 @@ from typing import Any
 from mmengine.config import Config, ConfigDict
 
 from .errors import unknown_name
-from .mim import register_package
-
-# Before a config is read that inherits from one of ours.
-register_package()
 
 
 def load_config(path: str) -> Config:

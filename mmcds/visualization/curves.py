@@ -1,9 +1,7 @@
 """Losses and metrics of one or several runs in one figure."""
 
-import os
 import re
 from collections.abc import Sequence
-from pathlib import Path
 
 import matplotlib
 import numpy as np
@@ -119,22 +117,6 @@ def plot_runs(
             axis.set_axis_off()
         _legend(figure, runs, smooth if losses else 1, title)
     return figure
-
-
-def save_curves(figure: Figure, out: str | os.PathLike[str]) -> Path:
-    """Write a figure.
-
-    Args:
-        figure (Figure): From :func:`plot_runs`.
-        out (str | os.PathLike): Path ending in ``.png``, ``.svg`` or ``.pdf``; its folder is made.
-
-    Returns:
-        Path: ``out``.
-    """
-    out = Path(out)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(out, dpi=130)
-    return out
 
 
 def smaller_is_better(name: str) -> bool:

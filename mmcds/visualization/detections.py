@@ -1,7 +1,5 @@
 """Detections beside the ground truth, as one picture of several images."""
 
-import copy
-import os
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,8 +11,6 @@ import mmcv
 import numpy as np
 import torch
 from matplotlib.figure import Figure
-from mmdet.apis import init_detector
-from mmdet.evaluation import bbox_overlaps
 from mmdet.registry import DATASETS
 from mmdet.structures import DetDataSample
 from mmdet.visualization import DetLocalVisualizer
@@ -22,7 +18,8 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
 
-from mmcds.evaluation.probe_checkpoint import load_weights
+from mmcds.evaluation.matching import assign_detections, match_detections
+from mmcds.evaluation.trained_model import load_trained
 
 _TILE = 420  # pixels: smaller images are enlarged to it, so that labels do not cover the objects
 _MISSED, _WRONG, _GAINED, _LOST = ' missed', ' wrong', ' gained', ' lost'
@@ -59,44 +56,6 @@ class Example:
     found: InstanceData
 
 
-def match_detections(found: InstanceData, truth: InstanceData, iou: float = 0.5) -> tuple[np.ndarray, np.ndarray]:
-    """Assign detections to objects as COCO's evaluation does.
-
-    In the order of their scores, each detection takes the object of its class that it overlaps most, of
-    those not yet taken and overlapping by at least ``iou``.
-
-    Args:
-        found (InstanceData): ``bboxes`` ``(P, 4)``, ``labels``, ``scores``.
-        truth (InstanceData): ``bboxes`` ``(G, 4)``, ``labels``.
-        iou (float): Smallest intersection over union, in (0, 1]. Defaults to 0.5.
-
-    Returns:
-        tuple[np.ndarray, np.ndarray]: Which detections are right ``(P,)`` and which objects were found
-            ``(G,)``, both bool.
-    """
-    assigned = assign_detections(found, truth, iou)
-    taken = np.zeros(len(truth.bboxes), dtype=bool)
-    taken[assigned[assigned >= 0]] = True
-    return assigned >= 0, taken
-
-
-def assign_detections(found: InstanceData, truth: InstanceData, iou: float = 0.5) -> np.ndarray:
-    """The object of each detection, as :func:`match_detections` assigns it: ``(P,)`` int64, -1 where it is wrong."""
-    assigned = np.full(len(found.bboxes), -1)
-    taken = np.zeros(len(truth.bboxes), dtype=bool)
-    if not len(assigned) or not len(taken):
-        return assigned
-    overlaps = bbox_overlaps(found.bboxes.numpy(), truth.bboxes.numpy())
-    same_class = found.labels.numpy()[:, None] == truth.labels.numpy()[None]
-    for i in np.argsort(-found.scores.numpy(), kind='stable'):
-        candidates = np.where(same_class[i] & ~taken, overlaps[i], -1.0)
-        best = int(candidates.argmax())
-        if candidates[best] >= iou:
-            assigned[i] = best
-            taken[best] = True
-    return assigned
-
-
 def detect(
     cfg: Config, checkpoint: str, num: int = 8, score_thr: float = 0.3, device: str = 'cpu'
 ) -> Iterator[Example]:
@@ -122,13 +81,8 @@ def detect(
         raise ValueError(f'score_thr={score_thr} must be in [0, 1]')
     if not cfg.get('val_dataloader'):
         raise ValueError('val_dataloader is missing in the config; detections are drawn of its images')
-    cfg = copy.deepcopy(cfg)  # init_detector writes into it, and looks for the palette in test_dataloader
-    cfg.test_dataloader = cfg.get('test_dataloader') or cfg.val_dataloader
     init_default_scope(cfg.get('default_scope') or 'mmdet')
-    # MMEngine would load what fits and leave the rest at random.
-    model = init_detector(cfg, None, device='cpu')
-    load_weights(model, checkpoint)
-    model = model.to(device)
+    model, _ = load_trained(cfg, checkpoint, device)
     dataset = DATASETS.build(cfg.val_dataloader.dataset)
     if not len(dataset):
         raise ValueError('val_dataloader.dataset has no images; name another annotation file or data_root')
@@ -255,22 +209,6 @@ def contact_sheet(pictures: Sequence[tuple[np.ndarray, str]], title: str = '', c
         axis.set_title(caption, fontsize=9)
     figure.suptitle(title, fontsize=11)
     return figure
-
-
-def save_sheet(figure: Figure, out: str | os.PathLike[str]) -> Path:
-    """Write a sheet.
-
-    Args:
-        figure (Figure): From :func:`contact_sheet`.
-        out (str | os.PathLike): Path ending in ``.png``; its folder is made.
-
-    Returns:
-        Path: ``out``.
-    """
-    out = Path(out)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(out, dpi=130)
-    return out
 
 
 def _enlarged(image: np.ndarray, tile: int) -> tuple[np.ndarray, float]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -146,11 +145,3 @@ def draw_crops(panel: Panel, crops: dict[int, np.ndarray], classes: Sequence[str
         colour = f'C{int(panel.labels[place]) % _COLOURS}'
         axis.add_artist(AnnotationBbox(picture, panel.points[place], pad=0.1, bboxprops={'edgecolor': colour, 'lw': 2}))
     return figure
-
-
-def save_figure(figure: Figure, out: str | Path) -> Path:
-    """Write a figure as a PNG, its folder is made. Returns ``out``."""
-    out = Path(out)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(out, dpi=120)
-    return out

@@ -14,14 +14,13 @@ from matplotlib.figure import Figure
 from mmcv.transforms import Compose
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
-from mmengine.registry import MODELS, init_default_scope
+from mmengine.registry import init_default_scope
 from torch import Tensor
 
-from mmcds.evaluation.probe_checkpoint import load_weights
 from mmcds.evaluation.probe_data import evaluation_pipeline
 from mmcds.evaluation.tap_features import TapRecorder
+from mmcds.evaluation.trained_model import load_trained
 from mmcds.utils.checkpoint import name_of
-from mmcds.utils.config import model_config
 from mmcds.utils.errors import check_count
 
 from .view_sheet import to_pictures
@@ -72,9 +71,7 @@ def tap_maps(
     if not Path(image).is_file():
         raise FileNotFoundError(f'image={str(image)!r} does not exist; give an image file')
     init_default_scope(cfg.get('default_scope') or 'mmdet')
-    model: Any = MODELS.build(model_config(cfg))
-    load_weights(model, checkpoint)
-    model = model.to(device).eval()
+    model, _ = load_trained(cfg, checkpoint, device)
     steps = [step for step in evaluation_pipeline(cfg) if 'LoadAnnotations' not in step['type']]
     loaded = mmcv.imread(image)
     if loaded is None:

@@ -24,7 +24,7 @@ def plot_reliability(runs: Sequence[tuple[str, Reliability]], title: str = '') -
         title (str): Title of the figure. Defaults to '' (none).
 
     Returns:
-        Figure: To be saved with :func:`mmcds.visualization.curves.save_curves`.
+        Figure: To be saved with :func:`mmcds.visualization.save.save_figure`.
 
     Raises:
         ValueError: If there is no run, or there are too many.

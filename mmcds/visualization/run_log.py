@@ -3,6 +3,7 @@
 import json
 import math
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,31 @@ class RunLog:
     def keys(self) -> list[str]:
         """The names of all scalars, in the order in which they first occur."""
         return list(dict.fromkeys(key for record in (*self.train, *self.val) for key in record))
+
+
+def read_runs(paths: Sequence[str], names: Sequence[str] | None = None) -> list[RunLog]:
+    """Read several runs.
+
+    Args:
+        paths (Sequence[str]): As for :func:`read_run`.
+        names (Sequence[str], optional): Names in legends, one for each. Defaults to None: those of the folders.
+
+    Raises:
+        FileNotFoundError, ValueError: As :func:`read_run`; and if there is another number of names than of runs.
+    """
+    return [read_run(path, name) for path, name in zip(paths, check_names(paths, names), strict=True)]
+
+
+def check_names(paths: Sequence[str], names: Sequence[str] | None) -> Sequence[str]:
+    """One name for each run, '' for that of its folder.
+
+    Raises:
+        ValueError: If there is another number of names than of runs.
+    """
+    names = names or [''] * len(paths)
+    if len(names) != len(paths):
+        raise ValueError(f'--names has {len(names)} names for {len(paths)} runs; give one for each')
+    return names
 
 
 def read_run(path: str | os.PathLike[str], name: str = '') -> RunLog:

@@ -12,8 +12,9 @@ from mmengine.registry import DATASETS, MODELS, DefaultScope, init_default_scope
 from toys import build
 
 from mmcds import add_cds, remove_cds
-from mmcds.evaluation.probe_checkpoint import load_weights, probe_checkpoint
+from mmcds.evaluation.probe_checkpoint import probe_checkpoint
 from mmcds.evaluation.probe_data import ProbeData, evaluation_pipeline, with_pipeline
+from mmcds.evaluation.trained_model import load_weights
 
 
 @pytest.fixture

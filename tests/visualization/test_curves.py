@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mmcds.visualization.curves import choose_losses, choose_metrics, plot_runs, save_curves
+from mmcds.visualization.curves import choose_losses, choose_metrics, plot_runs
 from mmcds.visualization.run_log import RunLog, read_run, running_mean
+from mmcds.visualization.save import save_figure
 
 
 def train_line(step: int, **values: float) -> str:
@@ -129,7 +130,7 @@ def test_every_value_is_in_the_figure_and_the_best_is_named(tmp_path: Path) -> N
     assert {text.get_text() for text in metric.texts} == {'best 0.250 (epoch 1)', 'best 0.500 (epoch 1)'}
     assert [text.get_text() for text in loss.texts] == ['not finite from iteration 2']
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ['stock', 'contrastive']
-    path = save_curves(figure, tmp_path / 'new' / 'curves.png')
+    path = save_figure(figure, tmp_path / 'new' / 'curves.png')
     assert path.read_bytes().startswith(b'\x89PNG')
 
 

@@ -4,11 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from mmengine.config import Config
-from mmengine.structures import InstanceData
 from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
+from toys import instances
 
 from mmcds.visualization.detections import (
     Example,
@@ -16,79 +14,11 @@ from mmcds.visualization.detections import (
     detect,
     draw_change,
     draw_example,
-    match_detections,
-    save_sheet,
 )
+from mmcds.visualization.save import save_figure
 
 CLASSES = ('cat', 'dog')
 PALETTE = [(255, 0, 0), (0, 0, 255)]
-
-
-def instances(boxes: list[list[float]], labels: list[int], scores: list[float] | None = None) -> InstanceData:
-    data = InstanceData(
-        bboxes=torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4), labels=torch.tensor(labels, dtype=torch.long)
-    )
-    if scores is not None:
-        data.scores = torch.tensor(scores)
-    return data
-
-
-def random_instances(rng: np.random.Generator, count: int, scored: bool) -> InstanceData:
-    corner = rng.uniform(0, 60, (count, 2))
-    boxes = np.concatenate([corner, corner + rng.uniform(10, 40, (count, 2))], axis=1)
-    scores = np.sort(rng.permutation(100)[:count] / 100)[::-1].tolist() if scored else None
-    return instances(boxes.tolist(), rng.integers(0, 2, count).tolist(), scores)
-
-
-@pytest.mark.parametrize('seed', range(20))
-def test_matching_is_that_of_cocos_evaluation(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    truth = random_instances(rng, int(rng.integers(1, 8)), scored=False)
-    found = random_instances(rng, int(rng.integers(1, 12)), scored=True)
-    right, taken = match_detections(found, truth, iou=0.3)
-
-    def annotations(data: InstanceData) -> list[dict]:
-        boxes = data.bboxes.double().numpy()
-        return [
-            {
-                'id': i + 1,
-                'image_id': 0,
-                'category_id': int(data.labels[i]),
-                'bbox': [*box[:2], *(box[2:] - box[:2])],
-                'area': float(np.prod(box[2:] - box[:2])),
-                'iscrowd': 0,
-                **({'score': float(data.scores[i])} if 'scores' in data else {}),
-            }
-            for i, box in enumerate(boxes)
-        ]
-
-    coco = COCO()
-    coco.dataset = {
-        'info': {},
-        'images': [{'id': 0}],
-        'categories': [{'id': 0}, {'id': 1}],
-        'annotations': annotations(truth),
-    }
-    coco.createIndex()
-    evaluation = COCOeval(coco, coco.loadRes(annotations(found)), 'bbox')
-    evaluation.params.iouThrs = np.array([0.3])
-    evaluation.evaluate()
-    area = evaluation.params.areaRng[0]
-    expected_right, expected_taken = np.zeros(len(right), bool), np.zeros(len(taken), bool)
-    for result in evaluation.evalImgs:
-        if result is not None and result['aRng'] == area:
-            expected_right[np.array(result['dtIds'], int) - 1] = result['dtMatches'][0] > 0
-            expected_taken[np.array(result['gtIds'], int) - 1] = result['gtMatches'][0] > 0
-    np.testing.assert_array_equal(right, expected_right)
-    np.testing.assert_array_equal(taken, expected_taken)
-
-
-def test_an_object_is_found_once_and_by_its_class() -> None:
-    truth = instances([[0, 0, 10, 10], [50, 50, 60, 60]], [0, 1])
-    found = instances([[0, 0, 10, 10], [0, 0, 10, 9], [50, 50, 60, 60]], [0, 0, 0], [0.5, 0.9, 0.8])
-    right, taken = match_detections(found, truth)
-    assert right.tolist() == [False, True, False]
-    assert taken.tolist() == [True, False]
 
 
 @pytest.mark.parametrize(('objects', 'detections'), [(0, 0), (0, 2), (2, 0)])
@@ -126,7 +56,7 @@ def test_a_sheet_holds_all_pictures(tmp_path: Path) -> None:
     pictures = [(np.zeros((40, 80, 3), np.uint8), f'picture {i}') for i in range(3)]
     figure = contact_sheet(pictures, 'title')
     assert [axis.get_title() for axis in figure.axes] == ['picture 0', 'picture 1', 'picture 2', '']
-    assert save_sheet(figure, tmp_path / 'new' / 'sheet.png').read_bytes().startswith(b'\x89PNG')
+    assert save_figure(figure, tmp_path / 'new' / 'sheet.png').read_bytes().startswith(b'\x89PNG')
     with pytest.raises(ValueError, match='validation set empty'):
         contact_sheet([])
 
@@ -146,17 +76,13 @@ def test_detecting_spreads_over_the_set_and_gives_pixels_of_the_file(
     cfg = Config({'default_scope': 'mmdet', 'val_dataloader': {'dataset': leaf}})
 
     class Model:
-        def to(self, device: str) -> 'Model':
-            return self
-
         def test_step(self, data: dict) -> list:
             assert data['inputs'][0].shape == (3, 64, 64)
             sample = data['data_samples'][0]
             sample.pred_instances = instances([[1, 2, 3, 4]] * 3, [0, 1, 2], [0.2, 0.4, 0.6])
             return [sample]
 
-    monkeypatch.setattr('mmcds.visualization.detections.init_detector', lambda *args, **kwargs: Model())
-    monkeypatch.setattr('mmcds.visualization.detections.load_weights', lambda *args: [])
+    monkeypatch.setattr('mmcds.visualization.detections.load_trained', lambda *args: (Model(), []))
     examples = list(detect(cfg, 'unused.pth', num=3))
     assert [example.name for example in examples] == ['00000.jpg', '00002.jpg', '00004.jpg']
     coco = COCO(tmp_path / 'shapes/annotations/instances_val.json')

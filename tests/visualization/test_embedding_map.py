@@ -13,8 +13,8 @@ from mmcds.visualization.embedding_map import (
     draw_maps,
     farthest_points,
     reduce_to_plane,
-    save_figure,
 )
+from mmcds.visualization.save import save_figure
 
 
 @pytest.fixture

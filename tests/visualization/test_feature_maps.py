@@ -12,7 +12,6 @@ from mmengine.config import Config
 from toys import build
 
 from mmcds import add_cds, remove_cds
-from mmcds.visualization.embedding_map import save_figure
 from mmcds.visualization.feature_maps import (
     draw_channels,
     draw_heat,
@@ -22,6 +21,7 @@ from mmcds.visualization.feature_maps import (
     strength,
     tap_maps,
 )
+from mmcds.visualization.save import save_figure
 
 
 @pytest.fixture

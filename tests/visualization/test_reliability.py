@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from mmcds.evaluation import Reliability, reliability
-from mmcds.visualization.curves import save_curves
 from mmcds.visualization.reliability import plot_reliability
+from mmcds.visualization.save import save_figure
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def test_every_number_is_in_the_figure(bins: Reliability, tmp_path: Path) -> Non
     np.testing.assert_allclose([b.get_height() for b in shares], [0, 1 / 3, 0, 0, 2 / 3])
     # Accuracy 50 %, mean confidence 70 %.
     assert [line.get_xdata()[0] for line in histogram.lines] == pytest.approx([0.5, 0.7])
-    assert save_curves(figure, tmp_path / 'new' / 'out.png').read_bytes().startswith(b'\x89PNG')
+    assert save_figure(figure, tmp_path / 'new' / 'out.png').read_bytes().startswith(b'\x89PNG')
 
 
 def test_too_few_and_too_many(bins: Reliability) -> None:

@@ -10,7 +10,7 @@ import torch
 from mmengine.config import Config
 
 from mmcds import add_cds
-from mmcds.visualization.embedding_map import save_figure
+from mmcds.visualization.save import save_figure
 from mmcds.visualization.view_sheet import draw_views, to_pictures, training_views
 
 

@@ -34,15 +34,13 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Read the runs, draw, write."""
     args = parse_args()
-    from mmcds.visualization.curves import choose_losses, choose_metrics, plot_runs, save_curves
-    from mmcds.visualization.run_log import read_run
+    from mmcds.visualization.curves import choose_losses, choose_metrics, plot_runs
+    from mmcds.visualization.run_log import read_runs
+    from mmcds.visualization.save import save_figure
 
-    names = args.names or [''] * len(args.runs)
-    if len(names) != len(args.runs):
-        raise ValueError(f'--names has {len(names)} names for {len(args.runs)} runs; give one for each')
-    runs = [read_run(path, name) for path, name in zip(args.runs, names, strict=True)]
+    runs = read_runs(args.runs, args.names)
     metrics, losses = choose_metrics(runs, args.metrics), choose_losses(runs, args.losses)
-    out = save_curves(plot_runs(runs, metrics, losses, args.smooth, args.title), args.out)
+    out = save_figure(plot_runs(runs, metrics, losses, args.smooth, args.title), args.out)
     unreadable = sum(each.unreadable for each in runs)
     note = f'; {unreadable} unreadable lines left out' if unreadable else ''
     print(f'{out}: {len(metrics)} metrics and {len(losses)} losses of {len(runs)} runs{note}')

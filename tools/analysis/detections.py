@@ -22,42 +22,30 @@ from mmcds.utils.cli import run
 
 def parse_args() -> argparse.Namespace:
     """The command line."""
-    from mmengine.config import DictAction
+    from mmcds.utils.model_options import model_parser
 
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
-    parser.add_argument('config', help="a config file, or '<package>::<path>' of one that a package ships")
-    parser.add_argument('checkpoint', help='a checkpoint of this model')
-    parser.add_argument('--cds', action='store_true', help='the config is a stock one, trained with --cds')
-    parser.add_argument('--against', nargs=2, metavar=('CONFIG', 'CHECKPOINT'), help='another model, shown on the left')
+    parser = model_parser(__doc__, against='another model, shown on the left')
     parser.add_argument('--out', required=True, help='folder for detections.png')
     parser.add_argument('--num', type=int, default=8, help='images, spread over the set (default %(default)s)')
     parser.add_argument('--score-thr', type=float, default=0.3, help='smallest score shown (default %(default)s)')
-    parser.add_argument('--device', default='cpu', help="where the model runs, e.g. 'cuda:0' (default %(default)s)")
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='override parts of the config: key=value')
     return parser.parse_args()
 
 
 def main() -> None:
     """Detect, draw, write."""
     args = parse_args()
-    from mmcds.utils.checkpoint import check_checkpoint, name_of
-    from mmcds.utils.device import check_device
-    from mmcds.utils.prepare import host_of, prepare_config
-    from mmcds.visualization.detections import contact_sheet, detect, draw_change, draw_example, save_sheet
+    from mmcds.utils.checkpoint import name_of
+    from mmcds.utils.model_options import named_models
+    from mmcds.utils.prepare import host_of
+    from mmcds.visualization.detections import contact_sheet, detect, draw_change, draw_example
+    from mmcds.visualization.save import save_figure
 
-    models = [(args.config, args.checkpoint, args.cds)]
-    if args.against:
-        models.insert(0, (*args.against, False))
-    check_device(args.device)
-    found = []
-    for config, checkpoint, cds in models:
-        path = str(check_checkpoint(checkpoint))
-        cfg = prepare_config(config, args.cfg_options, cds, check_data=False)
-        if host_of(cfg) != 'mmdet':
-            raise ValueError(f'config={config!r} is no detector; give one of mmdet (default_scope)')
-        found.append(detect(cfg, path, args.num, args.score_thr, args.device))
+    models = named_models(args)
+    for model in models:
+        if host_of(model.cfg) != 'mmdet':
+            raise ValueError(f'config={model.config!r} is no detector; give one of mmdet (default_scope)')
+    found = [detect(model.cfg, model.checkpoint, args.num, args.score_thr, args.device) for model in models]
+    cfg = models[-1].cfg
     from mmdet.registry import DATASETS
     from mmengine.registry import init_default_scope
 
@@ -66,13 +54,13 @@ def main() -> None:
     classes, palette = metainfo['classes'], metainfo.get('palette', 'random')
     if args.against:
         pictures = [draw_change(a, b, classes, palette) for a, b in zip(*found, strict=True)]
-        left, right = (name_of(checkpoint) for _, checkpoint, _ in models)
+        left, right = (name_of(model.checkpoint) for model in models)
         title, name = f'detections of at least {args.score_thr:g}: left {left}, right {right}', 'changes.png'
     else:
         pictures = [draw_example(example, classes, palette) for example in found[0]]
         title = f'{Path(args.checkpoint).name}: left ground truth, right detections of at least {args.score_thr:g}'
         name = 'detections.png'
-    out = save_sheet(contact_sheet(pictures, title), Path(args.out) / name)
+    out = save_figure(contact_sheet(pictures, title), Path(args.out) / name)
     print(f'{out}: {len(pictures)} images')
 
 

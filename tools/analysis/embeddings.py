@@ -23,17 +23,9 @@ from mmcds.utils.cli import run
 
 def parse_args() -> argparse.Namespace:
     """The command line."""
-    from mmengine.config import DictAction
+    from mmcds.utils.model_options import model_parser
 
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
-    parser.add_argument('config', help="a config file, or '<package>::<path>' of one that a package ships")
-    parser.add_argument('checkpoint', help='a checkpoint of this model, with CDS or without')
-    parser.add_argument('--cds', action='store_true', help='the config is a stock one, trained with --cds')
-    parser.add_argument(
-        '--against', nargs=2, metavar=('CONFIG', 'CHECKPOINT'), help='another model to draw above this one, the stock'
-    )
+    parser = model_parser(__doc__, against='another model to draw above this one, the stock')
     parser.add_argument('--taps', nargs='+', help="such as backbone.2 neck.0 (default the CDSNeck's, or all stages)")
     parser.add_argument(
         '--kind',
@@ -48,8 +40,6 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--crops', type=int, default=0, help='points that are shown by what they are (default 0)')
     parser.add_argument('--seed', type=int, default=0, help='of the map (default 0)')
     parser.add_argument('--out', default='embeddings', help='folder for the figures and numbers (default %(default)s)')
-    parser.add_argument('--device', default='cpu', help="where the models run, e.g. 'cuda:0' (default %(default)s)")
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='override parts of both configs: key=value')
     return parser.parse_args()
 
 
@@ -58,35 +48,28 @@ def main() -> None:
     args = parse_args()
     from mmcds.evaluation.embed_checkpoint import embed_checkpoint
     from mmcds.evaluation.embedding_quality import measure
-    from mmcds.utils.checkpoint import check_checkpoint, name_of
-    from mmcds.utils.device import check_device
+    from mmcds.utils.checkpoint import name_of
     from mmcds.utils.errors import check_count, unknown_name
-    from mmcds.utils.prepare import prepare_config
+    from mmcds.utils.model_options import named_models
     from mmcds.visualization import embedding_map as maps
+    from mmcds.visualization.save import save_figure
 
     if args.method not in maps.METHODS:
         raise unknown_name('--method', args.method, maps.METHODS)
-    check_device(args.device)
     check_count('--max-images', args.max_images, 0)
     check_count('--crops', args.crops, 0)
-    models = [(args.config, args.checkpoint, args.cds)]
-    if args.against:
-        models.insert(0, (*args.against, False))
-    for _, checkpoint, _ in models:
-        check_checkpoint(checkpoint)
     rows: list[list[maps.Panel]] = []
     written, last = [], None
     taps: Any = args.taps
     # The model itself comes first, since its CDSNeck says what to look at.
-    for config, checkpoint, cds in reversed(models):
-        cfg = prepare_config(config, args.cfg_options, cds, check_data=False)
-        embedded = embed_checkpoint(cfg, checkpoint, taps, args.split, args.max_images, args.device)
+    for model in reversed(named_models(args)):
+        embedded = embed_checkpoint(model.cfg, model.checkpoint, taps, args.split, args.max_images, args.device)
         found = getattr(embedded.found, f'{args.kind}s')
         without = [tap for tap in embedded.found.features if tap not in found]
         if not found or (args.taps and without):
             raise ValueError(
-                f'--kind=embedding: {checkpoint} has no projectors with weights for {without}; give --kind feature, '
-                'other --taps, or a checkpoint of training with CDS'
+                f'--kind=embedding: {model.checkpoint} has no projectors with weights for {without}; give '
+                '--kind feature, other --taps, or a checkpoint of training with CDS'
             )
         if without:
             print(f'left out, having no projector with weights: {", ".join(without)}')
@@ -95,20 +78,20 @@ def main() -> None:
         for tap, values in found.items():
             quality = measure(values, embedded.found.labels, args.neighbours)
             points = maps.reduce_to_plane(values.numpy(), args.method, args.seed)
-            name = f'{name_of(checkpoint)}: {tap}'
+            name = f'{name_of(model.checkpoint)}: {tap}'
             panels.append(maps.Panel(name, points, embedded.found.labels.numpy(), quality.text()))
-            written.append({'config': config, 'checkpoint': checkpoint, 'tap': tap, **quality.numbers()})
+            written.append({'config': model.config, 'checkpoint': model.checkpoint, 'tap': tap, **quality.numbers()})
         rows.insert(0, panels)
         last = last or (panels[-1], embedded)
     assert last is not None
     panel, embedded = last
     title = f'{args.kind}s of {len(panel.labels)} {"objects" if embedded.data.detects else "images"}, {args.method}'
     out = Path(args.out)
-    print(maps.save_figure(maps.draw_maps(rows, embedded.classes, title), out / 'maps.png'))
+    print(save_figure(maps.draw_maps(rows, embedded.classes, title), out / 'maps.png'))
     if args.crops:
         chosen = maps.farthest_points(panel.points, args.crops)
         figure = maps.draw_crops(panel, {row: embedded.crop(row) for row in chosen}, embedded.classes)
-        print(maps.save_figure(figure, out / 'crops.png'))
+        print(save_figure(figure, out / 'crops.png'))
     (out / 'embeddings.json').write_text(json.dumps(written, indent=2) + '\n')
     print(out / 'embeddings.json')
 

@@ -21,50 +21,35 @@ from mmcds.utils.cli import run
 
 def parse_args() -> argparse.Namespace:
     """The command line."""
-    from mmengine.config import DictAction
+    from mmcds.utils.model_options import model_parser
 
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
-    parser.add_argument('config', help="a config file, or '<package>::<path>' of one that a package ships")
-    parser.add_argument('checkpoint', help='a checkpoint of this model, with CDS or without')
+    parser = model_parser(__doc__, against='another model, drawn above this')
     parser.add_argument('image', help='an image file')
-    parser.add_argument('--cds', action='store_true', help='the config is a stock one, trained with --cds')
-    parser.add_argument('--against', nargs=2, metavar=('CONFIG', 'CHECKPOINT'), help='another model, drawn above this')
     parser.add_argument('--taps', nargs='+', help='such as backbone.2 neck.0 (default all outputs of the backbone)')
     parser.add_argument('--similar-to', nargs=2, type=float, metavar=('X', 'Y'), help='a place, in pixels of the file')
     parser.add_argument('--channels', type=int, default=0, help='channels of each tap to draw (default 0)')
     parser.add_argument('--out', default='features', help='folder for the figures (default %(default)s)')
-    parser.add_argument('--device', default='cpu', help="where the models run, e.g. 'cuda:0' (default %(default)s)")
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='override parts of both configs: key=value')
     return parser.parse_args()
 
 
 def main() -> None:
     """Run, draw, write."""
     args = parse_args()
-    from mmcds.utils.checkpoint import check_checkpoint
-    from mmcds.utils.device import check_device
     from mmcds.utils.errors import check_count
-    from mmcds.utils.prepare import prepare_config
+    from mmcds.utils.model_options import named_models
     from mmcds.visualization import feature_maps
-    from mmcds.visualization.embedding_map import save_figure
+    from mmcds.visualization.save import save_figure
 
-    models = [(args.config, args.checkpoint, args.cds)]
-    if args.against:
-        models.insert(0, (*args.against, False))
     place = tuple(args.similar_to) if args.similar_to else None
-    check_device(args.device)
     check_count('--channels', args.channels, 0)
     found = []
-    for config, checkpoint, cds in models:
-        check_checkpoint(checkpoint)
-        cfg = prepare_config(config, args.cfg_options, cds, check_data=False)
-        found.append(feature_maps.tap_maps(cfg, checkpoint, args.image, args.taps, args.device, place))
-        if list(found[0].maps) != list(found[-1].maps):
+    for model in named_models(args):
+        maps = feature_maps.tap_maps(model.cfg, model.checkpoint, args.image, args.taps, args.device, place)
+        found.append(maps)
+        if list(found[0].maps) != list(maps.maps):
             raise ValueError(
-                f"--against: its taps are {list(found[0].maps)}, the model's {list(found[-1].maps)}; name with --taps "
-                'what both have'
+                f"--against: its taps are {list(found[0].maps)}, the model's {list(maps.maps)}; name with --taps what "
+                'both have'
             )
     name, out = Path(args.image).stem, Path(args.out)
     print(save_figure(feature_maps.draw_heat(found, Path(args.image).name), out / f'{name}.png'))

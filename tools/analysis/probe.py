@@ -22,14 +22,9 @@ from mmcds.utils.cli import run
 
 def parse_args() -> argparse.Namespace:
     """The command line."""
-    from mmengine.config import DictAction
+    from mmcds.utils.model_options import model_parser
 
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
-    parser.add_argument('config', help="a config file, or '<package>::<path>' of one that a package ships")
-    parser.add_argument('checkpoint', help='a checkpoint of this model, with CDS or without')
-    parser.add_argument('--cds', action='store_true', help='the config is a stock one, trained with --cds')
+    parser = model_parser(__doc__)
     parser.add_argument('--taps', nargs='+', help="such as backbone.2 neck.0 (default the CDSNeck's, or all stages)")
     parser.add_argument('--neighbours', type=int, default=20, help='k of the k nearest (default %(default)s)')
     parser.add_argument(
@@ -37,8 +32,6 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--max-test', type=int, default=5000, help='the same of test images (default %(default)s)')
     parser.add_argument('--out', default='probe.json', help='.json file to write (default %(default)s)')
-    parser.add_argument('--device', default='cpu', help="where the model runs, e.g. 'cuda:0' (default %(default)s)")
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='override parts of the config: key=value')
     return parser.parse_args()
 
 
@@ -50,15 +43,11 @@ def main() -> None:
 
     from mmcds.evaluation.probe_checkpoint import probe_checkpoint
     from mmcds.evaluation.probes import table
-    from mmcds.utils.checkpoint import check_checkpoint
-    from mmcds.utils.device import check_device
-    from mmcds.utils.prepare import prepare_config
+    from mmcds.utils.model_options import named_models
 
-    check_checkpoint(args.checkpoint)
-    check_device(args.device)
-    cfg = prepare_config(args.config, args.cfg_options, args.cds, check_data=False)
+    (model,) = named_models(args)
     probes, about = probe_checkpoint(
-        cfg, args.checkpoint, args.taps, args.neighbours, args.max_train, args.max_test, args.device
+        model.cfg, model.checkpoint, args.taps, args.neighbours, args.max_train, args.max_test, args.device
     )
     print(table(probes, about, args.neighbours))
     out = Path(args.out)

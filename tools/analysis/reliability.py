@@ -37,11 +37,11 @@ def main() -> None:
     if len(names) != len(args.predictions):
         raise ValueError(f'--names has {len(names)} names for {len(args.predictions)} files; give one for each')
     from mmcds.evaluation.predictions import reliability_of_file
-    from mmcds.visualization.curves import save_curves
     from mmcds.visualization.reliability import plot_reliability
+    from mmcds.visualization.save import save_figure
 
     runs = [(name, reliability_of_file(path, args.bins)) for name, path in zip(names, args.predictions, strict=True)]
-    out = save_curves(plot_reliability(runs, args.title), args.out)
+    out = save_figure(plot_reliability(runs, args.title), args.out)
     for name, bins in runs:
         print(
             f'{name}: ECE {bins.expected_error:.2f} %, maximum error {bins.maximum_error:.2f} %, '

@@ -39,7 +39,7 @@ def main() -> None:
     """Load, augment, draw, write."""
     args = parse_args()
     from mmcds.utils.prepare import prepare_config
-    from mmcds.visualization.embedding_map import save_figure
+    from mmcds.visualization.save import save_figure
     from mmcds.visualization.view_sheet import draw_views, training_views
 
     cfg = prepare_config(args.config, args.cfg_options, args.cds, check_data=True, teacher=False)

@@ -43,7 +43,8 @@ def test_the_contrast_is_left_behind_without_a_word(
 def test_another_model_s_checkpoint(stock_config: Config, tmp_path: Path) -> None:
     torch.save({'state_dict': build(toy_model('retinanet')).state_dict()}, tmp_path / 'a.pth')
     with pytest.raises(
-        ValueError, match=r'^the checkpoint does not fit the config: \d+ of \d+ weights such as .*; give the config that it'
+        ValueError,
+        match=r'^the checkpoint does not fit the config: \d+ of \d+ weights such as .*; give the config that it',
     ):
         runner_of(stock_config).load_checkpoint(str(tmp_path / 'a.pth'))
 
