@@ -42,7 +42,7 @@ def read_records(matrix: Matrix, work_dir: Path) -> Records:
     """The records of all finished runs."""
     found: Records = {name: {} for name in matrix.arms}
     runs = [run for run in runs_of(matrix, work_dir) if run.done]
-    check_unchanged(runs)
+    check_unchanged(matrix, runs)
     for run in runs:
         found[run.arm.name][run.seed] = read_record(run.record)
     return found

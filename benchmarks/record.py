@@ -9,7 +9,7 @@ import hashlib
 import inspect
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -57,9 +57,9 @@ class Record:
     metrics: dict[str, float]
 
 
-def digest_of(config: str, options: dict[str, Any]) -> str:
-    """Twelve hexadecimal digits of a config with all it inherits, and the options on it."""
-    text = load_config(config).pretty_text + json.dumps(options, sort_keys=True, default=str)
+def digest_of(config: str, options: dict[str, Any], needed: Sequence[str] = ()) -> str:
+    """Twelve hexadecimal digits of a config with all it inherits, the options on it, and digests of what it needs."""
+    text = load_config(config).pretty_text + json.dumps(options, sort_keys=True, default=str) + ''.join(needed)
     # A config may name its own folder; wherever the repository lies, it is the same experiment.
     text = text.replace(f'{ROOT}/', '')
     return hashlib.sha256(text.encode()).hexdigest()[:12]

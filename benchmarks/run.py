@@ -30,7 +30,10 @@ def main() -> int:
     parser.add_argument('--out', help='the Markdown page to write (default: results.md in the work directory)')
     parser.add_argument('--page-only', action='store_true', help='run nothing, write the page from what is finished')
     args = parser.parse_args()
-    os.chdir(Path(__file__).resolve().parents[1])
+    here = Path(__file__).resolve().parent
+    # With the script's own folder, MMEngine would find `ideas` a second time, by that name alone.
+    sys.path[:] = [each for each in sys.path if Path(each).resolve() != here]
+    os.chdir(here.parent)
     import torch
 
     from benchmarks.matrix import load_matrix

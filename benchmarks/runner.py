@@ -17,7 +17,7 @@ from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner import set_random_seed
 
 from mmcds.apis import remove_cds
-from mmcds.utils.checkpoint import load_checkpoint
+from mmcds.utils.checkpoint import latest_checkpoint, load_checkpoint
 from mmcds.utils.config import load_config
 
 from .matrix import Arm, Matrix
@@ -49,11 +49,22 @@ class Run:
     @property
     def has_checkpoint(self) -> bool:
         """Whether its last checkpoint is on this machine, for an arm that starts from it."""
-        return read_state(self.folder).finished and (self.folder / 'last_checkpoint').is_file()
+        return read_state(self.folder).finished and latest_checkpoint(self.folder) is not None
 
     def checkpoint(self) -> str:
         """The last checkpoint it wrote."""
-        return (self.folder / 'last_checkpoint').read_text().strip()
+        return str(latest_checkpoint(self.folder))
+
+
+def experiment_of(matrix: Matrix, arm: Arm) -> tuple[str, dict[str, Any]]:
+    """What tells an arm's experiment from others: its digest, and the defaults that it relies on.
+
+    Both contain those of the arms that it starts from.
+    """
+    needed = {name: experiment_of(matrix, matrix.arms[name]) for name in arm.after}
+    defaults = {f'{name}: {field}': value for name, (_, found) in needed.items() for field, value in found.items()}
+    digest = digest_of(arm.config, arm.options, [digest for digest, _ in needed.values()])
+    return digest, {**defaults_of(arm.config, arm.options), **defaults}
 
 
 def records_of(matrix: Matrix) -> Path:
@@ -147,14 +158,14 @@ def run_all(matrix: Matrix, work_dir: Path, jobs: int, threads: int, arms: Seque
     """
     runs = runs_of(matrix, work_dir, arms)
     every = {(run.arm.name, run.seed): run for run in runs_of(matrix, work_dir)}
-    check_unchanged(runs)
+    check_unchanged(matrix, runs)
     waiting = [run for run in runs if not run.done]
     print(f'{len(runs) - len(waiting)} of {len(runs)} runs are finished', flush=True)
     for run in waiting:  # grows meanwhile: what is needed may need something itself
         for other in (every[name, run.seed] for name in run.arm.after):
             if other.done and not other.has_checkpoint and other not in waiting:
                 # Finished on another machine, whose checkpoint is not here: it is needed, so it is run again.
-                check_unchanged([other])
+                check_unchanged(matrix, [other])
                 waiting.append(other)
     again = {run.record for run in waiting if run.done}
     active: dict[subprocess.Popen[bytes], tuple[Run, State, float]] = {}
@@ -196,13 +207,8 @@ def run_all(matrix: Matrix, work_dir: Path, jobs: int, threads: int, arms: Seque
             run = ready.pop(0)
             waiting.remove(run)
             run.folder.mkdir(parents=True, exist_ok=True)
-            experiment = run.arm.config, run.arm.options
-            state = replace(
-                read_state(run.folder),
-                digest=digest_of(*experiment),
-                defaults=defaults_of(*experiment),
-                finished=False,
-            )
+            digest, defaults = experiment_of(matrix, run.arm)
+            state = replace(read_state(run.folder), digest=digest, defaults=defaults, finished=False)
             write_state(run.folder, state)
             command = command_of(run, every, start_weights(matrix, run, every, work_dir))
             with (run.folder / 'log').open('a') as log:
@@ -213,7 +219,7 @@ def run_all(matrix: Matrix, work_dir: Path, jobs: int, threads: int, arms: Seque
     return failed
 
 
-def check_unchanged(runs: Sequence[Run]) -> None:
+def check_unchanged(matrix: Matrix, runs: Sequence[Run]) -> None:
     """Fail on a run that was finished, or begun, as another experiment than its arm is now.
 
     Raises:
@@ -226,12 +232,12 @@ def check_unchanged(runs: Sequence[Run]) -> None:
             continue
         arm = run.arm
         if arm.name not in now:
-            now[arm.name] = digest_of(arm.config, arm.options), defaults_of(arm.config, arm.options)
+            now[arm.name] = experiment_of(matrix, arm)
         digest, defaults = now[arm.name]
         changed = changed_defaults(then.defaults, defaults)
         if then.digest == digest and not changed:
             continue
-        what = f'defaults of its neck have changed since, which were {changed}' if changed else ''
+        what = f'defaults of the necks have changed since, which were {changed}' if changed else ''
         if not isinstance(then, Record):
             raise ValueError(
                 f'{run.name} was begun as another experiment ({what or "config or options have changed since"}); '
@@ -240,7 +246,9 @@ def check_unchanged(runs: Sequence[Run]) -> None:
         asked = json.loads(json.dumps([arm.config, arm.options]))
         same = asked == [then.config, then.options]
         what = what or (
-            f'the content of {then.config}, with what it inherits, has changed' if same else f'the matrix says {asked}'
+            f'the content of {then.config}, of what it inherits or of an arm that it starts from has changed'
+            if same
+            else f'the matrix says {asked}'
         )
         raise ValueError(
             f'{run.name} was run with config={then.config} options={then.options}; {what}; remove {run.record} and '

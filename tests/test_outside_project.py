@@ -13,7 +13,10 @@ import yaml
 from mmengine.config import Config
 from toys import CLASSES, make_toy_data, toy_config
 
+from mmcds.datasets.shapes import make_shapes
+
 ROOT = Path(__file__).resolve().parents[1]
+PIP = [sys.executable, '-m', 'pip', '-q']
 MMDET_TOOLS = Path(mmdet.__file__).parent / '.mim' / 'tools'
 
 PROJECT = """
@@ -122,20 +125,44 @@ def test_the_documentation_shows_these_lines() -> None:
     assert THREE_LINES.strip() in text
 
 
-@pytest.mark.slow
-def test_the_wheel_is_enough(tmp_path: Path) -> None:
-    """Built, unpacked elsewhere and used from an empty folder: configs by name, tools, metafiles."""
-    pip = [sys.executable, '-m', 'pip', '-q']
+@pytest.fixture(scope='module')
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built and installed into a folder of its own."""
+    tmp_path = tmp_path_factory.mktemp('wheel')
     options = ['--no-deps', '--no-build-isolation', '--no-index']
     source = tmp_path / 'source'
     # A copy, since a build leaves folders behind.
     names = ['mmcds', 'configs', 'tools', 'setup.py', 'pyproject.toml', 'README.md', 'model-index.yml', 'LICENSE']
     source.mkdir()
     subprocess.run(['cp', '-R', *(str(ROOT / name) for name in names), str(source)], check=True)
-    subprocess.run([*pip, 'wheel', *options, '-w', str(tmp_path), str(source)], check=True, capture_output=True)
+    subprocess.run([*PIP, 'wheel', *options, '-w', str(tmp_path), str(source)], check=True, capture_output=True)
     (wheel,) = tmp_path.glob('*.whl')
     site = tmp_path / 'site'
-    subprocess.run([*pip, 'install', '--no-deps', '--no-index', '--target', str(site), str(wheel)], check=True)
+    subprocess.run([*PIP, 'install', '--no-deps', '--no-index', '--target', str(site), str(wheel)], check=True)
+    return site
+
+
+@pytest.mark.slow
+def test_mim_trains_from_any_folder(site: Path, tmp_path: Path) -> None:
+    """The command of docs/existing_projects.md with OpenMMLab's own mim, which lives in a folder of its own."""
+    mim, folder = tmp_path / 'mim', tmp_path / 'empty'
+    folder.mkdir()
+    command = [*PIP, 'install', '--target', str(mim), 'openmim==0.3.9', 'setuptools<81']  # it imports pkg_resources
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f'openmim cannot be installed: {done.stderr.strip().splitlines()[-1]}')
+    make_shapes(folder / 'shapes', train=8, val=4)
+    options = ['data_root=shapes/', 'train_cfg.max_epochs=1', 'default_hooks.checkpoint.save_best=None']
+    words = ['mmcds', 'cds/faster_rcnn_r18_cds_shapes.py', '--work-dir', 'work', '--cfg-options', *options]
+    # The wheel first: the environment of the tests has this repository, too. No GPU is asked for.
+    script = f'import sys; sys.path.append({str(mim)!r}); from mim.cli import cli; cli()'
+    run('-c', script, 'train', *words, '--gpus', '0', folder=folder, path=site)
+    assert (folder / 'work/epoch_1.pth').is_file()
+
+
+@pytest.mark.slow
+def test_the_wheel_is_enough(site: Path, tmp_path: Path) -> None:
+    """Used from an empty folder: configs by name, tools, metafiles."""
     folder = tmp_path / 'empty'
     folder.mkdir()
     (folder / 'mine.py').write_text(

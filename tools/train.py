@@ -70,7 +70,7 @@ def main() -> None:
     argv += ['--amp'] if args.amp else []
     argv += ['--auto-scale-lr'] if args.auto_scale_lr else []
     # With nothing to resume, the host's tool would forget load_from and start from random weights.
-    argv += ['--resume', args.resume] if resumed else []
+    argv += ['--resume', resumed] if resumed else []
     host = host_tool(host_of(cfg), 'train.py')
     keep_freed_memory()
     use_cpu_ranks(cfg, args.launcher)

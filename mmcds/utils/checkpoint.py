@@ -1,11 +1,11 @@
 """Checkpoint files: are they whole, and what is in them."""
 
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mmengine.runner import CheckpointLoader, find_latest_checkpoint
+from mmengine.runner import CheckpointLoader
 
 #: Weights of the contrast start with this, wherever the neck hangs in the model.
 CDS_PREFIX = 'neck.cds.'
@@ -38,10 +38,31 @@ def check_checkpoint(path: str | Path) -> Path:
     return path
 
 
-def name_of(checkpoint: str | Path) -> str:
-    """What a figure calls a checkpoint: its folder and its stem, 'cds/epoch_12'."""
-    path = Path(checkpoint).resolve()
-    return f'{path.parent.name}/{path.stem}'
+def names_of(checkpoints: Sequence[str | Path]) -> list[str]:
+    """What a figure calls checkpoints: their folder and stem, 'cds/epoch_12', and more folders while two are alike."""
+    paths = [Path(each).resolve().with_suffix('') for each in checkpoints]
+    for parts in range(2, max((len(path.parts) for path in paths), default=0) + 1):
+        names = ['/'.join(path.parts[-parts:]) for path in paths]
+        if len(set(names)) == len(set(paths)):
+            return names
+    return [str(path) for path in paths]
+
+
+def latest_checkpoint(work_dir: str | Path) -> Path | None:
+    """The last checkpoint of a run, as its file ``last_checkpoint`` says.
+
+    Args:
+        work_dir (str | Path): Its work directory. MMEngine notes whole paths, so in one that was moved since, the
+            file of that name beside the note is meant.
+
+    Returns:
+        Path | None: None where there is no such note; whether the file is there is not looked at.
+    """
+    note = Path(work_dir) / 'last_checkpoint'
+    if not note.is_file():
+        return None
+    found = Path(note.read_text().strip())
+    return found if found.is_file() else note.with_name(found.name)
 
 
 def check_resume(resume: str | None, work_dir: str) -> str | None:
@@ -54,7 +75,7 @@ def check_resume(resume: str | None, work_dir: str) -> str | None:
     Returns:
         str | None: The checkpoint that will be loaded, None where training starts anew.
     """
-    found = find_latest_checkpoint(work_dir) if resume == 'auto' else resume
+    found = latest_checkpoint(work_dir) if resume == 'auto' else resume
     return str(check_checkpoint(found)) if found else None
 
 

@@ -14,11 +14,13 @@ class NamedModel:
         config (str): As it was typed.
         checkpoint (str): A file that is there.
         cfg (Config): The config, overridden and with CDS where asked.
+        name (str): What a figure calls it, unlike the other's.
     """
 
     config: str
     checkpoint: str
     cfg: Config
+    name: str
 
 
 def model_parser(doc: str | None, against: str = '') -> argparse.ArgumentParser:
@@ -49,7 +51,7 @@ def named_models(args: argparse.Namespace) -> list[NamedModel]:
         FileNotFoundError, ValueError: If the device, a checkpoint or a config is wrong; nothing has been built by then.
     """
     # Here, so that --help is there at once.
-    from .checkpoint import check_checkpoint
+    from .checkpoint import check_checkpoint, names_of
     from .device import check_device
     from .prepare import prepare_config
 
@@ -59,7 +61,8 @@ def named_models(args: argparse.Namespace) -> list[NamedModel]:
         named.insert(0, (*args.against, False))
     for _, checkpoint, _ in named:
         check_checkpoint(checkpoint)
+    names = names_of([checkpoint for _, checkpoint, _ in named])
     return [
-        NamedModel(config, checkpoint, prepare_config(config, args.cfg_options, cds, check_data=False))
-        for config, checkpoint, cds in named
+        NamedModel(config, checkpoint, prepare_config(config, args.cfg_options, cds, check_data=False), name)
+        for (config, checkpoint, cds), name in zip(named, names, strict=True)
     ]

@@ -11,9 +11,9 @@ import mmcv
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from mmdet.registry import DATASETS
 from mmdet.structures import DetDataSample
-from mmdet.visualization import DetLocalVisualizer
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
@@ -21,21 +21,9 @@ from mmengine.structures import InstanceData
 from mmcds.evaluation.matching import assign_detections, match_detections
 from mmcds.evaluation.trained_model import load_trained
 
+from .box_labels import COLOURS, LabelVisualizer, Remark
+
 _TILE = 420  # pixels: smaller images are enlarged to it, so that labels do not cover the objects
-_MISSED, _WRONG, _GAINED, _LOST = ' missed', ' wrong', ' gained', ' lost'
-
-
-class _SheetVisualizer(DetLocalVisualizer):
-    """mmdet's visualizer with labels of one size above their boxes, those with a remark in another colour."""
-
-    def draw_texts(self, texts: str, positions: torch.Tensor, **kwargs: Any) -> DetLocalVisualizer:
-        """As the parent, which would size each label by its box and put it on the object."""
-        texts = texts.removesuffix(': 0.0')
-        kwargs['font_sizes'] = 10
-        kwargs['vertical_alignments'] = 'bottom' if float(positions[1]) > 18 else 'top'
-        remarked = any(remark in texts for remark in (_MISSED, _WRONG, _GAINED, _LOST))
-        kwargs['colors'] = (255, 190, 90) if remarked else (255, 255, 255)
-        return super().draw_texts(texts, positions, **kwargs)
 
 
 @dataclass
@@ -120,8 +108,12 @@ def draw_example(example: Example, classes: Sequence[str], palette: Any, tile: i
     image, scale = _enlarged(example.image, tile)
     right, taken = match_detections(example.found, example.truth)
     sample = DetDataSample(
-        gt_instances=_labelled(example.truth, classes, scale, ['' if each else _MISSED for each in taken]),
-        pred_instances=_labelled(example.found, classes, scale, ['' if each else _WRONG for each in right]),
+        gt_instances=_labelled(
+            example.truth, classes, scale, [Remark.NONE if each else Remark.MISSED for each in taken]
+        ),
+        pred_instances=_labelled(
+            example.found, classes, scale, [Remark.NONE if each else Remark.WRONG for each in right]
+        ),
     )
     caption = (
         f'{example.name}: {len(taken)} objects, {int(taken.sum())} found, '
@@ -160,14 +152,16 @@ def draw_change(
     missed = [place for place in range(len(base.truth)) if place not in objects[0] | objects[1]]
     halves = []
     for example, places, changed, remark in (
-        (base, assigned[0], lost, _LOST),
-        (other, assigned[1], gained, _GAINED),
+        (base, assigned[0], lost, Remark.LOST),
+        (other, assigned[1], gained, Remark.GAINED),
     ):
         image, scale = _enlarged(example.image, tile)
-        remarks = [_WRONG if place < 0 else remark if place in changed else '' for place in places.tolist()]
+        remarks = [
+            Remark.WRONG if place < 0 else remark if place in changed else Remark.NONE for place in places.tolist()
+        ]
         shown = _labelled(example.found, classes, scale, remarks)
         places_missed = torch.tensor(missed, dtype=torch.long)
-        nobody = _labelled(example.truth[places_missed], classes, scale, [_MISSED] * len(missed))
+        nobody = _labelled(example.truth[places_missed], classes, scale, [Remark.MISSED] * len(missed))
         # A score of zero is not written beside the class.
         nobody.scores = torch.zeros(len(nobody))
         shown = InstanceData.cat([nobody, shown])
@@ -180,13 +174,16 @@ def draw_change(
     return np.concatenate(halves, axis=1), caption
 
 
-def contact_sheet(pictures: Sequence[tuple[np.ndarray, str]], title: str = '', columns: int = 2) -> Figure:
-    """Put pictures of :func:`draw_example` on one sheet.
+def contact_sheet(
+    pictures: Sequence[tuple[np.ndarray, str]], title: str = '', columns: int = 2, remarks: Sequence[Remark] = ()
+) -> Figure:
+    """Put pictures of :func:`draw_example` or :func:`draw_change` on one sheet.
 
     Args:
         pictures (Sequence[tuple[np.ndarray, str]]): Pictures with captions, at least one.
         title (str): Title of the sheet. Defaults to ''.
         columns (int): Pictures side by side. Defaults to 2.
+        remarks (Sequence[Remark]): Those whose colours a legend explains. Defaults to none.
 
     Returns:
         Figure: To be saved by the caller.
@@ -208,6 +205,9 @@ def contact_sheet(pictures: Sequence[tuple[np.ndarray, str]], title: str = '', c
         axis.axvline(picture.shape[1] / 2 - 0.5, color='white', linewidth=3)
         axis.set_title(caption, fontsize=9)
     figure.suptitle(title, fontsize=11)
+    legend = [Patch(facecolor=COLOURS[remark][1], label=remark.value.strip() or 'right') for remark in remarks]
+    if legend:
+        figure.legend(handles=legend, loc='outside lower center', ncols=len(legend), fontsize=9, frameon=False)
     return figure
 
 
@@ -218,7 +218,7 @@ def _enlarged(image: np.ndarray, tile: int) -> tuple[np.ndarray, float]:
 
 
 def _drawn(image: np.ndarray, sample: DetDataSample, classes: Sequence[str], palette: Any) -> np.ndarray:
-    visualizer = _SheetVisualizer(line_width=2, alpha=0.9)
+    visualizer = LabelVisualizer(line_width=2, alpha=0.9)
     visualizer.dataset_meta = {'classes': classes, 'palette': palette}
     with warnings.catch_warnings():
         warnings.filterwarnings('ignore', message='.*out of bounds')  # boxes may reach over the border
@@ -226,11 +226,11 @@ def _drawn(image: np.ndarray, sample: DetDataSample, classes: Sequence[str], pal
     return visualizer.get_image()
 
 
-def _labelled(instances: InstanceData, classes: Sequence[str], scale: float, remarks: Sequence[str]) -> InstanceData:
-    """The instances on the enlarged image, with remarks behind their classes."""
+def _labelled(instances: InstanceData, classes: Sequence[str], scale: float, remarks: Sequence[Remark]) -> InstanceData:
+    """The instances on the enlarged image, with remarks behind their classes, the best first."""
     shown = InstanceData(bboxes=instances.bboxes * scale, labels=instances.labels)
     if 'scores' in instances:
         shown.scores = instances.scores
     names = [classes[label] for label in instances.labels.tolist()]
-    shown.label_names = [f'{name}{remark}' for name, remark in zip(names, remarks, strict=True)]
-    return shown[torch.arange(len(shown) - 1, -1, -1)]  # the best last, so that its label lies on top
+    shown.label_names = [f'{name}{remark.value}' for name, remark in zip(names, remarks, strict=True)]
+    return shown

@@ -20,7 +20,7 @@ from torch import Tensor
 from mmcds.evaluation.probe_data import evaluation_pipeline
 from mmcds.evaluation.tap_features import TapRecorder
 from mmcds.evaluation.trained_model import load_trained
-from mmcds.utils.checkpoint import name_of
+from mmcds.utils.checkpoint import names_of
 from mmcds.utils.errors import check_count
 
 from .view_sheet import to_pictures
@@ -98,7 +98,7 @@ def tap_maps(
     if place is not None:
         x, y = find_place(steps, raw, place)
         found_place = (x + 0.5) / width, (y + 0.5) / height
-    return TapMaps(name_of(checkpoint), picture, maps, found_place)
+    return TapMaps(names_of([checkpoint])[0], picture, maps, found_place)
 
 
 def find_place(steps: Sequence[dict], raw: dict[str, Any], place: tuple[float, float]) -> tuple[int, int]:

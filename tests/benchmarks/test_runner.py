@@ -203,10 +203,10 @@ def test_a_finished_run_of_another_experiment_is_not_taken_for_this_one(
         defaults = {**record.defaults, 'queue_length': 5, 'gone': 1}
         del defaults['loss.temperature']
         write_record(tmp_path / 'records/toy/cds/seed4.json', replace(record, defaults=defaults))
-        message = "defaults of its neck have changed since, which were {'queue_length': 5}; remove .*seed4.json"
+        message = "defaults of the necks have changed since, which were {'queue_length': 5}; remove .*seed4.json"
     else:
         Path('cds.py').write_text(Path('cds.py').read_text() + '\nextra = 1\n')
-        message = 'the content of cds.py, with what it inherits, has changed; remove .*seed4.json'
+        message = 'the content of cds.py, of what it inherits or .* has changed; remove .*seed4.json'
     with pytest.raises(ValueError, match=message):
         run_all(load_matrix('toy_matrix.py'), work, jobs=1, threads=1)
 
@@ -276,3 +276,17 @@ def test_the_command_writes_the_page_and_says_by_its_code_whether_all_went_well(
     assert '| cds | 2 | 60.50 ± 2.12 | +5.00 ± 0.00 | 0.250 |' in page
     with pytest.raises(ValueError, match=r"^--arms='bas' is not known; nearest: base"):
         command(matrix, monkeypatch, '--arms', 'bas')
+
+
+def test_an_arm_is_another_experiment_where_what_it_starts_from_is(matrix: Matrix, tmp_path: Path) -> None:
+    run_all(matrix, tmp_path / 'work', jobs=1, threads=1)
+    text = Path('toy_matrix.py').read_text()
+    Path('toy_matrix.py').write_text(
+        text.replace("{'config': 'base.py'}", "{'config': 'base.py', 'options': {'a': 1}}")
+    )
+    other = load_matrix('toy_matrix.py')
+    assert other.arms['base'].options == {'a': 1}
+    dependent = [run for run in runs_of(other, tmp_path / 'work') if run.arm.name == 'cds']
+    with pytest.raises(ValueError, match=r'cds seed 4 was run with.* an arm that it starts from has changed; remove'):
+        runner.check_unchanged(other, dependent)
+    runner.check_unchanged(matrix, dependent)

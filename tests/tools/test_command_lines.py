@@ -139,7 +139,8 @@ def test_resume_with_nothing_to_resume_starts_from_load_from(
     monkeypatch.setattr(Runner, 'from_cfg', from_cfg)
     options = ['--work-dir', str(work), '--resume', '--cfg-options', f'load_from={weights}']
     tool('tools/train.py', str(tmp_path / 'config.py'), *options)
-    assert (built[0].get('resume', False), built[0].load_from) == ((True, None) if there else (False, str(weights)))
+    from_where = str(work / 'epoch_1.pth' if there else weights)
+    assert (built[0].get('resume', False), built[0].load_from) == (there, from_where)
     weights.unlink()
     if not there:
         with pytest.raises(FileNotFoundError, match=r"weights\.pth' does not exist"):

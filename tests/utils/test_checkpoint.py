@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mmcds.utils.checkpoint import check_checkpoint, check_resume, load_checkpoint, without_cds
+from mmcds.utils.checkpoint import check_checkpoint, check_resume, load_checkpoint, names_of, without_cds
 
 
 @pytest.fixture
@@ -60,6 +60,21 @@ def test_resume(folder: Path) -> None:
     (folder / 'epoch_2.pth').write_bytes(b'PK')
     with pytest.raises(ValueError, match=r'epoch_1\.pth'):
         check_resume('auto', str(folder))
+
+
+def test_resume_in_a_folder_that_was_moved(folder: Path) -> None:
+    (folder / 'last_checkpoint').write_text('/elsewhere/epoch_2.pth')
+    assert check_resume('auto', str(folder)) == str(folder / 'epoch_2.pth')
+    (folder / 'last_checkpoint').write_text('/elsewhere/epoch_3.pth')
+    with pytest.raises(FileNotFoundError, match=r'epoch_3\.pth.*whole checkpoints.*epoch_2\.pth'):
+        check_resume('auto', str(folder))
+
+
+def test_names_tell_checkpoints_apart() -> None:
+    assert names_of(['a/cds/epoch_1.pth']) == ['cds/epoch_1']
+    assert names_of(['a/cds/epoch_1.pth', 'a/stock/epoch_1.pth']) == ['cds/epoch_1', 'stock/epoch_1']
+    assert names_of(['a/seed0/epoch_1.pth', 'b/seed0/epoch_1.pth']) == ['a/seed0/epoch_1', 'b/seed0/epoch_1']
+    assert names_of(['a/b/c.pth'] * 2) == ['b/c'] * 2
 
 
 def test_without_cds() -> None:

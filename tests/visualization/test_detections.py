@@ -8,6 +8,7 @@ from mmengine.config import Config
 from pycocotools.coco import COCO
 from toys import instances
 
+from mmcds.visualization.box_labels import Remark
 from mmcds.visualization.detections import (
     Example,
     contact_sheet,
@@ -54,8 +55,9 @@ def test_boxes_are_drawn_where_they_are_in_the_colour_of_their_class() -> None:
 
 def test_a_sheet_holds_all_pictures(tmp_path: Path) -> None:
     pictures = [(np.zeros((40, 80, 3), np.uint8), f'picture {i}') for i in range(3)]
-    figure = contact_sheet(pictures, 'title')
+    figure = contact_sheet(pictures, 'title', remarks=[Remark.NONE, Remark.WRONG])
     assert [axis.get_title() for axis in figure.axes] == ['picture 0', 'picture 1', 'picture 2', '']
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ['right', 'wrong']
     assert save_figure(figure, tmp_path / 'new' / 'sheet.png').read_bytes().startswith(b'\x89PNG')
     with pytest.raises(ValueError, match='validation set empty'):
         contact_sheet([])

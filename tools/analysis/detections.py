@@ -1,9 +1,9 @@
 """Draw a detector's detections beside the ground truth, for images of its validation set.
 
 On one sheet, each image is shown twice: left its objects, right the detections with their scores in
-percent. An object without a detection of its class at IoU 0.5 is marked 'missed', a detection without
-such an object 'wrong'. With --against, the halves are two models on the same image, and what one of them found and the
-other did not is marked 'gained' or 'lost'.
+percent. An object without a detection of its class at IoU 0.5 is 'missed', a detection without such an object 'wrong':
+the colour of a label says so. With --against, the halves are two models on the same image, and what one of them found
+and the other did not is 'gained' or 'lost'. A label that finds no room beside its box is left out.
 
 Examples:
   python tools/analysis/detections.py configs/shapes/faster_rcnn_r18_shapes.py CHECKPOINT --out pictures
@@ -34,9 +34,9 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Detect, draw, write."""
     args = parse_args()
-    from mmcds.utils.checkpoint import name_of
     from mmcds.utils.model_options import named_models
     from mmcds.utils.prepare import host_of
+    from mmcds.visualization.box_labels import Remark
     from mmcds.visualization.detections import contact_sheet, detect, draw_change, draw_example
     from mmcds.visualization.save import save_figure
 
@@ -54,13 +54,14 @@ def main() -> None:
     classes, palette = metainfo['classes'], metainfo.get('palette', 'random')
     if args.against:
         pictures = [draw_change(a, b, classes, palette) for a, b in zip(*found, strict=True)]
-        left, right = (name_of(model.checkpoint) for model in models)
+        left, right = (model.name for model in models)
         title, name = f'detections of at least {args.score_thr:g}: left {left}, right {right}', 'changes.png'
+        remarks = list(Remark)
     else:
         pictures = [draw_example(example, classes, palette) for example in found[0]]
-        title = f'{Path(args.checkpoint).name}: left ground truth, right detections of at least {args.score_thr:g}'
-        name = 'detections.png'
-    out = save_figure(contact_sheet(pictures, title), Path(args.out) / name)
+        title = f'{models[0].name}: left ground truth, right detections of at least {args.score_thr:g}'
+        name, remarks = 'detections.png', [Remark.NONE, Remark.MISSED, Remark.WRONG]
+    out = save_figure(contact_sheet(pictures, title, remarks=remarks), Path(args.out) / name)
     print(f'{out}: {len(pictures)} images')
 
 

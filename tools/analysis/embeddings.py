@@ -48,7 +48,6 @@ def main() -> None:
     args = parse_args()
     from mmcds.evaluation.embed_checkpoint import embed_checkpoint
     from mmcds.evaluation.embedding_quality import measure
-    from mmcds.utils.checkpoint import name_of
     from mmcds.utils.errors import check_count, unknown_name
     from mmcds.utils.model_options import named_models
     from mmcds.visualization import embedding_map as maps
@@ -78,7 +77,7 @@ def main() -> None:
         for tap, values in found.items():
             quality = measure(values, embedded.found.labels, args.neighbours)
             points = maps.reduce_to_plane(values.numpy(), args.method, args.seed)
-            name = f'{name_of(model.checkpoint)}: {tap}'
+            name = f'{model.name}: {tap}'
             panels.append(maps.Panel(name, points, embedded.found.labels.numpy(), quality.text()))
             written.append({'config': model.config, 'checkpoint': model.checkpoint, 'tap': tap, **quality.numbers()})
         rows.insert(0, panels)

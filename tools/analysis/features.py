@@ -12,6 +12,7 @@ Examples:
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -45,7 +46,7 @@ def main() -> None:
     found = []
     for model in named_models(args):
         maps = feature_maps.tap_maps(model.cfg, model.checkpoint, args.image, args.taps, args.device, place)
-        found.append(maps)
+        found.append(replace(maps, name=model.name))
         if list(found[0].maps) != list(maps.maps):
             raise ValueError(
                 f"--against: its taps are {list(found[0].maps)}, the model's {list(maps.maps)}; name with --taps what "

@@ -1,0 +1,30 @@
+"""The pages in docs/ are those that the driver writes from the records in the repository."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+#: A matrix by the page that is made of it.
+PUBLISHED = {
+    'classification': 'results_classification',
+    'detection': 'results',
+    'protocol': 'results_protocol',
+    'screening': 'results_screening',
+}
+RECORDED = sorted(each.name for each in (ROOT / 'benchmarks/records').iterdir())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', RECORDED)
+def test_a_second_call_writes_the_same_page(name: str, tmp_path: Path) -> None:
+    command = [sys.executable, 'benchmarks/run.py', f'benchmarks/{name}_matrix.py', '--page-only']
+    done = subprocess.run(
+        [*command, '--work-dir', str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    published = (ROOT / f'docs/{PUBLISHED[name]}.md').read_text()
+    # Figures are called after their page.
+    assert (tmp_path / 'results.md').read_text() == published.replace(f'({PUBLISHED[name]}', '(results')
