@@ -155,3 +155,43 @@ def test_nothing_stays_on_the_model(stock_config: Config) -> None:
 def test_arguments_out_of_range(field: str, value: int) -> None:
     with pytest.raises(ValueError, match=rf'^DiagnosticsHook\.{field}={value}'):
         DiagnosticsHook(**{field: value})
+
+
+@pytest.mark.parametrize('backend', ['tensorboard', 'wandb'])
+def test_backends_of_the_visualizer_get_what_the_log_gets(
+    stock_config: Config, backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip(backend)
+    monkeypatch.setenv('WANDB_MODE', 'offline')
+    name = {'tensorboard': 'TensorboardVisBackend', 'wandb': 'WandbVisBackend'}[backend]
+    cfg = add_cds(stock_config)
+    cfg.visualizer = dict(type='DetLocalVisualizer', vis_backends=[dict(type='LocalVisBackend'), dict(type=name)])
+    cfg.default_hooks = dict(logger=dict(type='LoggerHook', interval=2))
+    summary: dict[str, Any] = {}
+
+    class Summary(Hook):
+        """Reads what W&B has before the visualizer closes it."""
+
+        def after_train(self, runner: Runner) -> None:
+            if backend == 'wandb':
+                import wandb
+
+                assert wandb.run is not None
+                summary.update(wandb.run.summary)
+
+    runner = train(cfg, DiagnosticsHook(interval=2), Summary())
+    folder = Path(runner.log_dir) / 'vis_data'
+    lines = [json.loads(line) for line in (folder / 'scalars.json').read_text().splitlines()]
+    written = {key for line in lines for key in line if key.startswith('cds_')}
+    assert {'cds_grad_ratio', 'cds_pos_backbone3', 'cds_extra_time'} <= written
+    if backend == 'wandb':
+        assert written <= set(summary)
+        assert summary['cds_grad_ratio'] == pytest.approx(lines[-1]['cds_grad_ratio'])
+    else:
+        from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+        events = EventAccumulator(str(folder))
+        events.Reload()
+        assert written <= set(events.Tags()['scalars'])
+        logged = [line['cds_grad_ratio'] for line in lines if 'cds_grad_ratio' in line]
+        assert [each.value for each in events.Scalars('cds_grad_ratio')] == pytest.approx(logged)
