@@ -2,8 +2,10 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
+from importlib.metadata import distributions
 from pathlib import Path
 
 import mmdet
@@ -175,6 +177,11 @@ def test_the_wheel_is_enough(site: Path, tmp_path: Path) -> None:
     assert run('-c', script, folder=folder, path=site).split()[-3:] == [
         str(site / 'mmcds/__init__.py'), 'mmcds.CDSNeck', '0.3',
     ]  # fmt: skip
+    (distribution,) = distributions(path=[str(site)])
+    # No mm package: pip would bring one stack's in beside the other's.
+    assert {re.split(r'[<>=]', each)[0] for each in distribution.requires or ()} == {
+        'torch', 'kornia', 'matplotlib', 'pycocotools', 'scikit-learn',
+    }  # fmt: skip
     inside = site / 'mmcds/.mim'
     index = yaml.safe_load((inside / 'model-index.yml').read_text())
     models = [each for path in index['Import'] for each in yaml.safe_load((inside / path).read_text())['Models']]
