@@ -56,6 +56,20 @@ def test_commands(page: Path) -> None:
                 assert (package_configs(package) / path).is_file(), command
 
 
+@pytest.mark.slow
+def test_the_table_of_tools_names_their_arguments() -> None:
+    """Every row of docs/tools.md against the tool's own usage."""
+    rows = re.findall(r'^\| `(?:tools/)?(\w+\.py)([^`]*)`', (ROOT / 'docs/tools.md').read_text(), re.MULTILINE)
+    assert len(rows) > 12
+    for name, words in rows:
+        (tool,) = (path for path in (ROOT / 'tools' / name, ROOT / 'tools/analysis' / name) if path.is_file())
+        section = help_of(str(tool.relative_to(ROOT))).partition('positional arguments:\n')[2].partition('\n\n')[0]
+        positional = set(re.findall(r'^  (\w+)', section, re.MULTILINE))
+        for word in words.partition('--')[0].split():
+            singular = word.rstrip('…').lower()
+            assert {singular, f'{singular}s', f'{singular[:-1]}ies'} & positional, f'{name}: {word}, {positional}'
+
+
 def test_there_are_commands() -> None:
     found = [command for page in PAGES for command in commands(page)]
     assert len(found) > 60
