@@ -11,8 +11,8 @@ from mmengine.config import Config
 from torch import Tensor, nn
 
 from .apis import remove_cds
-from .export import build_for_test, tensors
-from .utils.checkpoint import load_checkpoint, without_cds
+from .evaluation.trained_model import load_trained
+from .export import tensors
 from .utils.errors import check_count
 
 #: Largest difference that is taken for rounding, relative to the largest value of an output.
@@ -95,11 +95,7 @@ def export_onnx(cfg: Config, checkpoint: str | Path, out: str | Path, size: tupl
     """
     check_onnx(out, size)
     out = Path(out)
-    model: Any = build_for_test(remove_cds(cfg))
-    try:
-        model.load_state_dict(without_cds(load_checkpoint(checkpoint)['state_dict']))
-    except RuntimeError as error:
-        raise ValueError(f'{checkpoint} does not fit the config: {" ".join(str(error).split())[:300]}') from error
+    model, _ = load_trained(remove_cds(cfg), checkpoint)
     roi: Any = getattr(model, 'roi_head', None)
     stages: Any = getattr(roi, 'bbox_head', None)
     unknown = f'{type(model).__name__} is not known here'

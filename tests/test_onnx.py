@@ -79,5 +79,5 @@ def test_what_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r'^--size=0'):
         export_onnx(cfg, 'a.pth', 'a.onnx', (0, 64))
     torch.save({'state_dict': {'x': torch.zeros(1)}}, tmp_path / 'a.pth')
-    with pytest.raises(ValueError, match=r'a\.pth does not fit the config: .*Missing key'):
+    with pytest.raises(ValueError, match=r'a\.pth.* does not fit the config: .* keys such as .* are on one side only'):
         export_onnx(cfg, tmp_path / 'a.pth', tmp_path / 'a.onnx', (64, 64))
