@@ -2,7 +2,7 @@ r"""Write a table of runs and their baselines, from their logs.
 
 Example:
   python tools/analysis/compare.py --pair work_dirs/faster_rcnn_r18_bccd work_dirs/faster_rcnn_r18_cds_bccd \
-      --pair work_dirs/retinanet_r18_bccd work_dirs/retinanet_r18_cds_bccd --out docs/results.md
+      --pair work_dirs/retinanet_r18_bccd work_dirs/retinanet_r18_cds_bccd --out compare.md
 """
 
 import argparse
