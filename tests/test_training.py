@@ -63,11 +63,10 @@ def test_bf16_autocast_leaves_the_contrast_in_float32(monkeypatch: pytest.Monkey
         if name.startswith('loss_cds'):
             # The features were rounded to 8 bits; the loss of them was not.
             torch.testing.assert_close(value, exact[name], rtol=0.05, atol=0.02)
-    # Those of the contrast alone: once, in a run of the whole suite, some gradient of the model was not finite here,
-    # and it is not known yet whose.
-    ours = {name: grad for name, grad in gradients(model).items() if 'cds' in name}
-    assert ours
-    assert [name for name, grad in ours.items() if not grad.isfinite().all()] == []
+    # The stock model's, on a map of one pixel (P7 of small images): in bfloat16 on a CPU, torch's gradient of such a
+    # convolution's weight is now and then not finite, with CDS or without.
+    broken = {'neck.fpn_convs.4.conv.weight'}
+    assert {name for name, grad in gradients(model).items() if not grad.isfinite().all()} <= broken
 
 
 def test_gradient_accumulation_is_the_mean_of_the_steps() -> None:
