@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mmengine.runner import CheckpointLoader
+from mmengine.runner import CheckpointLoader, find_latest_checkpoint
 
 #: Weights of the contrast start with this, wherever the neck hangs in the model.
 CDS_PREFIX = 'neck.cds.'
@@ -58,11 +58,11 @@ def latest_checkpoint(work_dir: str | Path) -> Path | None:
     Returns:
         Path | None: None where there is no such note; whether the file is there is not looked at.
     """
-    note = Path(work_dir) / 'last_checkpoint'
-    if not note.is_file():
+    noted = find_latest_checkpoint(str(work_dir))
+    if not noted:
         return None
-    found = Path(note.read_text().strip())
-    return found if found.is_file() else note.with_name(found.name)
+    found = Path(noted)
+    return found if found.is_file() else Path(work_dir) / found.name
 
 
 def check_resume(resume: str | None, work_dir: str) -> str | None:
