@@ -100,7 +100,8 @@ def write_page(matrix: Matrix, work_dir: Path, out: Path) -> str:
         if bars:
             picture = out.with_name(f'{out.stem}{count or ""}.png')
             draw_differences(bars, f'difference to the baseline, {title}', picture)
-            drawn.append(f'![Paired differences of {title} to the baseline, with 95 % intervals]({picture.name})')
+            intervals = 'with 95 % intervals from three pairs on'
+            drawn.append(f'![Paired differences of {title} to the baseline, {intervals}]({picture.name})')
     machines = '; '.join(sorted({record.machine for record in every})) or 'no machine yet'
     page = '\n\n'.join(
         [
