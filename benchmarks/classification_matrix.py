@@ -48,67 +48,6 @@ arms = dict(
             'param_scheduler.milestones': '[1,2,3]',
         },
     ),
-    semi10_long=dict(
-        config='benchmarks/classification/semi10.py',
-        label='baseline, 10 % labels, three times as long',
-        options={
-            'train_cfg.max_epochs': 240,
-            'train_cfg.val_interval': 240,
-            'param_scheduler.milestones': '[60,150,210]',
-        },
-    ),
-    cds_semi10_long=dict(
-        config='benchmarks/classification/cds-semi10.py',
-        label='CDS, 10 % labels, repeated to half of each epoch, three times as long',
-        baseline='semi10_long',
-        options={
-            'train_dataloader.dataset.labelled_share': 0.5,
-            'train_cfg.max_epochs': 12,
-            'train_cfg.val_interval': 12,
-            'param_scheduler.milestones': '[3,7,10]',
-        },
-    ),
-    semi25=dict(
-        config='benchmarks/classification/semi10.py',
-        label='baseline, 25 % labels, as many iterations',
-        options={
-            'train_dataloader.dataset.fraction': 0.25,
-            'train_cfg.max_epochs': 32,
-            'train_cfg.val_interval': 32,
-            'param_scheduler.milestones': '[8,20,28]',
-        },
-    ),
-    cds_semi25=dict(
-        config='benchmarks/classification/cds-semi10.py',
-        label='CDS, 25 % labels, repeated to half of each epoch',
-        baseline='semi25',
-        # 15,000 images in each epoch.
-        options={
-            'train_dataloader.dataset.fraction': 0.25,
-            'train_dataloader.dataset.labelled_share': 0.5,
-            'train_cfg.max_epochs': 5,
-            'train_cfg.val_interval': 5,
-            'param_scheduler.milestones': '[1,3,4]',
-        },
-    ),
-    semi50=dict(
-        config='benchmarks/classification/semi10.py',
-        label='baseline, 50 % labels, as many iterations',
-        options={
-            'train_dataloader.dataset.fraction': 0.5,
-            'train_cfg.max_epochs': 16,
-            'train_cfg.val_interval': 16,
-            'param_scheduler.milestones': '[4,10,14]',
-        },
-    ),
-    cds_semi50=dict(
-        config='benchmarks/classification/cds-semi10.py',
-        label='CDS, 50 % labels',
-        baseline='semi50',
-        options={
-            'train_dataloader.dataset.fraction': 0.5,
-        },
-    ),
     distill=dict(
         config='benchmarks/classification/distill.py',
         label='CDS with distillation from the CDS arm',
@@ -117,3 +56,35 @@ arms = dict(
         options=dict(teacher_checkpoint='{cds}'),
     ),
 )
+# The share of labels and, at a tenth of them, the length: as many iterations in both arms of a pair.
+for key, share, said, stock_epochs, stock_steps, epochs, steps, repeat in (
+    ('semi10_long', 0.1, '10 % labels, three times as long', 240, '[60,150,210]', 12, '[3,7,10]', True),
+    ('semi25', 0.25, '25 % labels', 32, '[8,20,28]', 5, '[1,3,4]', True),
+    ('semi50', 0.5, '50 % labels', 16, '[4,10,14]', 8, '[2,5,7]', False),
+):
+    repeated = {'train_dataloader.dataset.labelled_share': 0.5} if repeat else {}
+    for arm, config, label, length, milestones, more in (
+        (key, 'semi10', f'baseline, {said}', stock_epochs, stock_steps, {}),
+        (
+            f'cds_{key}',
+            'cds-semi10',
+            f'CDS, {said}{", repeated to half of each epoch" * repeat}',
+            epochs,
+            steps,
+            repeated,
+        ),
+    ):
+        arms[arm] = dict(
+            config=f'benchmarks/classification/{config}.py',
+            label=label,
+            baseline=key,
+            options={
+                'train_dataloader.dataset.fraction': share,
+                'train_cfg.max_epochs': length,
+                'train_cfg.val_interval': length,
+                'param_scheduler.milestones': milestones,
+                **more,
+            },
+        )
+del key, share, said, stock_epochs, stock_steps, epochs, steps, repeat, repeated, arm, config, label, length, milestones
+del more

@@ -13,29 +13,6 @@ data = {'data_root': 'work_dirs/data/bccd/screen/', 'train_cfg.val_interval': 10
 folder = 'benchmarks/detection/retinanet'
 arms = dict(
     stock=dict(config='configs/bccd/retinanet_r18_bccd.py', label='stock', options=data),
-    # As long as CDS with a half-size second view takes, and with a full-size one.
-    longer=dict(
-        config='configs/bccd/retinanet_r18_bccd.py',
-        label='stock, 12 epochs',
-        baseline='stock',
-        options={
-            **data,
-            'train_cfg.max_epochs': 12,
-            'train_cfg.val_interval': 12,
-            'param_scheduler.1.milestones': '[10]',
-        },
-    ),
-    longest=dict(
-        config='configs/bccd/retinanet_r18_bccd.py',
-        label='stock, 15 epochs',
-        baseline='stock',
-        options={
-            **data,
-            'train_cfg.max_epochs': 15,
-            'train_cfg.val_interval': 15,
-            'param_scheduler.1.milestones': '[12]',
-        },
-    ),
     dsn=dict(config=f'{folder}_dsn.py', label='deep supervision (DSN), weight 1', baseline='stock', options=data),
     dsn_small=dict(
         config=f'{folder}_dsn.py',
@@ -44,6 +21,19 @@ arms = dict(
         options={**data, 'model.neck.loss_weight': 0.3},
     ),
 )
+# As long as CDS with a half-size second view takes, and with a full-size one.
+for key, epochs, last in (('longer', 12, 10), ('longest', 15, 12)):
+    arms[key] = dict(
+        config='configs/bccd/retinanet_r18_bccd.py',
+        label=f'stock, {epochs} epochs',
+        baseline='stock',
+        options={
+            **data,
+            'train_cfg.max_epochs': epochs,
+            'train_cfg.val_interval': epochs,
+            'param_scheduler.1.milestones': f'[{last}]',
+        },
+    )
 backbone, fpn = 'backbone.0,backbone.1,backbone.2,backbone.3', 'neck.0,neck.1,neck.2'
 half = {'loss_weight': 0.5}
 changes = dict(
@@ -141,4 +131,4 @@ for key in (
     'grid', 'pairs', 'warm', 'warmer', 'identity', 'joined', 'neighbours', 'prototypes', 'follow', 'warmup',
 ):  # fmt: skip
     arms[key]['seeds'] = [0]
-del near, full, cosine, config, data, folder, backbone, fpn, half, changes, key, label, change, options
+del near, full, cosine, config, epochs, last, data, folder, backbone, fpn, half, changes, key, label, change, options
