@@ -43,7 +43,16 @@ class LabelVisualizer(DetLocalVisualizer):
         self._taken: list[Bbox] = []
 
     def draw_texts(self, texts: str, positions: torch.Tensor, **kwargs: Any) -> DetLocalVisualizer:
-        """As the parent, which would size each label by its box and put it on the object."""
+        """Draw one label, which the parent would size by its box and put on the object.
+
+        Args:
+            texts (str): 'class', its remark behind it, and ': score' in percent where there is one above 0.
+            positions (torch.Tensor): ``(2,)``, x and y of the box's upper left corner, in pixels of the picture.
+            **kwargs: The parent's, whose size, colours and alignment are replaced.
+
+        Returns:
+            DetLocalVisualizer: Itself.
+        """
         name, _, score = texts.partition(': ')
         remark = next((each for each in Remark if each.value and name.endswith(each.value)), Remark.NONE)
         letters, ground = COLOURS[remark]
