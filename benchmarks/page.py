@@ -72,12 +72,11 @@ def values_of(matrix: Matrix, records: Records, arm: str, metric: str) -> dict[i
     return {seed: run.metrics[metric] * factor for seed, run in records[arm].items() if metric in run.metrics}
 
 
-def table(matrix: Matrix, work_dir: Path) -> str:
+def table(matrix: Matrix, records: Records) -> str:
     """A Markdown table with a row per arm: mean and s.d. over seeds, difference to its baseline, cost.
 
     Metrics are those of the last evaluation; no epoch, seed or split is chosen by them.
     """
-    records = read_records(matrix, work_dir)
     heads = ['arm', 'seeds']
     for title in matrix.metrics.values():
         heads += [title, 'difference to the baseline']
@@ -113,7 +112,7 @@ def write_page(matrix: Matrix, work_dir: Path, out: Path) -> str:
             'training step (median of each), minutes from start to end, peak memory. Runs shared the machine, so it '
             'is no benchmark (docs/cost.md is).',
             *([matrix.note] if matrix.note else []),
-            table(matrix, work_dir),
+            table(matrix, records),
             *drawn,
             'Each row can be run by itself, with the start weights that pair it: '
             f'`python benchmarks/run.py {matrix.path} --arms NAME`. By hand, and from other start weights, a run is',

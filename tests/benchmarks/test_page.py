@@ -11,7 +11,7 @@ import pytest
 from scipy import stats
 
 from benchmarks.matrix import Arm, Matrix
-from benchmarks.page import paired_difference, table, write_page, write_short
+from benchmarks.page import paired_difference, read_records, table, write_page, write_short
 from benchmarks.record import make_record, read_record, write_record
 from benchmarks.runner import runs_of
 from benchmarks.state import State
@@ -48,7 +48,7 @@ def rows(text: str) -> list[list[str]]:
 
 
 def test_every_number_by_hand(matrix: Matrix, tmp_path: Path) -> None:
-    heads, _, base, ours = rows(table(matrix, tmp_path))
+    heads, _, base, ours = rows(table(matrix, read_records(matrix, tmp_path)))
     assert heads == ['arm', 'seeds', 'top-1 (%)', 'difference to the baseline', 's / iteration', 'minutes', 'MiB']
     seconds = {name: mean(median(run) for run in runs) for name, runs in TIMES.items()}
     assert base == ['Base', '3', f'{mean(TOP1["base"]):.2f} ± {stdev(TOP1["base"]):.2f}', '',
@@ -64,16 +64,16 @@ def test_every_number_by_hand(matrix: Matrix, tmp_path: Path) -> None:
 
 def test_unfinished_runs_do_not_count_and_pairs_are_of_the_same_seed(matrix: Matrix, tmp_path: Path) -> None:
     (tmp_path / 'records/toy/base/seed0.json').unlink()
-    _, _, base, ours = rows(table(matrix, tmp_path))
+    _, _, base, ours = rows(table(matrix, read_records(matrix, tmp_path)))
     assert (base[1], ours[1]) == ('2', '3')
     assert ours[3].startswith(f'{mean([46.5 - 44.0, 46.0 - 45.0]):+.2f} ± ')
     (tmp_path / 'records/toy/base/seed1.json').unlink()
-    _, _, base, ours = rows(table(matrix, tmp_path))
+    _, _, base, ours = rows(table(matrix, read_records(matrix, tmp_path)))
     assert base[2] == '45.00'
     assert ours[3] == '+1.00'
     (tmp_path / 'records/toy/base/seed2.json').unlink()
-    assert [row[0] for row in rows(table(matrix, tmp_path))[2:]] == ['Ours']
-    assert rows(table(matrix, tmp_path))[2][3] == ''
+    assert [row[0] for row in rows(table(matrix, read_records(matrix, tmp_path)))[2:]] == ['Ours']
+    assert rows(table(matrix, read_records(matrix, tmp_path)))[2][3] == ''
 
 
 def test_the_page_says_how_it_was_made(matrix: Matrix, tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_the_page_says_how_it_was_made(matrix: Matrix, tmp_path: Path) -> None:
     assert (tmp_path / 'page.png').stat().st_size > 1000
     assert 'A note.' in page
     assert '- Ours (`ours`): `python tools/train.py b.py --cfg-options randomness.seed=SEED x=1`' in page
-    assert table(matrix, tmp_path) in page
+    assert table(matrix, read_records(matrix, tmp_path)) in page
 
 
 def test_the_short_form(matrix: Matrix, tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_the_short_form(matrix: Matrix, tmp_path: Path) -> None:
     assert found.startswith('Before\n<!-- results: toy -->\n| ')
     assert found.endswith('([all of it](docs/page.md)).\n<!-- /results: toy -->\nAfter <!-- results: other -->\n')
     assert 'old' not in found
-    long = rows(table(chosen, tmp_path))
+    long = rows(table(chosen, read_records(chosen, tmp_path)))
     assert [row[:4] for row in rows(found)[2:]] == [row[:4] for row in long[2:]]
     write_short(chosen, tmp_path, page, readme)
     assert readme.read_text() == found
@@ -128,7 +128,7 @@ def test_coco_s_fractions_are_points_and_an_arm_may_log_something_else(matrix: M
         path = tmp_path / f'records/toy/ours/seed{seed}.json'
         write_record(path, replace(read_record(path), metrics={'coco/bbox_mAP': value}))
     both = replace(matrix, metrics={'accuracy/top1': 'top-1 (%)', 'coco/bbox_mAP': 'AP (%)'})
-    _, _, base, ours = rows(table(both, tmp_path))
+    _, _, base, ours = rows(table(both, read_records(both, tmp_path)))
     assert base[4:6] == ['', '']
     assert ours[2:6] == ['46.00', '+1.00', f'43.00 ± {stdev([41, 45]):.2f}', '']
 
@@ -136,4 +136,4 @@ def test_coco_s_fractions_are_points_and_an_arm_may_log_something_else(matrix: M
 def test_a_metric_that_nobody_logged_is_named_with_the_nearest(matrix: Matrix, tmp_path: Path) -> None:
     wrong = replace(matrix, metrics={'accuracy/top2': 'x'})
     with pytest.raises(ValueError, match=r"metrics='accuracy/top2'.*accuracy/top1"):
-        table(wrong, tmp_path)
+        table(wrong, read_records(wrong, tmp_path))
