@@ -86,5 +86,15 @@ for key, share, said, stock_epochs, stock_steps, epochs, steps, repeat in (
                 **more,
             },
         )
+curves = [
+    dict(
+        title='As many iterations',
+        x='labelled images (%)',
+        lines={
+            'baseline': [(10, 'semi10'), (25, 'semi25'), (50, 'semi50'), (100, 'baseline')],
+            'CDS': [(10, 'cds_semi10_half'), (25, 'cds_semi25'), (50, 'cds_semi50'), (100, 'cds')],
+        },
+    )
+]
 del key, share, said, stock_epochs, stock_steps, epochs, steps, repeat, repeated, arm, config, label, length, milestones
 del more

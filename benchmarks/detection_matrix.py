@@ -45,4 +45,19 @@ for detector, name in (('retinanet', 'RetinaNet'), ('faster_rcnn', 'Faster R-CNN
                 'param_scheduler.1.milestones': f'[{last}]',
             },
         )
+curves = [
+    dict(
+        title=name,
+        x=what,
+        lines={
+            label: [(x, f'{detector}_{method}{key}') for x, key in points]
+            for label, method in (('stock', 'stock'), ('CDS', 'cds'))
+        },
+    )
+    for detector, name in (('retinanet', 'RetinaNet'), ('faster_rcnn', 'Faster R-CNN'))
+    for what, points in (
+        ('images (%)', ((10, '_part10'), (25, '_part25'), (50, '_part50'), (100, ''))),
+        ('epochs', ((5, '_5'), (10, ''), (20, '_20'))),
+    )
+]
 del detector, name, stock, shipped, bccd, every, few, method, key, config, said, root, epochs, last, chosen

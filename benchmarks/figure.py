@@ -1,6 +1,6 @@
-"""The figure of a matrix: every arm's difference to its baseline, with its interval."""
+"""The figures of a matrix: every arm's difference to its baseline, and how that depends on something."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 
@@ -28,5 +28,46 @@ def draw_differences(bars: Sequence[tuple[str, float, float, int]], title: str, 
     panel.set(yticks=range(len(bars)), xlabel=title)
     panel.set_yticklabels([f'{label} ({pairs})' for label, _, _, pairs in reversed(bars)], fontsize='small')
     panel.spines[['top', 'right']].set_visible(False)
+    figure.savefig(out, dpi=120)
+    plt.close(figure)
+
+
+#: Where on the x axis, mean, and s.d. over seeds, NaN for one.
+Point = tuple[float, float, float]
+
+
+def draw_curves(panels: Sequence[tuple[str, str, Mapping[str, Sequence[Point]]]], y: str, out: Path) -> None:
+    """Draw a panel per curve, on logarithmic x axes with a tick at each point.
+
+    Args:
+        panels (Sequence[tuple[str, str, Mapping[str, Sequence[Point]]]]): Title, what is on the x axis, and the points
+            of each line by its name.
+        y (str): What is on the y axis.
+        out (Path): The PNG to write.
+    """
+    import matplotlib
+
+    matplotlib.use('Agg')
+    import matplotlib.pyplot as plt
+    from matplotlib.ticker import NullLocator
+
+    columns = min(2, len(panels))
+    rows = -(-len(panels) // columns)
+    figure, grid = plt.subplots(
+        rows, columns, figsize=(0.5 + 4 * columns, 3 * rows), layout='constrained', squeeze=False
+    )
+    for panel, (title, x, lines) in zip(grid.flat, panels, strict=False):
+        for label, points in lines.items():
+            where, means, spreads = zip(*points, strict=True)
+            panel.errorbar(where, means, yerr=spreads, fmt='o-', ms=4, capsize=2, label=label)
+        ticks = sorted({place for points in lines.values() for place, _, _ in points})
+        panel.set_xscale('log')
+        panel.set_xticks(ticks, [f'{tick:g}' for tick in ticks])
+        panel.xaxis.set_minor_locator(NullLocator())
+        panel.set(title=title, xlabel=x, ylabel=y)
+        panel.legend(frameon=False)
+        panel.spines[['top', 'right']].set_visible(False)
+    for panel in list(grid.flat)[len(panels) :]:
+        panel.set_axis_off()
     figure.savefig(out, dpi=120)
     plt.close(figure)

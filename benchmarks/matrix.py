@@ -10,9 +10,10 @@ from mmengine.config import Config
 
 from mmcds.utils.errors import unknown_name
 
-FIELDS = ('title', 'note', 'seeds', 'metrics', 'arms', 'prepare', 'readme')
+FIELDS = ('title', 'note', 'seeds', 'metrics', 'arms', 'prepare', 'readme', 'curves')
 REQUIRED = ('title', 'seeds', 'metrics', 'arms')
 ARM_FIELDS = ('config', 'options', 'after', 'baseline', 'label', 'seeds', 'backbone')
+CURVE_FIELDS = ('title', 'x', 'lines')
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,22 @@ class Arm:
 
 
 @dataclass(frozen=True)
+class Curve:
+    """How the first metric depends on something that arms differ in.
+
+    Attributes:
+        title (str): What stands above it.
+        x (str): What the arms differ in, with its unit.
+        lines (Mapping[str, Sequence[tuple[float, str]]]): By what a line is called, its points: where they are on the
+            x axis, and the arm.
+    """
+
+    title: str
+    x: str
+    lines: Mapping[str, Sequence[tuple[float, str]]]
+
+
+@dataclass(frozen=True)
 class Matrix:
     """A matrix of arms and seeds.
 
@@ -55,6 +72,7 @@ class Matrix:
         arms (dict[str, Arm]): By name, in the order of the table.
         prepare (str): Shell command that makes the data where they are missing. Defaults to ''.
         readme (tuple[str, ...]): Arms of the short table in the README. Defaults to none.
+        curves (tuple[Curve, ...]): Panels of a figure on its page. Defaults to none.
     """
 
     path: Path
@@ -65,6 +83,7 @@ class Matrix:
     arms: dict[str, Arm]
     prepare: str = ''
     readme: tuple[str, ...] = ()
+    curves: tuple[Curve, ...] = ()
 
 
 def load_matrix(path: str | Path) -> Matrix:
@@ -101,6 +120,11 @@ def load_matrix(path: str | Path) -> Matrix:
     for name in cfg.get('readme', ()):
         if name not in arms:
             raise unknown_name(f'{path}: readme names the arm', name, arms)
+    for curve in cfg.get('curves', ()):
+        _check_fields(f'{path}: curve', curve, CURVE_FIELDS, CURVE_FIELDS)
+        for name in (name for points in curve['lines'].values() for _, name in points):
+            if name not in arms:
+                raise unknown_name(f'{path}: curve {curve["title"]!r} names the arm', name, arms)
     return Matrix(
         path=path,
         title=cfg['title'],
@@ -110,6 +134,7 @@ def load_matrix(path: str | Path) -> Matrix:
         arms=arms,
         prepare=cfg.get('prepare', ''),
         readme=tuple(cfg.get('readme', ())),
+        curves=tuple(Curve(each['title'], each['x'], each['lines']) for each in cfg.get('curves', ())),
     )
 
 

@@ -11,7 +11,7 @@ from scipy import stats
 
 from mmcds.utils.errors import unknown_name
 
-from .figure import draw_differences
+from .figure import Point, draw_curves, draw_differences
 from .headline import markdown_table
 from .matrix import Arm, Matrix
 from .record import Record, read_record
@@ -84,6 +84,22 @@ def table(matrix: Matrix, records: Records) -> str:
     return markdown_table(heads, [_row(arm, matrix, records) for arm in matrix.arms.values() if records[arm.name]])
 
 
+def curves_of(matrix: Matrix, records: Records) -> list[tuple[str, str, dict[str, list[Point]]]]:
+    """Title, x axis and lines of the matrix's curves, of what has run; curves without two points are left out."""
+    metric = next(iter(matrix.metrics))
+    found = []
+    for curve in matrix.curves:
+        lines = {}
+        for label, points in curve.lines.items():
+            values = [(x, list(values_of(matrix, records, arm, metric).values())) for x, arm in points]
+            line = [(x, float(np.mean(v)), float(np.std(v, ddof=1)) if len(v) > 1 else np.nan) for x, v in values if v]
+            if len(line) > 1:
+                lines[label] = line
+        if lines:
+            found.append((curve.title, curve.x, lines))
+    return found
+
+
 def write_page(matrix: Matrix, work_dir: Path, out: Path) -> str:
     """Write the page, its figure beside it, and return the page."""
     records = read_records(matrix, work_dir)
@@ -101,6 +117,12 @@ def write_page(matrix: Matrix, work_dir: Path, out: Path) -> str:
             draw_differences(bars, f'difference to the baseline, {title}', picture)
             intervals = 'with 95 % intervals from three pairs on'
             drawn.append(f'![Paired differences of {title} to the baseline, {intervals}]({picture.name})')
+    panels = curves_of(matrix, records)
+    if panels:
+        title, picture = next(iter(matrix.metrics.values())), out.with_name(f'{out.stem}_curves.png')
+        draw_curves(panels, title, picture)
+        what = ' and '.join(dict.fromkeys(x for _, x, _ in panels))
+        drawn.append(f'![{title} against {what}, with s.d. over seeds]({picture.name})')
     machines = '; '.join(sorted({record.machine for record in every})) or 'no machine yet'
     page = '\n\n'.join(
         [

@@ -71,6 +71,11 @@ def test_the_shipped_matrices_are_valid() -> None:
             dict(arms=dict(a=dict(config=CONFIG), b=dict(config=CONFIG, options=dict(x='{a}')))),
             r"arm 'b', options\.x='a' is not known; valid: none; add it to after$",
         ),
+        (dict(curves=[dict(title='A', x='b', line={})]), r"curve: field='line' is not known; nearest: lines"),
+        (
+            dict(curves=[dict(title='A', x='b', lines={'c': [(1, 'oars')]})]),
+            r"curve 'A' names the arm='oars' is not known; valid: base, ours",
+        ),
     ],
 )
 def test_mistakes_are_named(changes: dict[str, Any], message: str, tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from benchmarks.matrix import Arm, Matrix
-from benchmarks.page import paired_difference, read_records, table, write_page, write_short
+from benchmarks.matrix import Arm, Curve, Matrix
+from benchmarks.page import curves_of, paired_difference, read_records, table, write_page, write_short
 from benchmarks.record import make_record, read_record, write_record
 from benchmarks.runner import runs_of
 from benchmarks.state import State
@@ -86,6 +86,21 @@ def test_the_page_says_how_it_was_made(matrix: Matrix, tmp_path: Path) -> None:
     assert 'A note.' in page
     assert '- Ours (`ours`): `python tools/train.py b.py --cfg-options randomness.seed=SEED x=1`' in page
     assert table(matrix, read_records(matrix, tmp_path)) in page
+
+
+def test_curves_are_of_what_has_run(matrix: Matrix, tmp_path: Path) -> None:
+    arms = {**matrix.arms, 'late': Arm('late', 'c.py', {}, (), 'late', 'Late')}
+    lines = {'a line': ((10, 'base'), (20, 'ours'), (40, 'late')), 'a point': ((10, 'base'), (40, 'late'))}
+    matrix = replace(matrix, arms=arms, curves=(Curve('A title', 'x (%)', lines),))
+    ((title, x, drawn),) = curves_of(matrix, read_records(matrix, tmp_path))
+    assert (title, x, list(drawn)) == ('A title', 'x (%)', ['a line'])
+    expected = [(place, mean(TOP1[name]), stdev(TOP1[name])) for place, name in ((10, 'base'), (20, 'ours'))]
+    assert np.allclose(drawn['a line'], expected)
+    page = write_page(matrix, tmp_path, tmp_path / 'page.md')
+    assert '![top-1 (%) against x (%), with s.d. over seeds](page_curves.png)' in page
+    assert (tmp_path / 'page_curves.png').stat().st_size > 1000
+    nothing = replace(matrix, curves=(Curve('A title', 'x', {'a point': lines['a point']}),))
+    assert '_curves.png' not in write_page(nothing, tmp_path, tmp_path / 'other.md')
 
 
 def test_the_short_form(matrix: Matrix, tmp_path: Path) -> None:
