@@ -160,7 +160,9 @@ def page(runs: Path | None) -> str:
         lines = [['', 'paper', 'command', 'here'], ['---'] * 4]
         for row in rows:
             options = f' --cfg-options {row.options}' if row.options else ''
-            lines.append([row.what, row.paper, f'`tools/train.py {row.config}{options}`', _here(row, heading, runs)])
+            lines.append(
+                [row.what, row.paper, f'`python tools/train.py {row.config}{options}`', _here(row, heading, runs)]
+            )
         parts += [f'## {heading}', '\n'.join('| ' + ' | '.join(line) + ' |' for line in lines)]
     return '\n\n'.join(parts) + '\n'
 

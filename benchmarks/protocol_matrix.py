@@ -22,7 +22,7 @@ for detector, name in (('retinanet', 'RetinaNet'), ('faster_rcnn', 'Faster R-CNN
             options=data,
         )
     arms[f'{detector}_cds_cds'] = dict(
-        config=f'benchmarks/detection/{detector}_cds.py',
+        config=f'configs/cds/{detector}_r18_cds_bccd.py',
         label=f'{name} with CDS, backbone from CDS',
         baseline=stock,
         backbone='pre_cds',

@@ -18,7 +18,7 @@ import numpy as np
 from mmengine.config import DictAction
 
 from mmcds.apis import NECKS
-from mmcds.models.necks.cds_neck import PARTS
+from mmcds.models.necks.cds_neck import PARTS, part_of
 from mmcds.registry import MODELS
 from mmcds.utils.config import load_config
 from mmcds.visualization.run_log import read_run
@@ -84,7 +84,7 @@ def defaults_of(config: str, options: dict[str, Any]) -> dict[str, Any]:
                 found[field] = default
             continue
         given = neck.get(field) or {}
-        part = given or PARTS[field]
+        part = part_of(field, given)
         inside = {**_defaults(MODELS.get(part['type'].removeprefix('mmcds.'))), **part}
         found.update({f'{field}.{key}': value for key, value in inside.items() if key not in given})
     plain: dict[str, Any] = json.loads(json.dumps(found))

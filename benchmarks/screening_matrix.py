@@ -38,7 +38,7 @@ for key, epochs, last in (('longer', 12, 10), ('longest', 15, 12)):
 backbone, fpn = 'backbone.0,backbone.1,backbone.2,backbone.3', 'neck.0,neck.1,neck.2'
 half = {'loss_weight': 0.5}
 changes = dict(
-    cds=('default', {}),
+    cds=('weight 0.1', {}),
     stop=('no gradient through the second view', {'stop_gradient': True}),
     weight_05=('weight 0.5', half),
     weight_1=('weight 1', {'loss_weight': 1.0}),

@@ -200,6 +200,5 @@ def _check_neck(neck: Mapping[str, Any]) -> None:
     known = list(inspect.signature(builder).parameters)
     for key in neck:
         if key != 'type' and key not in known:
-            name = 'add_cds' if neck['type'] == NECK else neck['type']
-            raise unknown_name(f'{name}: argument', key, known)
+            raise unknown_name(f'{neck["type"]}: argument', key, known)
     supervision_alone(builder, neck)

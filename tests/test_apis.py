@@ -139,7 +139,7 @@ def refused(name: str) -> Config:
         (
             toy_model(),
             dict(tap=['backbone.1']),
-            r"^add_cds: argument='tap' is not known; nearest: taps.*; valid: neck, taps, ch",
+            r"^mmcds\.CDSNeck: argument='tap' is not known; nearest: taps.*; valid: neck, taps, ch",
         ),
         (
             toy_model(),

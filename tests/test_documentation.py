@@ -1,6 +1,7 @@
 """The documentation names what there is: tools, their options, configs, pages; and builds without a warning."""
 
 import re
+import runpy
 import shlex
 import subprocess
 import sys
@@ -78,6 +79,14 @@ def test_there_are_commands() -> None:
     # Each tool is shown in use, or stands in the table of all.
     table = (ROOT / 'docs/tools.md').read_text()
     assert {tool for tool in shipped - tools if Path(tool).name not in table} <= {'tools/make_shapes.py'}
+
+
+def test_the_driver_follows_every_page_with_commands() -> None:
+    """tools/benchmark/follow_docs.py runs what stands in a block; what a table or a sentence names is run by tests."""
+    driver = runpy.run_path(str(ROOT / 'tools/benchmark/follow_docs.py'))
+    followed = {ROOT / page for page in driver['PAGES']}
+    assert {page for page in PAGES if driver['commands'](page)} == followed
+    assert len([command for page in followed for command in driver['commands'](page)]) > 20
 
 
 def test_every_python_class_that_pages_name_is_there() -> None:

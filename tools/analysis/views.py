@@ -50,10 +50,10 @@ def main() -> None:
 
 def type_of_view(cfg: object) -> str:
     """The second view that a config asks for, for the title."""
-    from mmcds.models.necks.cds_neck import PARTS
+    from mmcds.models.necks.cds_neck import part_of
 
     neck = cfg.model.neck  # type: ignore[attr-defined]
-    view = dict(neck.get('view') or PARTS['view'])
+    view = dict(part_of('view', neck.get('view')))
     return ' '.join([str(view.pop('type')), *(f'{key}={value}' for key, value in view.items())])
 
 

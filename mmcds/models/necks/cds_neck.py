@@ -21,6 +21,23 @@ PARTS: dict[str, dict[str, Any]] = dict(
 )
 
 
+def part_of(name: str, given: dict[str, Any] | None) -> dict[str, Any]:
+    """A part's config, completed where it has no type, as ``--cfg-options model.neck.view.scale=1.0`` makes it.
+
+    Args:
+        name (str): A key of :data:`PARTS`.
+        given (dict[str, Any], optional): What the neck's config says.
+
+    Returns:
+        dict[str, Any]: The default for None or an empty one, ``given`` over the default where it has no type, else
+        ``given``.
+    """
+    if not given:
+        return PARTS[name]
+    # What is no dict at all is refused where the part is built.
+    return {**PARTS[name], **given} if isinstance(given, Mapping) and 'type' not in given else given
+
+
 @MODELS.register_module(name='CDSNeck')
 def build_cds_neck(
     neck: dict | Sequence[dict] | None = None,
@@ -30,7 +47,7 @@ def build_cds_neck(
     sampler: dict | None = None,
     projector: dict | None = None,
     loss: dict | None = None,
-    loss_weight: float | Sequence[float] = 0.1,
+    loss_weight: float | Sequence[float] = 0.5,
     queue_length: int = 0,
     stop_gradient: bool = False,
     concat: bool = False,
@@ -52,12 +69,14 @@ def build_cds_neck(
         channels (Mapping[str, Any], optional): Channels of all outputs of 'backbone'
             and 'neck', where the stock neck's config does not say, and under 'modules' those of modules inside the
             backbone by their names. Defaults to None.
-        view (dict, optional): Second view. Defaults to ``dict(type='PhotometricView', scale=0.5)``.
+        view (dict, optional): Second view. Defaults to ``dict(type='PhotometricView', scale=0.5)``. This part and
+            the next three, given without a ``type``, change arguments of their defaults.
         sampler (dict, optional): What is contrasted. Defaults to ``dict(type='InstanceSampler')``.
         projector (dict, optional): Projection head of each tap. Defaults to ``dict(type='MLPProjector')``.
         loss (dict, optional): Loss. Defaults to ``dict(type='ContrastiveLoss')``.
         loss_weight (float | Sequence[float]): Weight of each tap, or one per tap, >= 0. Defaults
-            to 0.1 (the released code's on CIFAR).
+            to 0.5 (the released code's on ImageNet; of 0.1, 0.5 and 1 the one with the best AP50
+            in docs/results_screening.md).
         queue_length (int): Embeddings of earlier iterations kept per tap. Defaults to 0.
         stop_gradient (bool): Whether nothing learns through the second view. Defaults to False.
         concat (bool): Whether both views pass the backbone as one batch of 2N, as in the paper.
@@ -84,10 +103,10 @@ def build_cds_neck(
     """
     supervision = ContrastiveSupervision(
         taps=resolve_taps(taps, neck, channels),
-        view=view or PARTS['view'],
-        sampler=sampler or PARTS['sampler'],
-        projector=projector or PARTS['projector'],
-        loss=loss or PARTS['loss'],
+        view=part_of('view', view),
+        sampler=part_of('sampler', sampler),
+        projector=part_of('projector', projector),
+        loss=part_of('loss', loss),
         loss_weight=loss_weight,
         queue_length=queue_length,
         stop_gradient=stop_gradient,

@@ -9,7 +9,7 @@ from mmcds.registry import MODELS
 
 from ..deep_supervision import DeepSupervision
 from ..taps import resolve_taps
-from .cds_neck import PARTS
+from .cds_neck import part_of
 from .stock_neck import with_supervision
 
 
@@ -50,8 +50,8 @@ def build_dsn_neck(
     supervision = DeepSupervision(
         taps=resolve_taps(taps, neck, channels),
         # Those of the contrast, so that the two differ in the loss alone.
-        sampler=sampler or PARTS['sampler'],
-        projector=projector or PARTS['projector'],
+        sampler=part_of('sampler', sampler),
+        projector=part_of('projector', projector),
         num_classes=num_classes,
         loss_weight=loss_weight,
     )

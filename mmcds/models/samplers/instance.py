@@ -22,10 +22,10 @@ class InstanceSampler:
             contrast on a CPU. Defaults to 2.
         max_per_image (int): Boxes taken of one image, a random subset where it has more, >= 1.
             Defaults to 64.
-        background (int): Random boxes per image that overlap no ground truth, as negatives
-            for all; >= 0. Defaults to 0.
+        background (int): Random boxes per image beside the ground truth, as negatives for all; >= 0.
+            Defaults to 0.
         background_iou (float): Largest overlap (intersection over union) of such a box with any
-            ground-truth box, in [0, 1]. Defaults to 0.1.
+            ground-truth box, in [0, 1]; a small one may lie within a large object. Defaults to 0.1.
 
     Raises:
         ValueError: If an argument is out of its range.
@@ -109,7 +109,7 @@ class InstanceSampler:
         return keep
 
     def _free_boxes(self, boxes: Tensor, size: Tensor) -> Tensor:
-        """Up to ``background`` random boxes (k, 4) inside the image, clear of the objects."""
+        """Up to ``background`` random boxes (k, 4) inside the image, beside the objects."""
         # More than asked for, since some will hit an object.
         count = self.background * 4
         extent = size.flip(0).to(boxes.dtype)

@@ -139,6 +139,24 @@ def test_documented_defaults_are_the_defaults(mmdet_scope: None) -> None:
     assert facts(build_cds_neck(**arguments).cds) == facts(build_cds_neck(FPN).cds)
 
 
+def test_a_part_without_a_type_changes_the_default_one(mmdet_scope: None) -> None:
+    cds: Any = build_cds_neck(
+        FPN,
+        view=dict(cutout_prob=0.25),
+        sampler=dict(background=16),
+        projector=dict(num_layers=1),
+        loss=dict(temperature=0.2),
+    ).cds
+    whole: Any = build_cds_neck(FPN, view=dict(type='PhotometricView', cutout_prob=0.25)).cds
+    assert (cds.view.scale, cds.view.cutout.p) == (0.5, 0.25)
+    assert (cds.sampler.background, cds.sampler.max_per_image) == (16, 64)
+    assert (cds.loss.temperature, cds.loss.positives) == (0.2, 'class')
+    linear = [module for module in cds.projectors.modules() if isinstance(module, nn.Linear)]
+    assert len(linear) == len(cds.taps)
+    # One with a type is that alone.
+    assert whole.view.scale == 1.0
+
+
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [
@@ -147,6 +165,7 @@ def test_documented_defaults_are_the_defaults(mmdet_scope: None) -> None:
         (dict(projector=dict(type='MLP')), r"^neck\.projector\.type='MLP' .*valid: MLPProjector, Sep"),
         (dict(loss=dict(type='SupCon')), r"^neck\.loss\.type='SupCon' .*valid: ContrastiveLoss$"),
         (dict(view=dict(type='Photo')), r"^neck\.view\.type='Photo' .*valid: PhotometricView, Da"),
+        (dict(view=dict(scal=1)), r"^neck\.view: argument='scal' .*nearest: scale"),
         (dict(view=dict(type='PhotometricView', scal=1)), r"^neck\.view: argument='scal' .*nearest: scale"),
         (dict(loss=dict(type='ContrastiveLoss', temperature=-1)), r'^loss\.temperature=-1 is out of range'),
         (
