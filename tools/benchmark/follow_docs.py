@@ -43,7 +43,8 @@ CHECKPOINTS = {
     'docs/classification.md': 'work_dirs/cifar100/resnet18_cds/epoch_300.pth',
 }
 SHORT = {'train_cfg.max_epochs': 1, 'train_cfg.val_interval': 1, 'default_hooks.logger.interval': 1}
-CLASSIFIER = {'train_dataloader.batch_size': 8}
+# A schedule with a warm-up of more than one epoch would not start.
+CLASSIFIER = {'train_dataloader.batch_size': 8, 'param_scheduler': None}
 # No download.
 DETECTOR = {'model.backbone.init_cfg': None}
 
