@@ -25,7 +25,7 @@ def draw_differences(bars: Sequence[tuple[str, float, float, int]], title: str, 
         colour = ('tab:green' if mean > 0 else 'tab:red') if drawn and abs(mean) > half else 'tab:gray'
         panel.errorbar(mean, place, xerr=half if drawn else None, fmt='o', ms=4, color=colour, capsize=2)
     panel.axvline(0, color='black', lw=0.8)
-    panel.set(yticks=range(len(bars)), xlabel=title)
+    panel.set(yticks=range(len(bars)), ylim=(-0.6, len(bars) - 0.4), xlabel=title)
     panel.set_yticklabels([f'{label} ({pairs})' for label, _, _, pairs in reversed(bars)], fontsize='small')
     panel.spines[['top', 'right']].set_visible(False)
     figure.savefig(out, dpi=120)
