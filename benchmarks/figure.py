@@ -3,6 +3,14 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
+
+from mmcds.visualization.save import save_figure
+
+#: Where on the x axis, mean, and s.d. over seeds, NaN for one.
+Point = tuple[float, float, float]
+
 
 def draw_differences(bars: Sequence[tuple[str, float, float, int]], title: str, out: Path) -> None:
     """Draw one line per arm.
@@ -13,12 +21,8 @@ def draw_differences(bars: Sequence[tuple[str, float, float, int]], title: str, 
         title (str): What the axis says.
         out (Path): The PNG to write.
     """
-    import matplotlib
-
-    matplotlib.use('Agg')
-    import matplotlib.pyplot as plt
-
-    figure, panel = plt.subplots(figsize=(7, 0.8 + 0.28 * len(bars)), layout='constrained')
+    figure = Figure(figsize=(7, 0.8 + 0.28 * len(bars)), layout='constrained')
+    panel = figure.subplots()
     for place, (_, mean, half, pairs) in enumerate(reversed(bars)):
         # The interval of two pairs is so wide that all others would be points beside it.
         drawn = pairs > 2
@@ -28,12 +32,7 @@ def draw_differences(bars: Sequence[tuple[str, float, float, int]], title: str, 
     panel.set(yticks=range(len(bars)), ylim=(-0.6, len(bars) - 0.4), xlabel=title)
     panel.set_yticklabels([f'{label} ({pairs})' for label, _, _, pairs in reversed(bars)], fontsize='small')
     panel.spines[['top', 'right']].set_visible(False)
-    figure.savefig(out, dpi=120)
-    plt.close(figure)
-
-
-#: Where on the x axis, mean, and s.d. over seeds, NaN for one.
-Point = tuple[float, float, float]
+    save_figure(figure, out)
 
 
 def draw_curves(panels: Sequence[tuple[str, str, Mapping[str, Sequence[Point]]]], y: str, out: Path) -> None:
@@ -45,17 +44,10 @@ def draw_curves(panels: Sequence[tuple[str, str, Mapping[str, Sequence[Point]]]]
         y (str): What is on the y axis.
         out (Path): The PNG to write.
     """
-    import matplotlib
-
-    matplotlib.use('Agg')
-    import matplotlib.pyplot as plt
-    from matplotlib.ticker import NullLocator
-
     columns = min(2, len(panels))
     rows = -(-len(panels) // columns)
-    figure, grid = plt.subplots(
-        rows, columns, figsize=(0.5 + 4 * columns, 3 * rows), layout='constrained', squeeze=False
-    )
+    figure = Figure(figsize=(0.5 + 4 * columns, 3 * rows), layout='constrained')
+    grid = figure.subplots(rows, columns, squeeze=False)
     for panel, (title, x, lines) in zip(grid.flat, panels, strict=False):
         for label, points in lines.items():
             where, means, spreads = zip(*points, strict=True)
@@ -69,5 +61,4 @@ def draw_curves(panels: Sequence[tuple[str, str, Mapping[str, Sequence[Point]]]]
         panel.spines[['top', 'right']].set_visible(False)
     for panel in list(grid.flat)[len(panels) :]:
         panel.set_axis_off()
-    figure.savefig(out, dpi=120)
-    plt.close(figure)
+    save_figure(figure, out)

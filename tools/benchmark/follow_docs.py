@@ -7,7 +7,7 @@ failed.
 
 Examples:
   python tools/benchmark/follow_docs.py
-  python tools/benchmark/follow_docs.py --pages docs/quick_start.md --keep /tmp/followed
+  python tools/benchmark/follow_docs.py --pages docs/quick_start.md --keep ../followed
 """
 
 import argparse
@@ -69,27 +69,28 @@ def copy_repository(to: Path) -> None:
             shutil.copy2(ROOT / name, to / name, follow_symlinks=False)
 
 
-def make_stand_ins(to: Path) -> None:
-    """Data sets of noise in the layouts of COCO, CIFAR-100 and ImageNet; a checkpoint of the released form."""
+def picture(path: Path, height: int, width: int) -> None:
+    """Write an image of noise."""
     import cv2
     import numpy as np
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8))
+
+
+def make_coco(to: Path) -> None:
+    """Two images of each split, with four boxes each and COCO's classes."""
     from mmdet.datasets import CocoDataset
 
-    random = np.random.default_rng(0)
-
-    def picture(path: Path, height: int, width: int) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        cv2.imwrite(str(path), random.integers(0, 256, (height, width, 3), np.uint8))
-
     names = CocoDataset.METAINFO['classes']
-    for split, count in (('train2017', 2), ('val2017', 2)):
-        files = [f'{i:012d}.jpg' for i in range(count)]
-        images = [dict(id=i, file_name=file, height=480, width=640) for i, file in enumerate(files)]
+    for split in ('train2017', 'val2017'):
+        files = [f'{i:012d}.jpg' for i in range(2)]
         for file in files:
             picture(to / 'data/coco' / split / file, 480, 640)
+        images = [dict(id=i, file_name=file, height=480, width=640) for i, file in enumerate(files)]
         boxes = [
             dict(id=4 * i + k, image_id=i, category_id=k + 1, bbox=[100 * k, 90 * k, 120, 100], area=12000, iscrowd=0)
-            for i in range(count)
+            for i in range(len(files))
             for k in range(4)
         ]
         content = dict(
@@ -99,6 +100,12 @@ def make_stand_ins(to: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(content))
 
+
+def make_cifar100(to: Path) -> None:
+    """Two images of each class in each split."""
+    import numpy as np
+
+    random = np.random.default_rng(0)
     cifar = to / 'data/cifar100/cifar-100-python'
     cifar.mkdir(parents=True)
     for split in ('train', 'test'):
@@ -111,12 +118,18 @@ def make_stand_ins(to: Path) -> None:
     with (to / 'configs/classification/_base_/datasets/cifar100.py').open('a') as config:
         config.write("custom_imports = dict(imports=['stand_in'], allow_failed_imports=False)\n")
 
+
+def make_released(to: Path) -> None:
+    """A checkpoint as the released code writes it, of random weights."""
     sys.path.insert(0, str(ROOT / 'tests'))
     import torch
     from released import ReleasedNet
 
     torch.save(ReleasedNet(18, True, classes=100).state_dict(), to / 'released.pth')
 
+
+def make_imagenet(to: Path) -> None:
+    """Eight images of two classes in each split."""
     for split in ('train', 'val'):
         files = [f'n{i % 2:08d}/{i}.JPEG' for i in range(8)]
         for file in files:
@@ -175,7 +188,8 @@ def main() -> int:
         if any(to.iterdir()):
             raise ValueError(f'--keep {to} is not empty; give an empty folder')
         copy_repository(to)
-        make_stand_ins(to)
+        for make in (make_coco, make_cifar100, make_released, make_imagenet):
+            make(to)
         for name, flags in (('stock', []), ('cds', ['--cds'])):
             sample_run(to, name, flags)
         return follow(to, args.pages)
