@@ -5,8 +5,8 @@ some cells are unlabelled, so AP is noisy. A row says what differs from what the
 weight 0.1 each, annotated instances, half-size second view with gradient, labels and pairs, temperature 0.07. What
 gained less than half a point of AP at the first seed was not run at the second; what gained most was combined. A
 half-size and a full-size second view, which differ most in cost, were run at three seeds more; the dearer one gained
-less than half a point of AP more over all five, so the cheaper one is the default. Both are run again, with other seeds,
-on [the results page](results.md)."""
+less than half a point of AP more over all five, so the cheaper one is the default. Both are run again, with other
+seeds, on [the results page](results.md)."""
 seeds = [0, 1, 7, 8, 9]
 metrics = {'coco/bbox_mAP': 'AP (%)', 'coco/bbox_mAP_50': 'AP50 (%)'}
 prepare = '{python} benchmarks/bccd_parts.py ../shared/data/bccd work_dirs/data/bccd'
