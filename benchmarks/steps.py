@@ -131,27 +131,33 @@ def time_sides(sides: Sequence[Side], rounds: int, steps: int, device: str) -> N
 
 
 def measure_memory(sides: Sequence[Side]) -> None:
-    """The peak of two steps of each side, in a process of its own, beyond what the libraries take."""
+    """The peak of two steps of each side, beyond what the libraries take; on a CPU in a process of its own."""
     for side in sides:
+        if torch.cuda.is_available():
+            # The GPU's allocator counts exactly, also beside what this process holds already.
+            side.memory = _peak_of(side.build)
+            continue
         with multiprocessing.get_context('spawn').Pool(1) as pool:
             side.memory = pool.apply(_peak_of, (side.build,))
 
 
-def _peak_of(build: Callable[[], Side]) -> float:
+def _peak_of(build: Callable[[], Side] | None) -> float:
     import kornia.augmentation  # noqa: F401  or the side that wants it first would pay for it
 
+    assert build is not None
     build()  # what is imported on the way is not the model's
     gc.collect()
     cuda = torch.cuda.is_available()
     if cuda:
         torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated() / 2**20
     else:
         begin_peak()
-    before = peak_mib()
+        before = peak_mib()
     side = build()
     for _ in range(2):
         side.step()
-    return torch.cuda.max_memory_allocated() / 2**20 if cuda else peak_mib() - before
+    return (torch.cuda.max_memory_allocated() / 2**20 if cuda else peak_mib()) - before
 
 
 def ratios_of(side: Side, reference: Side) -> np.ndarray:

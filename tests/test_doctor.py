@@ -282,10 +282,17 @@ def test_mmengine_that_cannot_load_its_checkpoints(torch: str, warns: bool) -> N
     assert ('mmcds works here' in to_text(inventory, problems)) is warns
 
 
-def test_transformers() -> None:
+@pytest.mark.parametrize(
+    'error',
+    [
+        "ImportError: cannot import name 'x' from 'transformers.modeling_utils'",
+        'TypeError: NoneType takes no arguments',  # seen with 5.17
+    ],
+)
+def test_transformers(error: str) -> None:
     inventory = replace(healthy(), transformers='5.0.0')
     assert find_problems(inventory) == []
-    inventory.packages['mmpretrain'].error = "ImportError: cannot import name 'x' from 'transformers.modeling_utils'"
+    inventory.packages['mmpretrain'].error = error
     problem = only(find_problems(inventory))
     assert problem.command == 'python -m pip uninstall -y transformers'
 

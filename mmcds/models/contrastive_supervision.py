@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from mmcds.utils.errors import check_count
 
 from .build import build_part
-from .losses import DistillationLoss, EmbeddingQueue
+from .losses import ContrastiveLoss, DistillationLoss, EmbeddingQueue
 from .samplers import Samples, ViewPair
 from .samplers.targets import join_views
 from .supervision import Features, Supervision, feature_of
@@ -100,10 +100,11 @@ class ContrastiveSupervision(Supervision):
     def losses_of(self, embeddings: Mapping[str, Tensor], samples: Samples) -> dict[str, Tensor]:
         """The weighted losses of the taps, from what :meth:`embed` returned; queues what is queued."""
         with torch.autocast(samples.labels.device.type, enabled=False):
-            return {
-                f'{self.prefix}_{tap.key}': self._tap_loss(tap, embeddings[tap.key], samples) * (weight * self.weight)
-                for tap, weight in zip(self.taps, self.loss_weights, strict=True)
-            }
+            losses = self._tap_losses([embeddings[tap.key] for tap in self.taps], samples)
+        return {
+            f'{self.prefix}_{tap.key}': loss * (weight * self.weight)
+            for tap, loss, weight in zip(self.taps, losses, self.loss_weights, strict=True)
+        }
 
     def zero_losses(self) -> dict[str, Tensor]:
         """See :meth:`Supervision.zero_losses`; those of the distillation are among them."""
@@ -112,17 +113,23 @@ class ContrastiveSupervision(Supervision):
             zeros.update({name: self._nothing(parts) for name, parts in self.distill.names().items()})
         return zeros
 
-    def _tap_loss(self, tap: Tap, embeddings: Tensor, samples: Samples) -> Tensor:
-        ids = torch.arange(len(samples), device=embeddings.device).repeat(2)
-        labels = samples.labels.repeat(2)
-        queue: Any = self.queues[tap.key] if tap.key in self.queues else None  # noqa: SIM401, ModuleDict has no get
-        loss = self.loss(
-            embeddings, labels, ids, samples.is_anchor.repeat(2), queue.get() if queue is not None else None
-        )
-        if queue is not None:
-            # The second view only: the first differs too little from it to be worth a place.
-            queue.put(embeddings[len(samples) :], samples.labels)
-        return loss
+    def _tap_losses(self, embeddings: Sequence[Tensor], samples: Samples) -> list[Tensor]:
+        labels, is_anchor = samples.labels.repeat(2), samples.is_anchor.repeat(2)
+        ids = torch.arange(len(samples), device=labels.device).repeat(2)
+        queues: list[Any] = [self.queues[tap.key] for tap in self.taps] if self.queues else [None] * len(self.taps)
+        queued = [None if queue is None else queue.get() for queue in queues]
+        losses = []
+        # A loss of a user's own may not know of what taps have in common.
+        known = isinstance(self.loss, ContrastiveLoss)
+        shared = (self.loss.share(embeddings, labels, ids, is_anchor),) if known else ()
+        for number, (each, queue) in enumerate(zip(embeddings, queued, strict=True)):
+            more = (*shared, number) if known else ()
+            losses.append(self.loss(each, labels, ids, is_anchor, queue, *more))
+        for queue, each in zip(queues, embeddings, strict=True):
+            if queue is not None:
+                # The second view only: the first differs too little from it to be worth a place.
+                queue.put(each[len(samples) :], samples.labels)
+        return losses
 
     def _embed_tap(self, tap: Tap, features: Features, samples: Samples, views: ViewPair) -> Tensor:
         both = features[0].get('both', {})
@@ -133,10 +140,12 @@ class ContrastiveSupervision(Supervision):
             crops = self.sampler.crop(whole, join_views(samples.rois, len(views)), views.input_sizes[0])
             return F.normalize(self.project(tap, crops, whole), dim=1)
         halves, maps = self.crops(tap, features, samples, views), [feature_of(tap, each) for each in features]
-        if self.concat:
-            # As the backbone did: the batch statistics of the projector, too, are over both views.
+        learns = torch.is_grad_enabled() and not self.stop_gradient
+        if self.concat or (learns and getattr(self.projectors[tap.key], 'row_by_row', False)):
+            # As the backbone did: the batch statistics of the projector, too, are over both views. One without such
+            # gives the same for both views at once, with half the kernels.
             return F.normalize(self.project(tap, torch.cat(halves), maps[0]), dim=1)
         first = self.project(tap, halves[0], maps[0])
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.stop_gradient):
+        with torch.set_grad_enabled(learns):
             second = self.project(tap, halves[1], maps[1])
         return F.normalize(torch.cat([first, second]), dim=1)

@@ -70,6 +70,24 @@ def test_losses_are_weighted_and_named_by_tap() -> None:
         assert expected > 0.01
 
 
+@pytest.mark.parametrize('projector', ['MLPProjector', 'IdentityProjector'])
+def test_views_projected_together_are_the_views_one_by_one(projector: str) -> None:
+    """A projector that says it works row by row gets both views at once."""
+    found = []
+    for together in (True, False):
+        cds, features = supervision(projector=dict(type=projector)), features_of(3)
+        for each in cds.projectors.values():
+            assert each.row_by_row
+            each.row_by_row = together  # type: ignore[assignment]
+        losses = cds.losses(features, views_of([0, 1, 0]))
+        torch.stack(list(losses.values())).sum().backward()
+        gradients = [features[v]['backbone'][0].grad for v in (0, 1)] + [p.grad for p in cds.projectors.parameters()]
+        found.append([*map(torch.Tensor.detach, losses.values()), *gradients])
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other)
+        assert one.abs().max() > 1e-4
+
+
 def test_queue_holds_the_embeddings_of_the_second_view_of_past_steps() -> None:
     cds = supervision(queue_length=4)
     steps = [(features_of(3, seed), views_of(labels)) for seed, labels in ((1, [0, 1, -1]), (2, [1, 1, 0]))]

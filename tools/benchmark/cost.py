@@ -55,6 +55,7 @@ def commands(rounds: int) -> dict[str, list[str]]:
         ),
         'loss': shlex.split('loss.py --sizes 1024 4096 --memory-sizes 4096 8192 16384 32768 --rounds 7'),
         'growth': shlex.split('scaling.py configs/bccd/faster_rcnn_r18_bccd.py --size 192 256 --rounds 11'),
+        'launches': ['launches.py'],
         'data': ['data.py'],
         'coco_eval': shlex.split('coco_eval.py --images 500 --rounds 3'),
         'gather': shlex.split('gather.py --rows 64 256 1024 --repeats 3'),
@@ -172,14 +173,16 @@ def page(folders: Sequence[Path]) -> str:
         for row in rows():
             value = found.get(row.benchmark, ('', {}))[1].get(row.key)
             if value is None:
-                missing.append(row.what)
+                missing.append(row.benchmark)
             else:
                 lines.append(row.cells(value))
-        where = sorted({machine for machine, _ in found.values()})
+        # What no row asks for, as the number of kernels, depends on no machine.
+        asked = {row.benchmark for row in rows()}
+        where = sorted({machine for name, (machine, _) in found.items() if name in asked})
         parts.append(f'## On {"; ".join(where)}')
         parts.append(markdown_table(['what', 'target', 'measured (median)', 'lowest .. highest', ''], lines))
         if missing:
-            parts.append(f'Not measured here: {", ".join(missing)}.')
+            parts.append(f'Not measured here: {", ".join(dict.fromkeys(missing))}.')
         if 'loss' in found:
             parts.append('Peak memory of a loss, MiB (target: ours at most 1/20 of theirs where theirs fits):')
             heads = ['N', 'other', 'other, MiB', 'ours, MiB', 'ours of theirs']

@@ -148,7 +148,7 @@ class DiagnosticsHook(Hook):
         taps: Any = self._two_views.supervision.taps
         tap = taps[self._calls % len(taps)].key
         self._calls += 1
-        keys, key_groups, own = module.compared(*args)
+        keys, key_groups, own = module.compared(*args[:5])
         embeddings, is_anchor = args[0], args[3]
         anchors, groups = embeddings[is_anchor], key_groups[own[is_anchor]]
         if not len(anchors):

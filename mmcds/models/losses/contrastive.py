@@ -1,5 +1,8 @@
 """SupCon and NT-Xent as one function of embeddings and their groups."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
@@ -47,21 +50,83 @@ def contrastive_loss(
         compare) and the number of anchors in it (scalar, the dtype of ``anchors``).
     """
     if anchors.shape[0] == 0 or keys.shape[0] < 2:
-        return anchors.sum() * 0 + keys.sum() * 0, anchors.new_zeros(())
+        return _nothing(anchors, keys), anchors.new_zeros(())
+    who = compare(anchor_groups, key_groups, own, temperature, anchors.dtype)
+    return loss_of(anchors, keys, who, temperature), who.count
+
+
+@dataclass
+class Comparison:
+    """Who is compared with whom, which depends on groups alone and so is the same for all taps.
+
+    Attributes:
+        groups (int): Number of groups G.
+        anchor_slot (Tensor): Group of each anchor (A,), int64, in [0, G).
+        key_slot (Tensor): Group of each key (K,), int64, in [0, G).
+        own (Tensor): Row in the keys of the anchor itself (A,), int64.
+        has_positive (Tensor): 1 for an anchor with a positive, 0 for others (A,).
+        share (Tensor): 1 / (tau |P(i)|) of each anchor, 0 where it has no positive (A,).
+        count (Tensor): Anchors with a positive, scalar.
+    """
+
+    groups: int
+    anchor_slot: Tensor
+    key_slot: Tensor
+    own: Tensor
+    has_positive: Tensor
+    share: Tensor
+    count: Tensor
+
+
+@dataclass
+class Shared:
+    """What the losses of several taps on the same instances have in common (:meth:`ContrastiveLoss.share`).
+
+    Attributes:
+        keys (Sequence[Tensor]): Per tap, what its anchors are compared with, apart from its queue (K, D).
+        groups (Tensor): Group of each key (K,), int64.
+        own (Tensor): Row in the keys of each anchor of this rank (A,), int64.
+        rows (Tensor | None): Which embeddings are anchors (A,), int64; None for all.
+        who (Comparison | None): Defaults to None: the first tap finds out.
+        count (Tensor | None): What a sum of losses is divided by. Defaults to None: the same.
+    """
+
+    keys: Sequence[Tensor]
+    groups: Tensor
+    own: Tensor
+    rows: Tensor | None
+    who: Comparison | None = None
+    count: Tensor | None = None
+
+
+def compare(
+    anchor_groups: Tensor, key_groups: Tensor, own: Tensor, temperature: float, dtype: torch.dtype
+) -> Comparison:
+    """What :func:`contrastive_loss` needs to know of the groups; arguments as there."""
     groups, inverse = torch.unique(torch.cat([anchor_groups, key_groups]), return_inverse=True)
     anchor_slot, key_slot = inverse.split([len(anchor_groups), len(key_groups)])
-    group_sum = keys.new_zeros(len(groups), keys.shape[1]).index_add(0, key_slot, keys)
-    group_size = keys.new_zeros(len(groups)).index_add(0, key_slot, keys.new_ones(len(keys)))
+    ones = torch.ones(len(key_slot), dtype=dtype, device=key_slot.device)
+    size = ones.new_zeros(len(groups)).index_add(0, key_slot, ones)
+    positives = size[anchor_slot] - 1
+    has_positive = (positives > 0).to(dtype)
+    share = has_positive / (positives.clamp(min=1) * temperature)
+    return Comparison(len(groups), anchor_slot, key_slot, own, has_positive, share, has_positive.sum())
 
-    positives = group_size[anchor_slot] - 1
-    positive_sum = (anchors * (group_sum[anchor_slot] - keys[own])).sum(1) / temperature
-    has_positive = (positives > 0).to(anchors.dtype)
-    if anchors is keys and temperature >= LEAST_TEMPERATURE:
-        normaliser = sum_logsumexp_within(keys, has_positive, temperature)
+
+def loss_of(anchors: Tensor, keys: Tensor, who: Comparison, temperature: float) -> Tensor:
+    """The sum of :func:`contrastive_loss`, from embeddings and what :func:`compare` found; A >= 1, K >= 2."""
+    group_sum = keys.new_zeros(who.groups, keys.shape[1]).index_add(0, who.key_slot, keys)
+    within = anchors is keys
+    others = group_sum[who.anchor_slot] - (keys if within else keys[who.own])
+    if within and temperature >= LEAST_TEMPERATURE:
+        normaliser = sum_logsumexp_within(keys, who.has_positive, temperature)
     else:
-        normaliser = sum_logsumexp(anchors, keys, own, has_positive, temperature)
-    total = normaliser - (positive_sum / positives.clamp(min=1) * has_positive).sum()
-    return total, has_positive.sum()
+        normaliser = sum_logsumexp(anchors, keys, who.own, who.has_positive, temperature)
+    return normaliser - ((anchors * others).sum(1) * who.share).sum()
+
+
+def _nothing(anchors: Tensor, keys: Tensor) -> Tensor:
+    return anchors.sum() * 0 + keys.sum() * 0
 
 
 @MODELS.register_module()
@@ -113,6 +178,8 @@ class ContrastiveLoss(nn.Module):
         ids: Tensor,
         is_anchor: Tensor,
         queue: tuple[Tensor, Tensor] | None = None,
+        shared: Shared | None = None,
+        tap: int = 0,
     ) -> Tensor:
         """The mean loss over the anchors of all ranks.
 
@@ -127,19 +194,44 @@ class ContrastiveLoss(nn.Module):
             is_anchor (Tensor): (R,) bool. The others (background) are negatives only.
             queue (tuple[Tensor, Tensor], optional): Embeddings (Q, D) and labels (Q,) of earlier
                 iterations: keys, never anchors. Defaults to None.
+            shared (Shared, optional): From :meth:`share`, where several taps see the same instances: what depends on
+                the instances alone is then computed, and gathered, once. Defaults to None.
+            tap (int): Whose of the taps' embeddings in ``shared`` these are. Defaults to 0.
 
         Returns:
             Tensor: Scalar, >= 0, connected to ``embeddings``; 0 where no anchor has a positive.
         """
-        keys, groups, own = self.compared(embeddings, labels, ids, is_anchor, queue)
-        anchors = keys if keys is embeddings and bool(is_anchor.all()) else embeddings[is_anchor]
-        own = own[is_anchor]
-        total, count = contrastive_loss(anchors, groups[own], keys, groups, own, self.temperature)
-        ranks = get_world_size() if self.gather else 1
-        if ranks > 1:
-            torch.distributed.all_reduce(count)
-            count = count / ranks
-        return total / count.clamp(min=1 / ranks)
+        shared = shared or self.share([embeddings], labels, ids, is_anchor)
+        anchors = embeddings if shared.rows is None else embeddings[shared.rows]
+        keys, groups = self._with_queue(shared.keys[tap], shared.groups, queue)
+        if len(anchors) == 0 or len(keys) < 2:
+            total, count = _nothing(anchors, keys), anchors.new_zeros(())
+        else:
+            if shared.who is None or queue is not None:
+                shared.who = compare(shared.groups[shared.own], groups, shared.own, self.temperature, anchors.dtype)
+            total, count = loss_of(anchors, keys, shared.who, self.temperature), shared.who.count
+        if shared.count is None or queue is not None:
+            ranks = get_world_size() if self.gather else 1
+            if ranks > 1:
+                count = count.clone()
+                torch.distributed.all_reduce(count)
+                count = count / ranks
+            shared.count = count.clamp(min=1 / ranks)
+        return total / shared.count
+
+    def share(self, embeddings: Sequence[Tensor], labels: Tensor, ids: Tensor, is_anchor: Tensor) -> Shared:
+        """What the losses of several taps on the same instances have in common. A collective, where the loss is one.
+
+        On a GPU the contrast costs what its kernels cost to launch, and over ranks what its collectives wait.
+
+        Args:
+            embeddings (Sequence[Tensor]): Per tap, (R, D).
+            labels, ids, is_anchor: As for :meth:`forward`, of all taps.
+        """
+        keys, groups, own = self._gathered(embeddings, labels, ids, is_anchor)
+        # Waited for once: whether all are anchors, as they are without background.
+        rows = None if bool(is_anchor.all()) else is_anchor.nonzero().flatten()
+        return Shared(keys, groups, own if rows is None else own[rows], rows)
 
     def compared(
         self,
@@ -159,17 +251,28 @@ class ContrastiveLoss(nn.Module):
             int64, :data:`NO_GROUP` for what is nobody's positive; and the place among them of each of this rank's
             rows (R,), int64.
         """
-        counts = [len(embeddings)]
+        (keys,), groups, own = self._gathered([embeddings], labels, ids, is_anchor)
+        return (*self._with_queue(keys, groups, queue), own)
+
+    def _gathered(
+        self, embeddings: Sequence[Tensor], labels: Tensor, ids: Tensor, is_anchor: Tensor
+    ) -> tuple[Sequence[Tensor], Tensor, Tensor]:
+        """Keys of each tap and the groups of all ranks, and the places of this rank's rows among them."""
+        counts = [len(labels)]
         if self.gather and get_world_size() > 1:
-            counts = gather_counts(len(embeddings), embeddings.device)
+            counts = gather_counts(len(labels), labels.device)
         rank = get_rank() if len(counts) > 1 else 0
-        groups = torch.where(is_anchor, self.groups(labels, ids + rank * 2**32), NO_GROUP)
-        keys, key_groups = gather_rows(embeddings, counts), gather_rows(groups, counts)
-        if queue is not None:
-            queued, queued_labels = queue
-            # A queued instance is never seen again: only its class can make it a positive.
-            known = queued_labels if self.positives == 'class' else torch.full_like(queued_labels, NO_GROUP)
-            keys = torch.cat([keys, queued.to(keys.dtype)])
-            key_groups = torch.cat([key_groups, known])
-        own = torch.arange(len(embeddings), device=embeddings.device) + sum(counts[:rank])
-        return keys, key_groups, own
+        groups = gather_rows(torch.where(is_anchor, self.groups(labels, ids + rank * 2**32), NO_GROUP), counts)
+        if len(counts) > 1:
+            widths = [each.shape[1] for each in embeddings]
+            embeddings = gather_rows(torch.cat(list(embeddings), dim=1), counts).split(widths, dim=1)
+        own = torch.arange(len(labels), device=labels.device) + sum(counts[:rank])
+        return embeddings, groups, own
+
+    def _with_queue(self, keys: Tensor, groups: Tensor, queue: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor]:
+        if queue is None:
+            return keys, groups
+        queued, queued_labels = queue
+        # A queued instance is never seen again: only its class can make it a positive.
+        known = queued_labels if self.positives == 'class' else torch.full_like(queued_labels, NO_GROUP)
+        return torch.cat([keys, queued.to(keys.dtype)]), torch.cat([groups, known])

@@ -15,6 +15,9 @@ class IdentityProjector(BaseModule):
         steps (int): Not used; every projector is told how far its tap is from the last stage.
     """
 
+    #: A row's embedding depends on that row alone.
+    row_by_row = True
+
     def __init__(self, in_channels: int, steps: int = 0, init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg)
         self.out_channels = in_channels

@@ -25,6 +25,9 @@ class MLPProjector(BaseModule):
         num_layers (int): Linear layers, >= 1. Defaults to 2.
     """
 
+    #: A row's embedding depends on that row alone.
+    row_by_row = True
+
     def __init__(
         self,
         in_channels: int,

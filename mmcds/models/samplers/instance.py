@@ -54,28 +54,26 @@ class InstanceSampler:
         Returns:
             Samples: ``rois`` are (M, 5) as (image, x1, y1, x2, y2) in pixels of each view's input.
         """
-        device = views.image_labels.device
-        first: list[Tensor] = []
-        second: list[Tensor] = []
-        labels: list[Tensor] = []
-        anchors: list[Tensor] = []
-        for i in range(len(views)):
-            keep = self._choose(views.boxes[0][i], views.boxes[1][i])
-            pair = [views.boxes[0][i][keep], views.boxes[1][i][keep]]
-            label = views.labels[i][keep]
-            objects = len(label)
-            if self.background:
-                occupied = views.boxes[0] if views.occupied is None else views.occupied
-                free = self._free_boxes(occupied[i], views.image_sizes[0][i])
-                moved = transform_boxes(free, views.between()[i])
-                inside = contains_centre(moved, views.image_sizes[1][i])
-                pair = [torch.cat([pair[0], free[inside]]), torch.cat([pair[1], moved[inside]])]
-                label = torch.cat([label, label.new_full((int(inside.sum()),), -1)])
-            for rows, boxes in zip((first, second), pair, strict=True):
-                rows.append(torch.cat([boxes.new_full((len(boxes), 1), i), boxes], dim=1))
-            labels.append(label)
-            anchors.append(torch.arange(len(label), device=device) < objects)
-        return Samples((torch.cat(first), torch.cat(second)), torch.cat(labels), torch.cat(anchors))
+        # All images at once: a loop over them would launch its kernels, and wait for its counts, once for each.
+        device, counts = views.image_labels.device, [len(each) for each in views.labels]
+        first, second, labels = torch.cat(views.boxes[0]), torch.cat(views.boxes[1]), torch.cat(views.labels)
+        image = torch.tensor([i for i, count in enumerate(counts) for _ in range(count)], dtype=torch.long).to(device)
+        keep = self._choose(image, max(counts, default=0), first, second)
+        first, second, labels, image = first[keep], second[keep], labels[keep], image[keep]
+        is_anchor = torch.ones_like(labels, dtype=torch.bool)
+        if self.background:
+            pairs = [self._background(views, i) for i in range(len(views))]
+            more = [len(pair[0]) for pair in pairs]
+            first = torch.cat([first, *(pair[0] for pair in pairs)])
+            second = torch.cat([second, *(pair[1] for pair in pairs)])
+            labels = torch.cat([labels, labels.new_full((sum(more),), -1)])
+            is_anchor = torch.cat([is_anchor, is_anchor.new_zeros(sum(more))])
+            image = torch.cat([image, image.new_tensor([i for i, count in enumerate(more) for _ in range(count)])])
+            order = image.argsort(stable=True)
+            first, second, labels, image = first[order], second[order], labels[order], image[order]
+            is_anchor = is_anchor[order]
+        column = image[:, None].to(first.dtype)
+        return Samples((torch.cat([column, first], 1), torch.cat([column, second], 1)), labels, is_anchor)
 
     def crop(self, feature: Tensor, rois: Tensor, input_size: tuple[int, int]) -> Tensor:
         """Pool the boxes.
@@ -90,23 +88,44 @@ class InstanceSampler:
         """
         # Strides of taps are not always whole numbers, nor alike in both directions.
         stride_h, stride_w = input_size[0] / feature.shape[2], input_size[1] / feature.shape[3]
-        scaled = rois / rois.new_tensor([1, stride_w, stride_h, stride_w, stride_h])
+        scale = 1.0 / stride_w
+        if stride_w != stride_h:
+            rois, scale = rois / rois.new_tensor([1, stride_w, stride_h, stride_w, stride_h]), 1.0
         dtype = torch.float64 if feature.dtype == torch.float64 else torch.float32
         # Imported here: classification lives without mmcv's compiled operators.
         from mmcv.ops import roi_align
 
         # sampling_ratio 2: the adaptive 0 reads up to a whole map for a large box on a fine tap.
-        return roi_align(feature.to(dtype), scaled.to(dtype), self.roi_size, 1.0, 2, 'avg', True)
+        return roi_align(feature.to(dtype), rois.to(dtype), self.roi_size, scale, 2, 'avg', True)
 
-    def _choose(self, *boxes: Tensor) -> Tensor:
-        """Places (k,) of the boxes that have an area in both views, at most ``max_per_image``."""
-        good = torch.ones(len(boxes[0]), dtype=torch.bool, device=boxes[0].device)
-        for view in boxes:
-            good &= view.isfinite().all(1) & ((view[:, 2:] - view[:, :2]) > 0).all(1)
-        keep = good.nonzero().flatten()
-        if len(keep) > self.max_per_image:
-            keep = keep[torch.randperm(len(keep), device=keep.device)[: self.max_per_image].sort().values]
-        return keep
+    def _choose(self, image: Tensor, most: int, *boxes: Tensor) -> Tensor:
+        """Places (k,) of the boxes that have an area in both views, at most ``max_per_image`` of each image.
+
+        Args:
+            image (Tensor): Image of each box (M,), int64, in rising order.
+            most (int): Boxes of the image that has the most.
+            *boxes (Tensor): In each view, (M, 4).
+        """
+        both = torch.stack(boxes)
+        good = both.isfinite() & (both[..., 2:] > both[..., :2]).repeat(1, 1, 2)
+        keep = good.all(2).all(0).nonzero().flatten()
+        if most <= self.max_per_image:
+            return keep
+        parts = []
+        for rows in keep.split(torch.bincount(image[keep], minlength=1).tolist()):
+            chosen = rows
+            if len(rows) > self.max_per_image:
+                chosen = rows[torch.randperm(len(rows), device=rows.device)[: self.max_per_image].sort().values]
+            parts.append(chosen)
+        return torch.cat(parts)
+
+    def _background(self, views: ViewPair, i: int) -> tuple[Tensor, Tensor]:
+        """Random boxes (k, 4) of an image beside its objects, in both views."""
+        occupied = views.boxes[0] if views.occupied is None else views.occupied
+        free = self._free_boxes(occupied[i], views.image_sizes[0][i])
+        moved = transform_boxes(free, views.between()[i])
+        inside = contains_centre(moved, views.image_sizes[1][i])
+        return free[inside], moved[inside]
 
     def _free_boxes(self, boxes: Tensor, size: Tensor) -> Tensor:
         """Up to ``background`` random boxes (k, 4) inside the image, beside the objects."""

@@ -209,6 +209,37 @@ def losses_on_a_rank(rank: int, world: int) -> list[tuple[Tensor, Tensor]]:
     return results
 
 
+def taps_together_and_one_by_one(rank: int, world: int) -> list[tuple[Tensor, Tensor]]:
+    """Losses and gradients of two taps of other widths, asked for together and one by one."""
+    rows, labels, anchors = part(rank, world)
+    taps = [rows.requires_grad_(), unit(len(rows), 6, 90 + rank).requires_grad_()]
+    queues = [None, None], [QUEUE, (unit(3, 6, 71), torch.tensor([1, 1, -1]))]
+    ids, found = torch.arange(len(rows) // 2).repeat(2), []
+    for positives in ('class', 'instance'):
+        for pair in queues:
+            loss = ContrastiveLoss(0.2, positives)
+            shared = loss.share(taps, labels, ids, anchors)
+            asked = [(tap, labels, ids, anchors, queue) for tap, queue in zip(taps, pair, strict=True)]
+            together = [loss(*each, shared, number) for number, each in enumerate(asked)]
+            single = [loss(*each) for each in asked]
+            found += list(zip(map(torch.Tensor.detach, together), map(torch.Tensor.detach, single), strict=True))
+            gradients = torch.autograd.grad(together, taps), torch.autograd.grad(single, taps)
+            found += list(zip(*gradients, strict=True))
+    return found
+
+
+@pytest.mark.parametrize('world', [1, 2, 3])
+def test_taps_together_are_the_taps_one_by_one(world: int, tmp_path: Path) -> None:
+    ranks = (
+        run_ranks(world, taps_together_and_one_by_one, tmp_path) if world > 1 else [taps_together_and_one_by_one(0, 2)]
+    )
+    for found in ranks:
+        assert len(found) == 16
+        for together, single in found:
+            torch.testing.assert_close(together, single, rtol=1e-6, atol=1e-9)
+    assert all(together.abs().max() > 1e-2 for together, _ in ranks[0])
+
+
 @pytest.mark.parametrize('world', [2, 3])
 def test_ranks_together_are_one_process(world: int, tmp_path: Path) -> None:
     """Against the loops over the union: DDP's average of losses and of gradients, one rank without rows."""

@@ -138,6 +138,29 @@ def test_of_many_boxes_a_random_subset_is_taken_alike_in_both_views() -> None:
     assert len(sampler.sample(views_of(boxes[:5]))) == 5
 
 
+def test_of_many_images_each_keeps_its_own_share() -> None:
+    """Unequal numbers, none at all, and more than are taken; background stands after the objects of its image."""
+    counts = [3, 0, 9, 1]
+    boxes = [torch.tensor([[10.0 * k, 5.0, 10.0 * k + 4, 9.0] for k in range(count)]).view(-1, 4) for count in counts]
+    sizes = torch.tensor([[200.0, 200.0]] * 4)
+    labels = [torch.arange(count) + 100 * i for i, count in enumerate(counts)]
+    eye = torch.eye(3).expand(4, 3, 3)
+    views = ViewPair(((200, 200), (200, 200)), (sizes, sizes), torch.full((4,), -1), (boxes, boxes), labels, eye)
+    torch.manual_seed(0)
+    samples = InstanceSampler(max_per_image=4, background=2).sample(views)
+    image = samples.rois[0][:, 0].tolist()
+    assert image == sorted(image)
+    for i, count in enumerate(counts):
+        mine = samples.rois[0][:, 0] == i
+        objects = samples.labels[mine & samples.is_anchor]
+        assert len(objects) == min(count, 4)
+        assert set(objects.tolist()) <= set(labels[i].tolist())
+        assert torch.equal(samples.rois[0][mine & samples.is_anchor, 1], (objects - 100 * i) * 10.0)
+        assert samples.is_anchor[mine].tolist() == [True] * len(objects) + [False] * (int(mine.sum()) - len(objects))
+    assert (samples.labels[~samples.is_anchor] == -1).all()
+    assert 4 <= int((~samples.is_anchor).sum()) <= 8
+
+
 def overlap(a: list[float], b: list[float]) -> float:
     width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
     inter = max(width, 0) * max(height, 0)

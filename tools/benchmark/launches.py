@@ -1,0 +1,117 @@
+"""Count the kernels that a training step launches, for each config beside the stock one.
+
+On a fast GPU with few images a step takes as long as its kernels take to launch, whatever they compute, so that their
+number says more about its time than their operations. It is the same on any machine: counted are the operators that
+torch dispatches, apart from those that only view or allocate, with one kernel each (an optimiser's fused kernels count
+for each weight, in all configs alike).
+
+Examples:
+  python tools/benchmark/launches.py --out docs/cost/launches.md
+"""
+
+import argparse
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from mmcds.utils.cli import run
+
+DETECTORS = {
+    'mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py': 'configs/cds/faster_rcnn_r50_cds.py',
+    'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py': 'configs/cds/retinanet_r50_cds.py',
+}
+VARIANTS: dict[str, dict[str, Any]] = {
+    'CDS': {},
+    'CDS, second view kept: `recompute=False`': {'model.neck.recompute': False},
+    'CDS, no gradient through the second view: `stop_gradient=True`': {'model.neck.stop_gradient': True},
+}
+SIDE = 128  # px; the number does not depend on it
+#: What launches nothing beside what is a view of something.
+FREE = ('detach', 'empty', 'lift_fresh', '_unsafe_view')
+#: What a GPU's host waits for: a value, or a number of rows.
+WAITS = ('_local_scalar_dense', 'nonzero', '_unique2', 'equal')
+
+
+class LaunchCounter(TorchDispatchMode):
+    """Counts operators by name while it is entered."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: Counter[str] = Counter()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Called for each operator, those of the backward pass included."""
+        name = func.overloadpacket.__name__
+        if name in ('index', 'index_put_') and any(each is not None and each.dtype.itemsize == 1 for each in args[1]):
+            name = 'nonzero'  # a mask, whose rows are counted first
+        if not func.is_view and not name.startswith(FREE):
+            self.found[name] += 1
+        return func(*args, **(kwargs or {}))
+
+    @property
+    def launches(self) -> int:
+        """Kernels."""
+        return self.found.total()
+
+    @property
+    def waits(self) -> int:
+        """Times that a GPU's host waits."""
+        return sum(count for name, count in self.found.items() if name.startswith(WAITS))
+
+
+def count(config: str, options: dict[str, Any], batch: int) -> LaunchCounter:
+    """One training step of a config, after one that is not counted."""
+    from benchmarks.steps import make_side, pipeline_of
+    from mmcds.utils.config import load_config
+
+    cfg = load_config(config)
+    cfg.merge_from_dict(options)
+    for step in pipeline_of(cfg):
+        if step['type'] == 'Resize':
+            step['scale'] = (SIDE, SIDE)
+    side = make_side(config, cfg, batch, (SIDE, SIDE), 'cpu')
+    side.step()
+    with LaunchCounter() as counter:
+        side.step()
+    return counter
+
+
+def main() -> None:
+    """Count, print and write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--batch', type=int, nargs='+', default=[2, 8], help='images of a batch (default 2 8)')
+    parser.add_argument('--out', type=Path, help='the Markdown page to write')
+    parser.add_argument('--headlines', help='the JSON file to write for cost.py')
+    args = parser.parse_args()
+    from benchmarks.headline import Headline, markdown_table, write_headlines
+    from mmcds.utils.prepare import stem_of
+
+    lines, headlines = [], []
+    for stock, cds in DETECTORS.items():
+        for batch in args.batch:
+            base = count(stock, {}, batch)
+            for name, options in (('stock', None), *VARIANTS.items()):
+                found = base if options is None else count(cds, options, batch)
+                ratio = found.launches / base.launches
+                cells = [f'{found.launches}', f'{ratio:.2f}', f'{found.waits}']
+                lines.append([f'{stem_of(cds)}, {batch} images: {name}', *cells])
+                headlines.append(Headline.of(f'launches {batch}: {stem_of(cds)}, {name}', ratio))
+    page = (
+        f'# Kernels of a training step\n\nWritten by `python tools/benchmark/launches.py {" ".join(sys.argv[1:])}`. '
+        'Operators dispatched in forward pass, backward pass and optimiser, without those that only view or allocate; '
+        'waits are those of the host for a value or a number of rows.\n\n'
+        f'{markdown_table(["step", "kernels", "to the stock", "waits"], lines)}\n'
+    )
+    print(page)
+    if args.out:
+        args.out.write_text(page)
+    write_headlines(args.headlines, headlines)
+
+
+if __name__ == '__main__':
+    run(main)
