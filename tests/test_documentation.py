@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+import torch
 
 from mmcds.utils.config import package_configs
 
@@ -99,6 +100,22 @@ def test_every_python_class_that_pages_name_is_there() -> None:
     for page in PAGES:
         for name in re.findall(r"type='mmcds\.(\w+)'", page.read_text()):
             assert any(registry.get(name) for registry in (MODELS, HOOKS, DATASETS, TRANSFORMS, METRICS)), (page, name)
+
+
+def test_the_sampler_of_the_page_on_extending_works() -> None:
+    from mmcds.models import ViewPair
+
+    blocks = re.findall(r'```python\n(.*?)```', (ROOT / 'docs/extending.md').read_text(), re.S)
+    content: dict = {}
+    exec(next(block for block in blocks if 'InstanceSampler' in block), content)
+    sampler = content['LargeInstances'](least=32, max_per_image=1)
+    boxes = [torch.tensor([[0.0, 0, 40, 40], [0, 0, 20, 90], [9, 9, 60, 60]]), torch.tensor([[0.0, 0, 33, 50]])]
+    sizes, labels = torch.tensor([[99.0, 99]] * 2), [torch.tensor([3, 4, 5]), torch.tensor([6])]
+    views = ViewPair(((99, 99), (99, 99)), (sizes, sizes), torch.full((2,), -1), (boxes, boxes), labels, None)
+    found = sampler.sample(views)
+    assert found.labels[0] in (3, 5)
+    assert found.labels[1:].tolist() == [6]
+    assert found.rois[0][:, 0].tolist() == [0, 1]
 
 
 @pytest.mark.parametrize('page', PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -62,6 +62,9 @@ class Prototypes(ContrastiveSupervision):
             width: Any = self.projectors[tap.key].out_channels
             self.averages[tap.key] = nn.Parameter(torch.zeros(num_classes, width), requires_grad=False)
 
+    def _tap_losses(self, embeddings: Sequence[Tensor], samples: Samples) -> list[Tensor]:
+        return [self._tap_loss(tap, each, samples) for tap, each in zip(self.taps, embeddings, strict=True)]
+
     def _tap_loss(self, tap: Any, embeddings: Tensor, samples: Samples) -> Tensor:
         ids = torch.arange(len(samples), device=embeddings.device).repeat(2)
         labels = samples.labels.repeat(2)

@@ -119,8 +119,11 @@ class ContrastiveSupervision(Supervision):
         queues: list[Any] = [self.queues[tap.key] for tap in self.taps] if self.queues else [None] * len(self.taps)
         queued = [None if queue is None else queue.get() for queue in queues]
         losses = []
-        # A loss of a user's own may not know of what taps have in common.
-        known = isinstance(self.loss, ContrastiveLoss)
+        # A loss of a user's own, also one that inherits from ours, may not know of what taps have in common.
+        kind = type(self.loss)
+        known = isinstance(self.loss, ContrastiveLoss) and all(
+            getattr(kind, name) is getattr(ContrastiveLoss, name) for name in ('forward', 'compared', 'share')
+        )
         shared = (self.loss.share(embeddings, labels, ids, is_anchor),) if known else ()
         for number, (each, queue) in enumerate(zip(embeddings, queued, strict=True)):
             more = (*shared, number) if known else ()
@@ -141,7 +144,7 @@ class ContrastiveSupervision(Supervision):
             return F.normalize(self.project(tap, crops, whole), dim=1)
         halves, maps = self.crops(tap, features, samples, views), [feature_of(tap, each) for each in features]
         learns = torch.is_grad_enabled() and not self.stop_gradient
-        if self.concat or (learns and getattr(self.projectors[tap.key], 'row_by_row', False)):
+        if self.concat or (learns and self._go_together(tap, halves, maps[0])):
             # As the backbone did: the batch statistics of the projector, too, are over both views. One without such
             # gives the same for both views at once, with half the kernels.
             return F.normalize(self.project(tap, torch.cat(halves), maps[0]), dim=1)
@@ -149,3 +152,12 @@ class ContrastiveSupervision(Supervision):
         with torch.set_grad_enabled(learns):
             second = self.project(tap, halves[1], maps[1])
         return F.normalize(torch.cat([first, second]), dim=1)
+
+    def _go_together(self, tap: Tap, halves: Sequence[Tensor], feature: Tensor) -> bool:
+        """Whether one pass through the projector does for the crops of both views."""
+        # Of the class itself: who inherits from a projector may add what looks at other rows.
+        alone = vars(type(self.projectors[tap.key])).get('row_by_row', False)
+        # Whole maps cost more to join than they save, and may differ in size. No crop at all is for both views to
+        # connect, one by one.
+        crops = halves[0].shape[1:] == halves[1].shape[1:] and halves[0].shape[2:] != feature.shape[2:]
+        return bool(alone and crops and len(halves[0]))

@@ -136,11 +136,11 @@ def test_prototypes_are_moving_averages() -> None:
     samples.labels[:] = torch.tensor([0, 2])
     tap = supervision.taps[0]
     first, second = (torch.nn.functional.normalize(torch.randn(4, 5), dim=1) for _ in range(2))
-    supervision._tap_loss(tap, first, samples)
+    supervision.losses_of({each.key: first for each in supervision.taps}, samples)
     averages = supervision.averages[tap.key]
     torch.testing.assert_close(averages[0], first[[0, 2]].mean(0))
     assert not averages[1].any()
-    supervision._tap_loss(tap, second, samples)
+    supervision.losses_of({each.key: second for each in supervision.taps}, samples)
     torch.testing.assert_close(averages[2], (first[[1, 3]].mean(0) + second[[1, 3]].mean(0)) / 2)
     assert not averages.requires_grad
 

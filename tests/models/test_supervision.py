@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from toys import RANDOM_PARTS
 
-from mmcds.models import ContrastiveSupervision, ViewPair
+from mmcds.models import ContrastiveLoss, ContrastiveSupervision, MLPProjector, ViewPair
 from mmcds.models.supervision import feature_of
 from mmcds.models.taps import Tap
 
@@ -71,21 +71,64 @@ def test_losses_are_weighted_and_named_by_tap() -> None:
 
 
 @pytest.mark.parametrize('projector', ['MLPProjector', 'IdentityProjector'])
-def test_views_projected_together_are_the_views_one_by_one(projector: str) -> None:
-    """A projector that says it works row by row gets both views at once."""
+def test_views_projected_together_are_the_views_one_by_one(projector: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A projector that says it works row by row gets the crops of both views at once."""
     found = []
     for together in (True, False):
-        cds, features = supervision(projector=dict(type=projector)), features_of(3)
+        cds = supervision(projector=dict(type=projector), sampler=dict(type='InstanceSampler', roi_size=1))
+        calls: list[int] = []
         for each in cds.projectors.values():
-            assert each.row_by_row
-            each.row_by_row = together  # type: ignore[assignment]
-        losses = cds.losses(features, views_of([0, 1, 0]))
+            monkeypatch.setattr(type(each), 'row_by_row', together)
+            each.register_forward_hook(lambda module, args, output, calls=calls: calls.append(len(args[0])))
+        features = features_of(3)
+        losses = cds.losses(features, views_of([0, 1, 0], [2, 1, 1]))
+        assert calls == ([8, 8] if together else [4, 4, 4, 4])
         torch.stack(list(losses.values())).sum().backward()
         gradients = [features[v]['backbone'][0].grad for v in (0, 1)] + [p.grad for p in cds.projectors.parameters()]
         found.append([*map(torch.Tensor.detach, losses.values()), *gradients])
     for one, other in zip(*found, strict=True):
         torch.testing.assert_close(one, other)
         assert one.abs().max() > 1e-4
+
+
+def test_whole_maps_of_two_sizes_are_projected_one_by_one() -> None:
+    cds, features = supervision(), features_of(3)
+    features[1]['backbone'] = (torch.randn(3, 4, 2, 2),)
+    assert all(loss > 0 for loss in cds.losses(features, views_of([0, 1, 0])).values())
+
+
+class NormedMLP(MLPProjector):
+    """What a user might add: every row now depends on the others, which the parent's promise does not know."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.norm = torch.nn.BatchNorm1d(self.out_channels)
+        self.rows: list[int] = []
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.rows.append(len(x))
+        return self.norm(super().forward(x))
+
+
+class OwnLoss(ContrastiveLoss):
+    """What a user might write, with the arguments that docs/extending.md tells."""
+
+    def forward(self, embeddings: Any, labels: Any, ids: Any, is_anchor: Any, queue: Any = None) -> Any:  # type: ignore[override]
+        return super().forward(embeddings, labels, ids, is_anchor, queue) * 2
+
+
+def test_what_inherits_from_a_part_is_not_taken_for_it() -> None:
+    options: dict[str, Any] = dict(sampler=dict(type='InstanceSampler', roi_size=1), queue_length=4)
+    views = views_of([0, 1, 0], [2, 1, 1])
+    normed, doubled = supervision(**options), supervision(**options)
+    for tap in TAPS:
+        normed.projectors[tap.key] = NormedMLP(in_channels=tap.channels, out_channels=5)
+    normed.losses(features_of(3), views)
+    assert [each.rows for each in normed.projectors.values()] == [[4, 4], [4, 4]]
+    doubled.loss = OwnLoss(0.2)
+    found = doubled.losses(features_of(3), views)
+    for name, loss in supervision(**options).losses(features_of(3), views).items():
+        torch.testing.assert_close(found[name], loss * 2)
 
 
 def test_queue_holds_the_embeddings_of_the_second_view_of_past_steps() -> None:
@@ -135,6 +178,8 @@ def test_few_instances_are_finite_and_every_parameter_is_connected(projector: st
         assert parameter.grad.isfinite().all(), name
         if boxes == [0, 0]:
             assert (parameter.grad == 0).all(), name
+    # Both views, also of no instance at all: other ranks' backward passes wait for this one's.
+    assert all(view[tap.source][tap.index].grad is not None for view in features for tap in TAPS)
     if boxes == [0, 0]:
         assert [loss.item() for loss in losses.values()] == [0, 0]
 

@@ -2,8 +2,9 @@
 
 On a fast GPU with few images a step takes as long as its kernels take to launch, whatever they compute, so that their
 number says more about its time than their operations. It is the same on any machine: counted are the operators that
-torch dispatches, apart from those that only view or allocate, with one kernel each (an optimiser's fused kernels count
-for each weight, in all configs alike).
+torch dispatches, apart from those that only view or allocate, with one kernel each. An optimiser's fused kernels
+count for each weight, in all configs alike; mmcv's own operators, which torch does not dispatch, are not counted (the
+RoIAlign of each tap and view is one).
 
 Examples:
   python tools/benchmark/launches.py --out docs/cost/launches.md
@@ -32,9 +33,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 SIDE = 128  # px; the number does not depend on it
 #: What launches nothing beside what is a view of something.
-FREE = ('detach', 'empty', 'lift_fresh', '_unsafe_view')
-#: What a GPU's host waits for: a value, or a number of rows.
-WAITS = ('_local_scalar_dense', 'nonzero', '_unique2', 'equal')
+FREE = ('detach', 'empty', 'new_empty', 'lift_fresh', '_unsafe_view')
 
 
 class LaunchCounter(TorchDispatchMode):
@@ -47,8 +46,6 @@ class LaunchCounter(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Called for each operator, those of the backward pass included."""
         name = func.overloadpacket.__name__
-        if name in ('index', 'index_put_') and any(each is not None and each.dtype.itemsize == 1 for each in args[1]):
-            name = 'nonzero'  # a mask, whose rows are counted first
         if not func.is_view and not name.startswith(FREE):
             self.found[name] += 1
         return func(*args, **(kwargs or {}))
@@ -57,11 +54,6 @@ class LaunchCounter(TorchDispatchMode):
     def launches(self) -> int:
         """Kernels."""
         return self.found.total()
-
-    @property
-    def waits(self) -> int:
-        """Times that a GPU's host waits."""
-        return sum(count for name, count in self.found.items() if name.startswith(WAITS))
 
 
 def count(config: str, options: dict[str, Any], batch: int) -> LaunchCounter:
@@ -98,14 +90,13 @@ def main() -> None:
             for name, options in (('stock', None), *VARIANTS.items()):
                 found = base if options is None else count(cds, options, batch)
                 ratio = found.launches / base.launches
-                cells = [f'{found.launches}', f'{ratio:.2f}', f'{found.waits}']
-                lines.append([f'{stem_of(cds)}, {batch} images: {name}', *cells])
+                lines.append([f'{stem_of(cds)}, {batch} images: {name}', f'{found.launches}', f'{ratio:.2f}'])
                 headlines.append(Headline.of(f'launches {batch}: {stem_of(cds)}, {name}', ratio))
     page = (
         f'# Kernels of a training step\n\nWritten by `python tools/benchmark/launches.py {" ".join(sys.argv[1:])}`. '
-        'Operators dispatched in forward pass, backward pass and optimiser, without those that only view or allocate; '
-        'waits are those of the host for a value or a number of rows.\n\n'
-        f'{markdown_table(["step", "kernels", "to the stock", "waits"], lines)}\n'
+        'Operators dispatched in forward pass, backward pass and optimiser, without those that only view or allocate '
+        "and without mmcv's own.\n\n"
+        f'{markdown_table(["step", "kernels", "to the stock"], lines)}\n'
     )
     print(page)
     if args.out:

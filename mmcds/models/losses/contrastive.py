@@ -57,7 +57,7 @@ def contrastive_loss(
 
 @dataclass
 class Comparison:
-    """Who is compared with whom, which depends on groups alone and so is the same for all taps.
+    """Who is compared with whom, which depends on groups alone and so, without a queue, is the same for all taps.
 
     Attributes:
         groups (int): Number of groups G.
@@ -87,8 +87,8 @@ class Shared:
         groups (Tensor): Group of each key (K,), int64.
         own (Tensor): Row in the keys of each anchor of this rank (A,), int64.
         rows (Tensor | None): Which embeddings are anchors (A,), int64; None for all.
-        who (Comparison | None): Defaults to None: the first tap finds out.
-        count (Tensor | None): What a sum of losses is divided by. Defaults to None: the same.
+        who (Comparison | None): Of taps without a queue. Defaults to None: the first of them finds out.
+        count (Tensor | None): What their sums are divided by. Defaults to None: the same.
     """
 
     keys: Sequence[Tensor]
@@ -195,7 +195,7 @@ class ContrastiveLoss(nn.Module):
             queue (tuple[Tensor, Tensor], optional): Embeddings (Q, D) and labels (Q,) of earlier
                 iterations: keys, never anchors. Defaults to None.
             shared (Shared, optional): From :meth:`share`, where several taps see the same instances: what depends on
-                the instances alone is then computed, and gathered, once. Defaults to None.
+                the instances alone is then computed, and all taps gathered, once. Defaults to None.
             tap (int): Whose of the taps' embeddings in ``shared`` these are. Defaults to 0.
 
         Returns:
@@ -207,17 +207,22 @@ class ContrastiveLoss(nn.Module):
         if len(anchors) == 0 or len(keys) < 2:
             total, count = _nothing(anchors, keys), anchors.new_zeros(())
         else:
-            if shared.who is None or queue is not None:
-                shared.who = compare(shared.groups[shared.own], groups, shared.own, self.temperature, anchors.dtype)
-            total, count = loss_of(anchors, keys, shared.who, self.temperature), shared.who.count
-        if shared.count is None or queue is not None:
-            ranks = get_world_size() if self.gather else 1
-            if ranks > 1:
-                count = count.clone()
-                torch.distributed.all_reduce(count)
-                count = count / ranks
-            shared.count = count.clamp(min=1 / ranks)
-        return total / shared.count
+            who = shared.who
+            # A queue holds other labels at each tap.
+            if who is None or queue is not None:
+                who = compare(shared.groups[shared.own], groups, shared.own, self.temperature, anchors.dtype)
+            total, count = loss_of(anchors, keys, who, self.temperature), who.count
+            shared.who = who if queue is None else shared.who
+        if queue is None and shared.count is not None:
+            return total / shared.count
+        ranks = get_world_size() if self.gather else 1
+        if ranks > 1:
+            count = count.clone()
+            torch.distributed.all_reduce(count)
+            count = count / ranks
+        count = count.clamp(min=1 / ranks)
+        shared.count = count if queue is None else shared.count
+        return total / count
 
     def share(self, embeddings: Sequence[Tensor], labels: Tensor, ids: Tensor, is_anchor: Tensor) -> Shared:
         """What the losses of several taps on the same instances have in common. A collective, where the loss is one.

@@ -58,7 +58,9 @@ class InstanceSampler:
         device, counts = views.image_labels.device, [len(each) for each in views.labels]
         first, second, labels = torch.cat(views.boxes[0]), torch.cat(views.boxes[1]), torch.cat(views.labels)
         image = torch.tensor([i for i, count in enumerate(counts) for _ in range(count)], dtype=torch.long).to(device)
-        keep = self._choose(image, max(counts, default=0), first, second)
+        keep = self._choose(first, second)
+        if max(counts, default=0) > self.max_per_image:
+            keep = self._subset(keep, image)
         first, second, labels, image = first[keep], second[keep], labels[keep], image[keep]
         is_anchor = torch.ones_like(labels, dtype=torch.bool)
         if self.background:
@@ -98,19 +100,14 @@ class InstanceSampler:
         # sampling_ratio 2: the adaptive 0 reads up to a whole map for a large box on a fine tap.
         return roi_align(feature.to(dtype), rois.to(dtype), self.roi_size, scale, 2, 'avg', True)
 
-    def _choose(self, image: Tensor, most: int, *boxes: Tensor) -> Tensor:
-        """Places (k,) of the boxes that have an area in both views, at most ``max_per_image`` of each image.
-
-        Args:
-            image (Tensor): Image of each box (M,), int64, in rising order.
-            most (int): Boxes of the image that has the most.
-            *boxes (Tensor): In each view, (M, 4).
-        """
+    def _choose(self, *boxes: Tensor) -> Tensor:
+        """Places (k,) in rising order of the boxes of all images, (M, 4) in each view, that have an area in both."""
         both = torch.stack(boxes)
         good = both.isfinite() & (both[..., 2:] > both[..., :2]).repeat(1, 1, 2)
-        keep = good.all(2).all(0).nonzero().flatten()
-        if most <= self.max_per_image:
-            return keep
+        return good.all(2).all(0).nonzero().flatten()
+
+    def _subset(self, keep: Tensor, image: Tensor) -> Tensor:
+        """At most ``max_per_image`` of the chosen places (k,) of each image; ``image`` (M,) is each place's, rising."""
         parts = []
         for rows in keep.split(torch.bincount(image[keep], minlength=1).tolist()):
             chosen = rows

@@ -213,7 +213,8 @@ def taps_together_and_one_by_one(rank: int, world: int) -> list[tuple[Tensor, Te
     """Losses and gradients of two taps of other widths, asked for together and one by one."""
     rows, labels, anchors = part(rank, world)
     taps = [rows.requires_grad_(), unit(len(rows), 6, 90 + rank).requires_grad_()]
-    queues = [None, None], [QUEUE, (unit(3, 6, 71), torch.tensor([1, 1, -1]))]
+    other: Queue = (unit(3, 6, 71), torch.tensor([1, 1, -1]))
+    queues: list[list[Queue | None]] = [[None, None], [QUEUE, other], [None, other], [QUEUE, None]]
     ids, found = torch.arange(len(rows) // 2).repeat(2), []
     for positives in ('class', 'instance'):
         for pair in queues:
@@ -234,7 +235,7 @@ def test_taps_together_are_the_taps_one_by_one(world: int, tmp_path: Path) -> No
         run_ranks(world, taps_together_and_one_by_one, tmp_path) if world > 1 else [taps_together_and_one_by_one(0, 2)]
     )
     for found in ranks:
-        assert len(found) == 16
+        assert len(found) == 32
         for together, single in found:
             torch.testing.assert_close(together, single, rtol=1e-6, atol=1e-9)
     assert all(together.abs().max() > 1e-2 for together, _ in ranks[0])
