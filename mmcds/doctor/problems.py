@@ -156,8 +156,8 @@ def _mmengine_checkpoints(inventory: Inventory) -> Iterator[Problem]:
 
 
 def _transformers(inventory: Inventory) -> Iterator[Problem]:
-    # Only where it is to blame: mmpretrain's multimodal models work with some releases of it. Of a name that is gone
-    # they make None, and fail on it a few lines later.
+    # Only where it is to blame: mmpretrain's multimodal models work with some releases of it. They replace a name
+    # that it no longer has by None, and fail on that a few lines later.
     error = inventory.packages['mmpretrain'].error
     if inventory.transformers and ('transformers' in error or 'NoneType takes no arguments' in error):
         text = f'transformers {inventory.transformers} breaks the import of mmpretrain, and mmcds does not need it'

@@ -145,8 +145,8 @@ class ContrastiveSupervision(Supervision):
         halves, maps = self.crops(tap, features, samples, views), [feature_of(tap, each) for each in features]
         learns = torch.is_grad_enabled() and not self.stop_gradient
         if self.concat or (learns and self._go_together(tap, halves, maps[0])):
-            # As the backbone did: the batch statistics of the projector, too, are over both views. One without such
-            # gives the same for both views at once, with half the kernels.
+            # As the backbone did: the batch statistics of the projector, too, are over both views. A projector
+            # without such statistics gives the same for both views at once, with half the kernels.
             return F.normalize(self.project(tap, torch.cat(halves), maps[0]), dim=1)
         first = self.project(tap, halves[0], maps[0])
         with torch.set_grad_enabled(learns):

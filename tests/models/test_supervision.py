@@ -94,7 +94,12 @@ def test_views_projected_together_are_the_views_one_by_one(projector: str, monke
 def test_whole_maps_of_two_sizes_are_projected_one_by_one() -> None:
     cds, features = supervision(), features_of(3)
     features[1]['backbone'] = (torch.randn(3, 4, 2, 2),)
+    calls: list[int] = []
+    for each in cds.projectors.values():
+        each.register_forward_hook(lambda module, args, output: calls.append(len(args[0])))
     assert all(loss > 0 for loss in cds.losses(features, views_of([0, 1, 0])).values())
+    # The other tap's maps are alike, and still not copied into one batch.
+    assert calls == [3, 3, 3, 3]
 
 
 class NormedMLP(MLPProjector):

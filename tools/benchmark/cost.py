@@ -176,9 +176,8 @@ def page(folders: Sequence[Path]) -> str:
                 missing.append(row.benchmark)
             else:
                 lines.append(row.cells(value))
-        # What no row asks for, as the number of kernels, depends on no machine.
-        asked = {row.benchmark for row in rows()}
-        where = sorted({machine for name, (machine, _) in found.items() if name in asked})
+        # The number of kernels depends on no machine.
+        where = sorted({machine for name, (machine, _) in found.items() if name != 'launches'})
         parts.append(f'## On {"; ".join(where)}')
         parts.append(markdown_table(['what', 'target', 'measured (median)', 'lowest .. highest', ''], lines))
         if missing:

@@ -1,10 +1,9 @@
 """Count the kernels that a training step launches, for each config beside the stock one.
 
 On a fast GPU with few images a step takes as long as its kernels take to launch, whatever they compute, so that their
-number says more about its time than their operations. It is the same on any machine: counted are the operators that
-torch dispatches, apart from those that only view or allocate, with one kernel each. An optimiser's fused kernels
-count for each weight, in all configs alike; mmcv's own operators, which torch does not dispatch, are not counted (the
-RoIAlign of each tap and view is one).
+number says more about its time than their operations, and no GPU is needed to count them: the operators that torch
+dispatches, apart from those that only view or allocate, with one kernel each. mmcv's own operators, which torch does
+not dispatch, are not counted (the RoIAlign of each tap and view is one).
 
 Examples:
   python tools/benchmark/launches.py --out docs/cost/launches.md
@@ -31,9 +30,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
     'CDS, second view kept: `recompute=False`': {'model.neck.recompute': False},
     'CDS, no gradient through the second view: `stop_gradient=True`': {'model.neck.stop_gradient': True},
 }
-SIDE = 128  # px; the number does not depend on it
+SIDE = 128  # px; hardly any number depends on it
 #: What launches nothing beside what is a view of something.
-FREE = ('detach', 'empty', 'new_empty', 'lift_fresh', '_unsafe_view')
+FREE = ('detach', 'empty', 'new_empty', 'lift_fresh', '_unsafe_view', '_record_function')
 
 
 class LaunchCounter(TorchDispatchMode):
@@ -66,6 +65,8 @@ def count(config: str, options: dict[str, Any], batch: int) -> LaunchCounter:
     for step in pipeline_of(cfg):
         if step['type'] == 'Resize':
             step['scale'] = (SIDE, SIDE)
+    # All weights in one call, as torch does by default on a GPU.
+    cfg.optim_wrapper.optimizer.foreach = True
     side = make_side(config, cfg, batch, (SIDE, SIDE), 'cpu')
     side.step()
     with LaunchCounter() as counter:

@@ -99,6 +99,12 @@ class Shared:
     count: Tensor | None = None
 
 
+def _anchors_among(keys: Sequence[Tensor], groups: Tensor, own: Tensor, is_anchor: Tensor) -> Shared:
+    # Waited for once: whether all are anchors, as they are without background.
+    rows = None if bool(is_anchor.all()) else is_anchor.nonzero().flatten()
+    return Shared(keys, groups, own if rows is None else own[rows], rows)
+
+
 def compare(
     anchor_groups: Tensor, key_groups: Tensor, own: Tensor, temperature: float, dtype: torch.dtype
 ) -> Comparison:
@@ -201,9 +207,12 @@ class ContrastiveLoss(nn.Module):
         Returns:
             Tensor: Scalar, >= 0, connected to ``embeddings``; 0 where no anchor has a positive.
         """
-        shared = shared or self.share([embeddings], labels, ids, is_anchor)
+        if shared is None:
+            keys, groups, own = self.compared(embeddings, labels, ids, is_anchor, queue)
+            shared = _anchors_among([keys], groups, own, is_anchor)
+        else:
+            keys, groups = self._with_queue(shared.keys[tap], shared.groups, queue)
         anchors = embeddings if shared.rows is None else embeddings[shared.rows]
-        keys, groups = self._with_queue(shared.keys[tap], shared.groups, queue)
         if len(anchors) == 0 or len(keys) < 2:
             total, count = _nothing(anchors, keys), anchors.new_zeros(())
         else:
@@ -233,10 +242,7 @@ class ContrastiveLoss(nn.Module):
             embeddings (Sequence[Tensor]): Per tap, (R, D).
             labels, ids, is_anchor: As for :meth:`forward`, of all taps.
         """
-        keys, groups, own = self._gathered(embeddings, labels, ids, is_anchor)
-        # Waited for once: whether all are anchors, as they are without background.
-        rows = None if bool(is_anchor.all()) else is_anchor.nonzero().flatten()
-        return Shared(keys, groups, own if rows is None else own[rows], rows)
+        return _anchors_among(*self._gathered(embeddings, labels, ids, is_anchor), is_anchor)
 
     def compared(
         self,

@@ -101,14 +101,14 @@ class InstanceSampler:
         return roi_align(feature.to(dtype), rois.to(dtype), self.roi_size, scale, 2, 'avg', True)
 
     def _choose(self, *boxes: Tensor) -> Tensor:
-        """Places (k,) in rising order of the boxes of all images, (M, 4) in each view, that have an area in both."""
+        """Places (k,) of the boxes of all images, (M, 4) in each view, that have an area in both."""
         both = torch.stack(boxes)
         good = both.isfinite() & (both[..., 2:] > both[..., :2]).repeat(1, 1, 2)
         return good.all(2).all(0).nonzero().flatten()
 
     def _subset(self, keep: Tensor, image: Tensor) -> Tensor:
-        """At most ``max_per_image`` of the chosen places (k,) of each image; ``image`` (M,) is each place's, rising."""
-        parts = []
+        """At most ``max_per_image`` of the chosen places (k,) of each image; ``image`` (M,) is each place's."""
+        keep, parts = keep[image[keep].argsort(stable=True)], []
         for rows in keep.split(torch.bincount(image[keep], minlength=1).tolist()):
             chosen = rows
             if len(rows) > self.max_per_image:
