@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from benchmarks.headline import Headline, write_headlines
 
@@ -24,7 +25,7 @@ def script(name: str) -> Any:
     return module
 
 
-cost, step_cost = script('cost'), script('step_cost')
+cost, step_cost, launches = script('cost'), script('step_cost'), script('launches')
 
 
 @pytest.mark.parametrize(
@@ -103,3 +104,19 @@ def test_variant() -> None:
 def test_bad_variant(text: str) -> None:
     with pytest.raises(ValueError, match='name: key=value'):
         step_cost.variant(text)
+
+
+def test_kernels_are_counted_and_views_are_not() -> None:
+    x, y = torch.ones(2, 3, requires_grad=True), torch.ones(3, 4)
+    with launches.LaunchCounter() as counter:
+        x.view(6).detach()
+        torch.empty(3)
+        assert counter.launches == 0
+        z = (x @ y).sum()  # a product and a sum
+        assert counter.launches == 2
+        z.backward()  # a gradient that is filled with ones, a product
+    assert counter.found == {'mm': 2, 'sum': 1, 'ones_like': 1}
+
+
+def test_both_tables_are_of_the_same_detectors() -> None:
+    assert dict(cost.DETECTORS.values()) == launches.DETECTORS

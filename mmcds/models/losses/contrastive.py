@@ -10,7 +10,7 @@ from mmcds.registry import MODELS
 from mmcds.utils.dist import gather_counts, gather_rows, get_rank, get_world_size
 from mmcds.utils.errors import check_range, unknown_name
 
-from .blockwise import LEAST_TEMPERATURE, sum_logsumexp, sum_logsumexp_within
+from .comparison import Comparison, compare, loss_of
 
 #: Group of a key that is nobody's positive: background, or a queued embedding without a label.
 NO_GROUP = -1
@@ -56,29 +56,6 @@ def contrastive_loss(
 
 
 @dataclass
-class Comparison:
-    """Who is compared with whom, which depends on groups alone and so, without a queue, is the same for all taps.
-
-    Attributes:
-        groups (int): Number of groups G.
-        anchor_slot (Tensor): Group of each anchor (A,), int64, in [0, G).
-        key_slot (Tensor): Group of each key (K,), int64, in [0, G).
-        own (Tensor): Row in the keys of the anchor itself (A,), int64.
-        has_positive (Tensor): 1 for an anchor with a positive, 0 for others (A,).
-        share (Tensor): 1 / (tau |P(i)|) of each anchor, 0 where it has no positive (A,).
-        count (Tensor): Anchors with a positive, scalar.
-    """
-
-    groups: int
-    anchor_slot: Tensor
-    key_slot: Tensor
-    own: Tensor
-    has_positive: Tensor
-    share: Tensor
-    count: Tensor
-
-
-@dataclass
 class Shared:
     """What the losses of several taps on the same instances have in common (:meth:`ContrastiveLoss.share`).
 
@@ -103,32 +80,6 @@ def _anchors_among(keys: Sequence[Tensor], groups: Tensor, own: Tensor, is_ancho
     # Waited for once: whether all are anchors, as they are without background.
     rows = None if bool(is_anchor.all()) else is_anchor.nonzero().flatten()
     return Shared(keys, groups, own if rows is None else own[rows], rows)
-
-
-def compare(
-    anchor_groups: Tensor, key_groups: Tensor, own: Tensor, temperature: float, dtype: torch.dtype
-) -> Comparison:
-    """What :func:`contrastive_loss` needs to know of the groups; arguments as there."""
-    groups, inverse = torch.unique(torch.cat([anchor_groups, key_groups]), return_inverse=True)
-    anchor_slot, key_slot = inverse.split([len(anchor_groups), len(key_groups)])
-    ones = torch.ones(len(key_slot), dtype=dtype, device=key_slot.device)
-    size = ones.new_zeros(len(groups)).index_add(0, key_slot, ones)
-    positives = size[anchor_slot] - 1
-    has_positive = (positives > 0).to(dtype)
-    share = has_positive / (positives.clamp(min=1) * temperature)
-    return Comparison(len(groups), anchor_slot, key_slot, own, has_positive, share, has_positive.sum())
-
-
-def loss_of(anchors: Tensor, keys: Tensor, who: Comparison, temperature: float) -> Tensor:
-    """The sum of :func:`contrastive_loss`, from embeddings and what :func:`compare` found; A >= 1, K >= 2."""
-    group_sum = keys.new_zeros(who.groups, keys.shape[1]).index_add(0, who.key_slot, keys)
-    within = anchors is keys
-    others = group_sum[who.anchor_slot] - (keys if within else keys[who.own])
-    if within and temperature >= LEAST_TEMPERATURE:
-        normaliser = sum_logsumexp_within(keys, who.has_positive, temperature)
-    else:
-        normaliser = sum_logsumexp(anchors, keys, who.own, who.has_positive, temperature)
-    return normaliser - ((anchors * others).sum(1) * who.share).sum()
 
 
 def _nothing(anchors: Tensor, keys: Tensor) -> Tensor:

@@ -57,7 +57,7 @@ class InstanceSampler:
         # All images at once: a loop over them would launch its kernels, and wait for its counts, once for each.
         device, counts = views.image_labels.device, [len(each) for each in views.labels]
         first, second, labels = torch.cat(views.boxes[0]), torch.cat(views.boxes[1]), torch.cat(views.labels)
-        image = torch.tensor([i for i, count in enumerate(counts) for _ in range(count)], dtype=torch.long).to(device)
+        image = _image_of_each(counts).to(device)
         keep = self._choose(first, second)
         if max(counts, default=0) > self.max_per_image:
             keep = self._subset(keep, image)
@@ -70,7 +70,7 @@ class InstanceSampler:
             second = torch.cat([second, *(pair[1] for pair in pairs)])
             labels = torch.cat([labels, labels.new_full((sum(more),), -1)])
             is_anchor = torch.cat([is_anchor, is_anchor.new_zeros(sum(more))])
-            image = torch.cat([image, image.new_tensor([i for i, count in enumerate(more) for _ in range(count)])])
+            image = torch.cat([image, _image_of_each(more).to(device)])
             order = image.argsort(stable=True)
             first, second, labels, image = first[order], second[order], labels[order], image[order]
             is_anchor = is_anchor[order]
@@ -137,6 +137,11 @@ class InstanceSampler:
         if len(boxes):
             free = free[pairwise_iou(free, boxes).amax(1) <= self.background_iou]
         return free[: self.background]
+
+
+def _image_of_each(counts: list[int]) -> Tensor:
+    """[2, 0, 1] -> (0, 0, 2), int64, on the CPU, where the counts are."""
+    return torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))
 
 
 def pairwise_iou(a: Tensor, b: Tensor) -> Tensor:
