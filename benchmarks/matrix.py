@@ -10,7 +10,7 @@ from mmengine.config import Config
 
 from mmcds.utils.errors import unknown_name
 
-FIELDS = ('title', 'note', 'seeds', 'metrics', 'arms', 'prepare', 'readme', 'curves')
+FIELDS = ('title', 'note', 'seeds', 'metrics', 'arms', 'prepare', 'readme', 'curves', 'rivals')
 REQUIRED = ('title', 'seeds', 'metrics', 'arms')
 ARM_FIELDS = ('config', 'options', 'after', 'baseline', 'label', 'seeds', 'backbone')
 CURVE_FIELDS = ('title', 'x', 'lines')
@@ -73,6 +73,8 @@ class Matrix:
         prepare (str): Shell command that makes the data where they are missing. Defaults to ''.
         readme (tuple[str, ...]): Arms of the short table in the README. Defaults to none.
         curves (tuple[Curve, ...]): Panels of a figure on its page. Defaults to none.
+        rivals (tuple[tuple[str, str], ...]): An arm and another than its baseline that it is compared with, too.
+            Defaults to none.
     """
 
     path: Path
@@ -84,6 +86,7 @@ class Matrix:
     prepare: str = ''
     readme: tuple[str, ...] = ()
     curves: tuple[Curve, ...] = ()
+    rivals: tuple[tuple[str, str], ...] = ()
 
 
 def load_matrix(path: str | Path) -> Matrix:
@@ -120,6 +123,12 @@ def load_matrix(path: str | Path) -> Matrix:
     for name in cfg.get('readme', ()):
         if name not in arms:
             raise unknown_name(f'{path}: readme names the arm', name, arms)
+    for pair in cfg.get('rivals', ()):
+        if len(pair) != 2:
+            raise ValueError(f'{path}: rivals has {pair!r}; give two arms, such as ("cds", "longer")')
+        for name in pair:
+            if name not in arms:
+                raise unknown_name(f'{path}: rivals names the arm', name, arms)
     for curve in cfg.get('curves', ()):
         _check_fields(f'{path}: curve', curve, CURVE_FIELDS, CURVE_FIELDS)
         for name in (name for points in curve['lines'].values() for _, name in points):
@@ -135,6 +144,7 @@ def load_matrix(path: str | Path) -> Matrix:
         prepare=cfg.get('prepare', ''),
         readme=tuple(cfg.get('readme', ())),
         curves=tuple(Curve(each['title'], each['x'], each['lines']) for each in cfg.get('curves', ())),
+        rivals=tuple((ours, theirs) for ours, theirs in cfg.get('rivals', ())),
     )
 
 

@@ -48,11 +48,11 @@ def read_records(matrix: Matrix, work_dir: Path) -> Records:
     return found
 
 
-def difference_to_baseline(matrix: Matrix, records: Records, arm: Arm, metric: str) -> tuple[float, float, int]:
-    """Paired difference of a metric to the arm's baseline, half of its interval, and the number of pairs."""
-    if arm.baseline == arm.name:
+def difference(matrix: Matrix, records: Records, arm: str, other: str, metric: str) -> tuple[float, float, int]:
+    """Paired difference of a metric to another arm, half of its interval, and the number of pairs, none to itself."""
+    if arm == other:
         return *paired_difference([], []), 0
-    ours, theirs = (values_of(matrix, records, name, metric) for name in (arm.name, arm.baseline))
+    ours, theirs = (values_of(matrix, records, name, metric) for name in (arm, other))
     shared = [seed for seed in ours if seed in theirs]
     return *paired_difference([ours[seed] for seed in shared], [theirs[seed] for seed in shared]), len(shared)
 
@@ -84,6 +84,18 @@ def table(matrix: Matrix, records: Records) -> str:
     return markdown_table(heads, [_row(arm, matrix, records) for arm in matrix.arms.values() if records[arm.name]])
 
 
+def rival_table(matrix: Matrix, records: Records) -> str:
+    """A Markdown table of paired differences to other arms than the baseline; '' where none of them has run."""
+    lines = []
+    for name, other in matrix.rivals:
+        found = [difference(matrix, records, name, other, metric) for metric in matrix.metrics]
+        pairs = max(pairs for _, _, pairs in found)
+        if pairs:
+            labels = [matrix.arms[each].label for each in (name, other)]
+            lines.append([*labels, str(pairs), *(_signed(*each) for each in found)])
+    return markdown_table(['arm', 'against', 'pairs', *matrix.metrics.values()], lines) if lines else ''
+
+
 def curves_of(matrix: Matrix, records: Records) -> list[tuple[str, str, dict[str, list[Point]]]]:
     """Title, x axis and lines of the matrix's curves, of what has run; curves without two points are left out."""
     metric = next(iter(matrix.metrics))
@@ -109,7 +121,7 @@ def write_page(matrix: Matrix, work_dir: Path, out: Path) -> str:
     for count, (metric, title) in enumerate(matrix.metrics.items()):
         bars = []
         for arm in matrix.arms.values():
-            mean, half, pairs = difference_to_baseline(matrix, records, arm, metric)
+            mean, half, pairs = difference(matrix, records, arm.name, arm.baseline, metric)
             if pairs:
                 bars.append((arm.label, mean, half, pairs))
         if bars:
@@ -123,6 +135,7 @@ def write_page(matrix: Matrix, work_dir: Path, out: Path) -> str:
         draw_curves(panels, title, picture)
         what = ' and '.join(dict.fromkeys(x for _, x, _ in panels))
         drawn.append(f'![{title} against {what}, with s.d. over seeds]({picture.name})')
+    rivals = rival_table(matrix, records)
     machines = '; '.join(sorted({record.machine for record in every})) or 'no machine yet'
     page = '\n\n'.join(
         [
@@ -135,6 +148,7 @@ def write_page(matrix: Matrix, work_dir: Path, out: Path) -> str:
             'is no benchmark (docs/cost.md is).',
             *([matrix.note] if matrix.note else []),
             table(matrix, records),
+            *(['Paired differences to others than the baseline:', rivals] if rivals else []),
             *drawn,
             'Each row can be run by itself, with the start weights that pair it: '
             f'`python benchmarks/run.py {matrix.path} --arms NAME`. By hand, and from other start weights, a run is',
@@ -180,10 +194,13 @@ def _row(arm: Arm, matrix: Matrix, records: Records) -> list[str]:
         values = list(values_of(matrix, records, arm.name, metric).values())
         spread = f' ± {np.std(values, ddof=1):.2f}' if len(values) > 1 else ''
         cells.append(f'{np.mean(values):.2f}{spread}' if values else '')
-        mean, half, pairs = difference_to_baseline(matrix, records, arm, metric)
-        cells.append(f'{mean:+.2f} ± {half:.2f}' if pairs > 1 else f'{mean:+.2f}' if pairs else '')
+        cells.append(_signed(*difference(matrix, records, arm.name, arm.baseline, metric)))
     mean_of = {key: np.mean([getattr(run, key) for run in runs.values()]) for key in ('iteration', 'seconds', 'memory')}
     return [*cells, f'{mean_of["iteration"]:.3f}', f'{mean_of["seconds"] / 60:.1f}', f'{mean_of["memory"]:.0f}']
+
+
+def _signed(mean: float, half: float, pairs: int) -> str:
+    return f'{mean:+.2f} ± {half:.2f}' if pairs > 1 else f'{mean:+.2f}' if pairs else ''
 
 
 def _command(arm: Arm) -> str:

@@ -76,6 +76,8 @@ def test_the_shipped_matrices_are_valid() -> None:
             dict(curves=[dict(title='A', x='b', lines={'c': [(1, 'oars')]})]),
             r"curve 'A' names the arm='oars' is not known; valid: base, ours",
         ),
+        (dict(rivals=[('ours', 'base', 'ours')]), r"rivals has .'ours', 'base', 'ours'.; give two arms, such as "),
+        (dict(rivals=[('ours', 'bass')]), r"rivals names the arm='bass' is not known; nearest: base"),
     ],
 )
 def test_mistakes_are_named(changes: dict[str, Any], message: str, tmp_path: Path) -> None:

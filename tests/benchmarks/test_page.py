@@ -152,3 +152,16 @@ def test_a_metric_that_nobody_logged_is_named_with_the_nearest(matrix: Matrix, t
     wrong = replace(matrix, metrics={'accuracy/top2': 'x'})
     with pytest.raises(ValueError, match=r"metrics='accuracy/top2'.*accuracy/top1"):
         table(wrong, read_records(wrong, tmp_path))
+
+
+def test_arms_are_compared_with_rivals_that_are_no_baseline(matrix: Matrix, tmp_path: Path) -> None:
+    page = write_page(matrix, tmp_path, tmp_path / 'page.md')
+    assert 'others than the baseline' not in page
+    arms = {**matrix.arms, 'late': Arm('late', 'c.py', {}, (), 'late', 'Late')}
+    matrix = replace(matrix, arms=arms, rivals=(('base', 'ours'), ('ours', 'late')))
+    page = write_page(matrix, tmp_path, tmp_path / 'page.md')
+    # What is to be compared with an arm that has not run is left out.
+    _, _, line = rows(page.partition('Paired differences to others')[2].partition('![')[0])
+    differences = [a - b for a, b in zip(*TOP1.values(), strict=True)]
+    half = 4.302653 * stdev(differences) / math.sqrt(3)
+    assert line == ['Base', 'Ours', '3', f'{mean(differences):+.2f} ± {half:.2f}']

@@ -11,6 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PUBLISHED = {
     'classification': 'results_classification',
     'detection': 'results',
+    'detection_cpu': 'results_cpu',
     'protocol': 'results_protocol',
     'screening': 'results_screening',
 }

@@ -1,7 +1,9 @@
 """The table of targets, and the arguments of the benchmarks behind it."""
 
+import json
 import re
 import sys
+from dataclasses import asdict
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
@@ -71,6 +73,20 @@ def test_page_of_one_machine(tmp_path: Path) -> None:
     assert f'| {row.what} | <= 1.01 x | 1.00 x | 0.90 .. 1.10 | met |' in text
     assert 'Not measured here: ' in text
     assert text.count('\n## On ') == 1
+
+
+def test_a_folder_of_two_machines_has_two_tables(tmp_path: Path) -> None:
+    first, last = cost.rows()[0], cost.rows()[-1]
+    for row, machine in ((first, 'one GPU'), (last, 'another GPU')):
+        content = {'machine': machine, 'command': [], 'headlines': [asdict(Headline(row.key, 1.0, 1.0, 1.0))]}
+        (tmp_path / f'{row.benchmark}.json').write_text(json.dumps(content))
+    one, another = cost.page([tmp_path]).split('\n## On ')[1:]
+    assert one.startswith('one GPU\n')
+    assert first.what in one
+    assert last.what not in one
+    assert another.startswith('another GPU\n')
+    assert last.what in another
+    assert first.what not in another
 
 
 def test_links_of_the_page_lead_to_pages_that_are_written() -> None:

@@ -162,26 +162,28 @@ def memory_rows(values: dict[str, Headline], sizes: Sequence[int] = (4096, 8192,
 
 
 def page(folders: Sequence[Path]) -> str:
-    """The page, from the values in the folders, one machine each."""
+    """The page, from the values in the folders, a table for each machine."""
     text = (Path(__file__).parent / 'cost_page.md').read_text()
     parts = []
     for folder in folders:
         found = {path.stem: read_headlines(path) for path in sorted(folder.glob('*.json'))}
         if not found:
             continue
-        lines, missing = [], []
+        lines: dict[str, list[list[str]]] = {}
+        missing = []
         for row in rows():
-            value = found.get(row.benchmark, ('', {}))[1].get(row.key)
+            machine, values = found.get(row.benchmark, ('', {}))
+            value = values.get(row.key)
             if value is None:
                 missing.append(row.benchmark)
             else:
-                lines.append(row.cells(value))
-        # The number of kernels depends on no machine.
-        where = sorted({machine for name, (machine, _) in found.items() if name != 'launches'})
-        parts.append(f'## On {"; ".join(where)}')
-        parts.append(markdown_table(['what', 'target', 'measured (median)', 'lowest .. highest', ''], lines))
+                lines.setdefault(machine, []).append(row.cells(value))
+        for machine, cells in lines.items():
+            parts.append(f'## On {machine}')
+            parts.append(markdown_table(['what', 'target', 'measured (median)', 'lowest .. highest', ''], cells))
         if missing:
-            parts.append(f'Not measured here: {", ".join(dict.fromkeys(missing))}.')
+            here = 'here' if len(lines) == 1 else f'on any {folder.name.upper()}'
+            parts.append(f'Not measured {here}: {", ".join(dict.fromkeys(missing))}.')
         if 'loss' in found:
             parts.append('Peak memory of a loss, MiB (target: ours at most 1/20 of theirs where theirs fits):')
             heads = ['N', 'other', 'other, MiB', 'ours, MiB', 'ours of theirs']
