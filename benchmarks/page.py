@@ -17,6 +17,8 @@ from .matrix import Arm, Matrix
 from .record import Record, read_record
 from .runner import check_unchanged, runs_of
 
+#: Between a value and its spread: a narrow column must not part them.
+PLUS_MINUS = '\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}'
 #: By arm, then by seed.
 Records = dict[str, dict[int, Record]]
 
@@ -30,12 +32,12 @@ def paired_difference(ours: Sequence[float], theirs: Sequence[float]) -> tuple[f
     Returns:
         tuple[float, float]: The mean, and the half width; NaN for fewer than two pairs.
     """
-    difference = np.asarray(ours, dtype=np.float64) - np.asarray(theirs, dtype=np.float64)
-    count = len(difference)
+    each = np.asarray(ours, dtype=np.float64) - np.asarray(theirs, dtype=np.float64)
+    count = len(each)
     if count < 2:
-        return float(difference.mean()) if count else float('nan'), float('nan')
-    half = stats.t.ppf(0.975, count - 1) * difference.std(ddof=1) / np.sqrt(count)
-    return float(difference.mean()), float(half)
+        return float(each.mean()) if count else float('nan'), float('nan')
+    half = stats.t.ppf(0.975, count - 1) * each.std(ddof=1) / np.sqrt(count)
+    return float(each.mean()), float(half)
 
 
 def read_records(matrix: Matrix, work_dir: Path) -> Records:
@@ -73,15 +75,22 @@ def values_of(matrix: Matrix, records: Records, arm: str, metric: str) -> dict[i
 
 
 def table(matrix: Matrix, records: Records) -> str:
-    """A Markdown table with a row per arm: mean and s.d. over seeds, difference to its baseline, cost.
+    """A Markdown table with a row per arm: mean and s.d. over seeds, difference to its baseline.
 
     Metrics are those of the last evaluation; no epoch, seed or split is chosen by them.
     """
-    heads = ['arm', 'seeds']
-    for title in matrix.metrics.values():
-        heads += [title, 'difference to the baseline']
-    heads += ['s / iteration', 'minutes', 'MiB']
-    return markdown_table(heads, [_row(arm, matrix, records) for arm in matrix.arms.values() if records[arm.name]])
+    return _table(matrix, records, list(matrix.arms))
+
+
+def cost_table(matrix: Matrix, records: Records) -> str:
+    """A Markdown table with a row per arm: what a run of it took, the mean over seeds."""
+    lines = []
+    for arm in matrix.arms.values():
+        runs = records[arm.name].values()
+        if runs:
+            step, seconds, memory = np.mean([(run.iteration, run.seconds, run.memory) for run in runs], axis=0)
+            lines.append([arm.label, f'{step:.3f}', f'{seconds / 60:.1f}', f'{memory:.0f}'])
+    return markdown_table(['arm', 's / iteration', 'minutes', 'MiB'], lines)
 
 
 def rival_table(matrix: Matrix, records: Records) -> str:
@@ -142,14 +151,15 @@ def write_page(matrix: Matrix, work_dir: Path, out: Path) -> str:
             f'# {matrix.title}',
             f'Written by `python benchmarks/run.py {matrix.path}` from {len(every)} of '
             f'{len(runs_of(matrix, work_dir))} runs, made on {machines}. Mean ± s.d. over seeds, from the last '
-            'evaluation of each run. Differences are paired by seed (same initial weights of what is shared, same '
-            'order of the images), with the 95 % interval of their mean. Cost is the mean of the runs: seconds of a '
-            'training step (median of each), minutes from start to end, peak memory. Runs shared the machine, so it '
-            'is no benchmark (docs/cost.md is).',
+            'evaluation of each run. Differences to the baseline are paired by seed (same initial weights of what is '
+            'shared, same order of the images), with the 95 % interval of their mean.',
             *([matrix.note] if matrix.note else []),
             table(matrix, records),
             *(['Paired differences to others than the baseline:', rivals] if rivals else []),
             *drawn,
+            'What a run took, the mean over its seeds: seconds of a training step (median of each run), minutes from '
+            'start to end, peak memory. Runs shared the machine, so it is no benchmark ([cost](cost.md) is).',
+            cost_table(matrix, records),
             'Each row can be run by itself, with the start weights that pair it: '
             f'`python benchmarks/run.py {matrix.path} --arms NAME`. By hand, and from other start weights, a run is',
             '\n'.join(commands),
@@ -177,30 +187,31 @@ def write_short(matrix: Matrix, work_dir: Path, page: Path, readme: Path) -> boo
     if not place.search(text):
         return False
     records = read_records(matrix, work_dir)
-    arms = [matrix.arms[each] for each in matrix.readme if records[each]]
-    columns = 2 + 2 * len(matrix.metrics)
-    lines = [_row(arm, matrix, records)[:columns] for arm in arms]
-    heads = ['', 'seeds', *(head for title in matrix.metrics.values() for head in (title, 'difference'))]
     link = os.path.relpath(page, readme.parent)
-    short = f'{markdown_table(heads, lines)}\n\nMean ± s.d.; paired difference ± 95 % interval ([all of it]({link})).\n'
+    short = _table(matrix, records, matrix.readme)
+    short += f'\n\nMean ± s.d.; paired difference to the baseline ± 95 % interval ([all of it]({link})).\n'
     readme.write_text(place.sub(lambda found: f'{found[1]}{short}{found[2]}', text))
     return True
 
 
+def _table(matrix: Matrix, records: Records, names: Sequence[str]) -> str:
+    heads = ['arm', 'seeds', *(head for title in matrix.metrics.values() for head in (title, 'difference'))]
+    lines = [_row(matrix.arms[name], matrix, records) for name in names if records[name]]
+    return markdown_table(heads, lines)
+
+
 def _row(arm: Arm, matrix: Matrix, records: Records) -> list[str]:
-    runs = records[arm.name]
-    cells = [arm.label, str(len(runs))]
+    cells = [arm.label, str(len(records[arm.name]))]
     for metric in matrix.metrics:
         values = list(values_of(matrix, records, arm.name, metric).values())
-        spread = f' ± {np.std(values, ddof=1):.2f}' if len(values) > 1 else ''
+        spread = f'{PLUS_MINUS}{np.std(values, ddof=1):.2f}' if len(values) > 1 else ''
         cells.append(f'{np.mean(values):.2f}{spread}' if values else '')
         cells.append(_signed(*difference(matrix, records, arm.name, arm.baseline, metric)))
-    mean_of = {key: np.mean([getattr(run, key) for run in runs.values()]) for key in ('iteration', 'seconds', 'memory')}
-    return [*cells, f'{mean_of["iteration"]:.3f}', f'{mean_of["seconds"] / 60:.1f}', f'{mean_of["memory"]:.0f}']
+    return cells
 
 
 def _signed(mean: float, half: float, pairs: int) -> str:
-    return f'{mean:+.2f} ± {half:.2f}' if pairs > 1 else f'{mean:+.2f}' if pairs else ''
+    return f'{mean:+.2f}{PLUS_MINUS}{half:.2f}' if pairs > 1 else f'{mean:+.2f}' if pairs else ''
 
 
 def _command(arm: Arm) -> str:

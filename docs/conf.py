@@ -12,7 +12,8 @@ extensions = ['myst_parser', 'sphinx.ext.autodoc', 'sphinx.ext.napoleon']
 exclude_patterns = ['_build']
 html_theme = 'furo'
 html_title = 'mmcds'
-html_static_path: list[str] = []
+html_static_path = ['_static']
+html_css_files = ['tables.css']
 myst_enable_extensions = ['dollarmath']
 # Links of the form page.md#heading.
 myst_heading_anchors = 3

@@ -76,7 +76,7 @@ def main() -> None:
         measure_memory(sides)
     command = shlex.join(['python', 'tools/benchmark/step_cost.py', *sys.argv[1:]])
     page = (
-        f'# {args.title}\n\nWritten by `{command}` '
+        f'# {args.title}{", on a GPU" if device == "cuda" else ""}\n\nWritten by `{command}` '
         f'on {machine()}; batch {args.batch}, {size[0]} x {size[1]} px, {args.rounds} alternating rounds of '
         f'{args.steps} steps. Ratios are to the first row, round by round; operations are those of forward and '
         f'backward pass, to the first row.\n\n{ratio_table(sides)}\n'
