@@ -3,6 +3,9 @@
 A run that was killed goes on from its checkpoint; one that is finished is not run again, so that a second call
 of a finished matrix only writes the same page.
 
+A GPU that a run leaves idle, as small ones do, takes several at a time where they share it by NVIDIA's MPS
+(`nvidia-cuda-mps-control -d` before, and --jobs as many as there are cores); without it they only take turns.
+
 Examples:
   python benchmarks/run.py benchmarks/classification_matrix.py --out docs/results_classification.md
   python benchmarks/run.py benchmarks/classification_matrix.py --arms baseline cds --jobs 1
