@@ -67,7 +67,7 @@ class Matrix:
         path (Path): The file it was read from.
         title (str): Heading of its page.
         note (str): What a reader has to know.
-        seeds (tuple[int, ...]): Every arm runs with each.
+        seeds (tuple[int, ...]): An arm runs with each, unless it names some of them.
         metrics (dict[str, str]): Scalars of the last evaluation that the table shows, with their headings.
         arms (dict[str, Arm]): By name, in the order of the table.
         prepare (str): Shell command that makes the data where they are missing. Defaults to ''.
@@ -104,6 +104,9 @@ def load_matrix(path: str | Path) -> Matrix:
     _check_fields(str(path), cfg, FIELDS, REQUIRED)
     arms = {name: _arm(path, name, dict(content)) for name, content in cfg['arms'].items()}
     for arm in arms.values():
+        strangers = sorted(set(arm.seeds) - set(cfg['seeds']))
+        if strangers:
+            raise ValueError(f'{path}: arm {arm.name!r} has the seeds {strangers}; choose from seeds={cfg["seeds"]}')
         for other in (*arm.after, arm.baseline):
             if other not in arms:
                 raise unknown_name(f'{path}: arm {arm.name!r} names the arm', other, arms)

@@ -15,7 +15,7 @@ from .figure import Point, draw_curves, draw_differences
 from .headline import markdown_table
 from .matrix import Arm, Matrix
 from .record import Record, read_record
-from .runner import check_unchanged, runs_of
+from .runner import check_unchanged, records_of, runs_of
 
 #: Between a value and its spread: a narrow column must not part them.
 PLUS_MINUS = '\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}'
@@ -106,14 +106,23 @@ def rival_table(matrix: Matrix, records: Records) -> str:
 
 
 def curves_of(matrix: Matrix, records: Records) -> list[tuple[str, str, dict[str, list[Point]]]]:
-    """Title, x axis and lines of the matrix's curves, of what has run; curves without two points are left out."""
+    """Title, x axis and lines of the matrix's curves, of what has run; curves without two points are left out.
+
+    All points of a curve are of the same seeds: those that all of its arms have run with.
+    """
     metric = next(iter(matrix.metrics))
     found = []
     for curve in matrix.curves:
+        arms = {arm for points in curve.lines.values() for _, arm in points}
+        values = {arm: each for arm in arms if (each := values_of(matrix, records, arm, metric))}
+        shared = set.intersection(*map(set, values.values())) if values else set()
         lines = {}
         for label, points in curve.lines.items():
-            values = [(x, list(values_of(matrix, records, arm, metric).values())) for x, arm in points]
-            line = [(x, float(np.mean(v)), float(np.std(v, ddof=1)) if len(v) > 1 else np.nan) for x, v in values if v]
+            line = []
+            for x, arm in points:
+                v = [value for seed, value in values.get(arm, {}).items() if seed in shared]
+                if v:
+                    line.append((x, float(np.mean(v)), float(np.std(v, ddof=1)) if len(v) > 1 else np.nan))
             if len(line) > 1:
                 lines[label] = line
         if lines:
@@ -125,7 +134,13 @@ def write_page(matrix: Matrix, work_dir: Path, out: Path) -> str:
     """Write the page, its figure beside it, and return the page."""
     records = read_records(matrix, work_dir)
     every = [record for runs in records.values() for record in runs.values()]
-    commands = [f'- {arm.label} (`{arm.name}`): `{_command(arm)}`' for arm in matrix.arms.values()]
+    done = [arm for arm in matrix.arms.values() if records[arm.name]]
+    commands = [f'- {arm.label} (`{arm.name}`): `{_command(arm)}`' for arm in done]
+    by_hand = 'By hand, and from other start weights, '
+    if matrix.prepare:
+        by_hand += f'with the data that `{matrix.prepare.format(python="python")}` makes, '
+    if any(arm.after for arm in done):
+        by_hand += 'with the last checkpoint of that arm and seed for `{ARM}`, '
     drawn = []
     for count, (metric, title) in enumerate(matrix.metrics.items()):
         bars = []
@@ -143,25 +158,28 @@ def write_page(matrix: Matrix, work_dir: Path, out: Path) -> str:
         title, picture = next(iter(matrix.metrics.values())), out.with_name(f'{out.stem}_curves.png')
         draw_curves(panels, title, picture)
         what = ' and '.join(dict.fromkeys(x for _, x, _ in panels))
-        drawn.append(f'![{title} against {what}, with s.d. over seeds]({picture.name})')
+        drawn.append(f'![{title} against {what}, with s.d. over the seeds that all points share]({picture.name})')
     rivals = rival_table(matrix, records)
     machines = '; '.join(sorted({record.machine for record in every})) or 'no machine yet'
+    kept = records_of(matrix).relative_to(matrix.path.resolve().parents[1])
     page = '\n\n'.join(
         [
             f'# {matrix.title}',
-            f'Written by `python benchmarks/run.py {matrix.path}` from {len(every)} of '
+            f'Written by `python benchmarks/run.py {matrix.path} --out PAGE` from {len(every)} of '
             f'{len(runs_of(matrix, work_dir))} runs, made on {machines}. Mean ± s.d. over seeds, from the last '
             'evaluation of each run. Differences to the baseline are paired by seed (same initial weights of what is '
-            'shared, same order of the images), with the 95 % interval of their mean.',
+            'shared, same order of the images), with the 95 % interval of their mean from three pairs on.',
             *([matrix.note] if matrix.note else []),
             table(matrix, records),
             *(['Paired differences to others than the baseline:', rivals] if rivals else []),
             *drawn,
             'What a run took, the mean over its seeds: seconds of a training step (median of each run), minutes from '
-            'start to end, peak memory. Runs shared the machine, so it is no benchmark ([cost](cost.md) is).',
+            'start to end, peak memory (of the process on a CPU, of the allocator on a GPU). Runs shared the machine '
+            'with others, more or fewer of them: rows cannot be compared closely ([cost](cost.md) compares).',
             cost_table(matrix, records),
-            'Each row can be run by itself, with the start weights that pair it: '
-            f'`python benchmarks/run.py {matrix.path} --arms NAME`. By hand, and from other start weights, a run is',
+            'Each row can be run again by itself, with the start weights that pair it: remove the folder '
+            f'`{kept}/NAME`, whose runs count as done, then '
+            f'`python benchmarks/run.py {matrix.path} --arms NAME`. {by_hand}a run is',
             '\n'.join(commands),
         ]
     )
@@ -179,14 +197,14 @@ def write_short(matrix: Matrix, work_dir: Path, page: Path, readme: Path) -> boo
         readme (Path): The file to change.
 
     Returns:
-        bool: Whether the README has such a place.
+        bool: Whether the README has such a place, and one of the arms has run.
     """
     name = matrix.path.stem.removesuffix('_matrix')
-    place = re.compile(rf'(<!-- results: {name} -->\n).*?(<!-- /results: {name} -->)', re.DOTALL)
+    place = re.compile(rf'(<!-- results: {re.escape(name)} -->\n).*?(<!-- /results: {re.escape(name)} -->)', re.DOTALL)
     text = readme.read_text() if matrix.readme else ''
-    if not place.search(text):
-        return False
     records = read_records(matrix, work_dir)
+    if not place.search(text) or not any(records[name] for name in matrix.readme):
+        return False
     link = os.path.relpath(page, readme.parent)
     short = _table(matrix, records, matrix.readme)
     short += f'\n\nMean ± s.d.; paired difference to the baseline ± 95 % interval ([all of it]({link})).\n'
@@ -211,10 +229,14 @@ def _row(arm: Arm, matrix: Matrix, records: Records) -> list[str]:
 
 
 def _signed(mean: float, half: float, pairs: int) -> str:
-    return f'{mean:+.2f}{PLUS_MINUS}{half:.2f}' if pairs > 1 else f'{mean:+.2f}' if pairs else ''
+    # Of two pairs an interval of Student's t says nothing: it is a dozen times as wide as they are apart.
+    return f'{mean:+.2f}{PLUS_MINUS}{half:.2f}' if pairs > 2 else f'{mean:+.2f}' if pairs else ''
 
 
 def _command(arm: Arm) -> str:
-    pairs = [f'{key}={value}' for key, value in arm.options.items()]
-    command = ['python', 'tools/train.py', arm.config, '--cfg-options', 'randomness.seed=SEED', *pairs]
+    options = [f'{key}={value}' for key, value in arm.options.items()]
+    if arm.backbone:
+        # The backbone has the same names there; what else there is fits nothing here.
+        options.append(f'load_from={{{arm.backbone}}}')
+    command = ['python', 'tools/train.py', arm.config, '--cfg-options', 'randomness.seed=SEED', *options]
     return ' '.join(shlex.quote(each) for each in command)

@@ -41,7 +41,7 @@ def main() -> int:
 
     from benchmarks.matrix import load_matrix
     from benchmarks.page import write_page, write_short
-    from benchmarks.runner import run_all
+    from benchmarks.runner import run_all, runs_of
     from mmcds.utils.errors import check_count, unknown_name
 
     if args.jobs is not None:
@@ -55,7 +55,7 @@ def main() -> int:
     work_dir.mkdir(parents=True, exist_ok=True)
     failed = []
     if not args.page_only:
-        if matrix.prepare:
+        if matrix.prepare and not all(run.done for run in runs_of(matrix, work_dir, args.arms)):
             done = subprocess.run(matrix.prepare.format(python=sys.executable), shell=True, check=False)
             if done.returncode:
                 raise ValueError(f'{args.matrix}: prepare={matrix.prepare!r} ended with {done.returncode}, see above')

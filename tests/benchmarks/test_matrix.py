@@ -77,6 +77,10 @@ def test_the_shipped_matrices_are_valid() -> None:
             r"curve 'A' names the arm='oars' is not known; valid: base, ours",
         ),
         (dict(rivals=[('ours', 'base', 'ours')]), r"rivals has .'ours', 'base', 'ours'.; give two arms, such as "),
+        (
+            dict(arms=dict(a=dict(config=CONFIG, seeds=[3, 4]))),
+            r"arm 'a' has the seeds \[4\]; choose from seeds=\[0, 3\]",
+        ),
         (dict(rivals=[('ours', 'bass')]), r"rivals names the arm='bass' is not known; nearest: base"),
     ],
 )

@@ -67,7 +67,8 @@ def test_unfinished_runs_do_not_count_and_pairs_are_of_the_same_seed(matrix: Mat
     (tmp_path / 'records/toy/base/seed0.json').unlink()
     _, _, base, ours = rows(table(matrix, read_records(matrix, tmp_path)))
     assert (base[1], ours[1]) == ('2', '3')
-    assert ours[3].startswith(f'{mean([46.5 - 44.0, 46.0 - 45.0]):+.2f} ± ')
+    # Two pairs have no interval worth the name.
+    assert ours[3] == f'{mean([46.5 - 44.0, 46.0 - 45.0]):+.2f}'
     (tmp_path / 'records/toy/base/seed1.json').unlink()
     _, _, base, ours = rows(table(matrix, read_records(matrix, tmp_path)))
     assert base[2] == '45.00'
@@ -86,6 +87,21 @@ def test_the_page_says_how_it_was_made(matrix: Matrix, tmp_path: Path) -> None:
     assert (tmp_path / 'page.png').stat().st_size > 1000
     assert 'A note.' in page
     assert '- Ours (`ours`): `python tools/train.py b.py --cfg-options randomness.seed=SEED x=1`' in page
+    assert 'remove the folder `' in page
+    assert 'records/toy/NAME`' in page
+    assert 'with the data' not in page
+    arms = {**matrix.arms, 'late': Arm('late', 'c.py', {}, ('ours',), 'base', 'Late', backbone='ours')}
+    for seed in range(3):
+        record = read_record(tmp_path / f'records/toy/ours/seed{seed}.json')
+        write_record(tmp_path / f'records/toy/late/seed{seed}.json', replace(record, config='c.py', options={}))
+    page = write_page(replace(matrix, arms=arms, prepare='{python} make.py out'), tmp_path, tmp_path / 'page.md')
+    assert 'with the data that `python make.py out` makes, with the last checkpoint of that arm' in page
+    assert "--cfg-options randomness.seed=SEED 'load_from={ours}'`" in page
+    (tmp_path / 'records/toy/late/seed0.json').unlink()
+    (tmp_path / 'records/toy/late/seed1.json').unlink()
+    (tmp_path / 'records/toy/late/seed2.json').unlink()
+    # A command is no use where nothing came of it.
+    assert 'c.py' not in write_page(replace(matrix, arms=arms), tmp_path, tmp_path / 'page.md')
     assert table(matrix, read_records(matrix, tmp_path)) in page
 
 
@@ -98,8 +114,15 @@ def test_curves_are_of_what_has_run(matrix: Matrix, tmp_path: Path) -> None:
     expected = [(place, mean(TOP1[name]), stdev(TOP1[name])) for place, name in ((10, 'base'), (20, 'ours'))]
     assert np.allclose(drawn['a line'], expected)
     page = write_page(matrix, tmp_path, tmp_path / 'page.md')
-    assert '![top-1 (%) against x (%), with s.d. over seeds](page_curves.png)' in page
+    assert '![top-1 (%) against x (%), with s.d. over the seeds that all points share](page_curves.png)' in page
     assert (tmp_path / 'page_curves.png').stat().st_size > 1000
+    # All points of the same seeds.
+    (tmp_path / 'records/toy/ours/seed1.json').unlink()
+    ((_, _, drawn),) = curves_of(matrix, read_records(matrix, tmp_path))
+    expected = [
+        (place, mean(values[::2]), stdev(values[::2])) for place, values in zip((10, 20), TOP1.values(), strict=True)
+    ]
+    assert np.allclose(drawn['a line'], expected)
     nothing = replace(matrix, curves=(Curve('A title', 'x', {'a point': lines['a point']}),))
     assert '_curves.png' not in write_page(nothing, tmp_path, tmp_path / 'other.md')
 
