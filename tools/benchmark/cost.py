@@ -186,7 +186,7 @@ def page(folders: Sequence[Path]) -> str:
             here = 'here' if len(lines) == 1 else f'on any {folder.name.upper()}'
             parts.append(f'Not measured {here}: {", ".join(dict.fromkeys(missing))}.')
         if 'loss' in found:
-            parts.append('Peak memory of a loss, MiB (target: ours at N = 32,768 at most 1/20 of theirs, where theirs fits):')
+            parts.append('Peak memory of a loss, MiB (target at N = 32,768: at most 1/20 of theirs, where it fits):')
             heads = ['N', 'other', 'other, MiB', 'ours, MiB', 'ours of theirs']
             parts.append(markdown_table(heads, memory_rows(found['loss'][1])))
     return text.replace('{tables}', '\n\n'.join(parts)).rstrip() + '\n'

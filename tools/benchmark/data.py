@@ -121,7 +121,7 @@ def main() -> None:
             markdown_table(heads, rows),
             'A view that is made on the device (the default in detectors, and what `--cds` gives a classifier) leaves '
             "the data loader as it was. The paper's second view is another crop of the image, so the loader makes two; "
-            "give it as many more workers as the table says where those that there are only just kept up.",
+            'give it as many more workers as the table says where those that there are only just kept up.',
         ]
     )
     print(page)
