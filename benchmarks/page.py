@@ -202,8 +202,8 @@ def write_short(matrix: Matrix, work_dir: Path, page: Path, readme: Path) -> boo
     name = matrix.path.stem.removesuffix('_matrix')
     place = re.compile(rf'(<!-- results: {re.escape(name)} -->\n).*?(<!-- /results: {re.escape(name)} -->)', re.DOTALL)
     text = readme.read_text() if matrix.readme else ''
-    records = read_records(matrix, work_dir)
-    if not place.search(text) or not any(records[name] for name in matrix.readme):
+    records = read_records(matrix, work_dir) if place.search(text) else {}
+    if not any(records.get(name) for name in matrix.readme):
         return False
     link = os.path.relpath(page, readme.parent)
     short = _table(matrix, records, matrix.readme)

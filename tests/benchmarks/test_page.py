@@ -132,6 +132,8 @@ def test_the_short_form(matrix: Matrix, tmp_path: Path) -> None:
     text = 'Before\n<!-- results: toy -->\nold\n<!-- /results: toy -->\nAfter <!-- results: other -->\n'
     readme.write_text(text)
     assert not write_short(matrix, tmp_path, page, readme)
+    late = {**matrix.arms, 'late': Arm('late', 'c.py', {}, (), 'late', 'Late')}
+    assert not write_short(replace(matrix, arms=late, readme=('late',)), tmp_path, page, readme)
     assert readme.read_text() == text
     chosen = replace(matrix, readme=('base', 'ours'))
     assert write_short(chosen, tmp_path, page, readme)

@@ -275,6 +275,10 @@ def test_the_command_writes_the_page_and_says_by_its_code_whether_all_went_well(
     # By hand: 50 + seed, and five more with CDS.
     assert '| base | 2 | 55.50 ± 2.12 |  |' in page
     assert '| cds | 2 | 60.50 ± 2.12 | +5.00 |' in page
+    # Where nothing is left to run no data is asked for.
+    (tmp_path / 'prepared').unlink()
+    assert command(matrix, monkeypatch) == 0
+    assert not (tmp_path / 'prepared').exists()
     with pytest.raises(ValueError, match=r"^--arms='bas' is not known; nearest: base"):
         command(matrix, monkeypatch, '--arms', 'bas')
 
