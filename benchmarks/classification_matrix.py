@@ -99,7 +99,7 @@ curves = [
         x='labelled images (%)',
         lines={
             'baseline': [(10, 'semi10'), (25, 'semi25'), (50, 'semi50'), (100, 'baseline')],
-            'CDS (10 and 25 %: labelled images repeated)': [
+            'CDS (10, 25 %: labelled images repeated)': [
                 (10, 'cds_semi10_half'),
                 (25, 'cds_semi25'),
                 (50, 'cds_semi50'),

@@ -57,7 +57,8 @@ def draw_curves(panels: Sequence[tuple[str, str, Mapping[str, Sequence[Point]]]]
         panel.set_xticks(ticks, [f'{tick:g}' for tick in ticks])
         panel.xaxis.set_minor_locator(NullLocator())
         panel.set(title=title, xlabel=x, ylabel=y)
-        panel.legend(frameon=False)
+        # Beside the lines, wherever they go.
+        panel.legend(frameon=False, loc='upper center', bbox_to_anchor=(0.5, -0.2), ncols=len(lines))
         panel.spines[['top', 'right']].set_visible(False)
     for panel in list(grid.flat)[len(panels) :]:
         panel.set_axis_off()
