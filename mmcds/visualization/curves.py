@@ -140,7 +140,7 @@ def _metric_panel(axis: Axes, runs: Sequence[RunLog], name: str) -> None:
     axis.set_title(_metric_title(name))
     axis.set_xlabel('epoch' if all(run.by_epoch for run in runs) else 'iteration')
     low, high = axis.get_xlim()
-    if high - low < 1:  # one evaluation
+    if high - low < 2:  # one evaluation, however wide matplotlib makes it
         axis.set_xlim((low + high) / 2 - 1, (low + high) / 2 + 1)
     axis.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
     axis.grid(alpha=0.25)

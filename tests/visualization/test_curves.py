@@ -134,6 +134,16 @@ def test_every_value_is_in_the_figure_and_the_best_is_named(tmp_path: Path) -> N
     assert path.read_bytes().startswith(b'\x89PNG')
 
 
+def test_one_evaluation_is_at_a_whole_epoch(tmp_path: Path) -> None:
+    train = [{'step': 1, 'loss': 1.0}]
+    runs = [RunLog(name, train, [{'step': 10, 'coco/bbox_mAP': ap}]) for name, ap in (('stock', 0.41), ('CDS', 0.43))]
+    figure = plot_runs(runs, ['coco/bbox_mAP'], [])
+    save_figure(figure, tmp_path / 'curves.png')
+    ticks = figure.axes[0].get_xticks()
+    assert 10 in ticks
+    assert all(tick == round(tick) for tick in ticks)
+
+
 def test_nothing_and_too_much_are_errors() -> None:
     run = RunLog('a', [record(loss=1.0)])
     with pytest.raises(ValueError, match='nothing to draw'):
