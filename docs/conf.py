@@ -13,7 +13,7 @@ exclude_patterns = ['_build']
 html_theme = 'furo'
 html_title = 'mmcds'
 html_static_path = ['_static']
-html_css_files = ['tables.css']
+html_css_files = ['site.css']
 myst_enable_extensions = ['dollarmath']
 # Links of the form page.md#heading.
 myst_heading_anchors = 3
