@@ -22,13 +22,13 @@ arms = dict(
         config=stock, label='RetinaNet from scratch', baseline='retinanet_stock', options=data, seeds=[0]
     ),
 )
-for backbone in ('stock', 'cds'):
+for backbone, origin in (('stock', 'the baseline'), ('cds', 'CDS')):
     for key, config, name in (('', stock, 'RetinaNet'), ('_cds', shipped, 'RetinaNet with CDS')):
         arms[f'retinanet_{backbone}{key}'] = dict(
             config=config,
-            label=f'{name}, backbone from {dict(stock="the baseline", cds="CDS")[backbone]}',
+            label=f'{name}, backbone from {origin}',
             baseline='retinanet_stock',
             backbone=f'pre_{backbone}',
             options=data,
         )
-del data, stock, shipped, backbone, key, config, name
+del data, stock, shipped, backbone, origin, key, config, name

@@ -97,9 +97,8 @@ def test_the_page_says_how_it_was_made(matrix: Matrix, tmp_path: Path) -> None:
     page = write_page(replace(matrix, arms=arms, prepare='{python} make.py out'), tmp_path, tmp_path / 'page.md')
     assert 'with the data that `python make.py out` makes, with the last checkpoint of that arm' in page
     assert "--cfg-options randomness.seed=SEED 'load_from={ours}'`" in page
-    (tmp_path / 'records/toy/late/seed0.json').unlink()
-    (tmp_path / 'records/toy/late/seed1.json').unlink()
-    (tmp_path / 'records/toy/late/seed2.json').unlink()
+    for seed in range(3):
+        (tmp_path / f'records/toy/late/seed{seed}.json').unlink()
     # A command is no use where nothing came of it.
     assert 'c.py' not in write_page(replace(matrix, arms=arms), tmp_path, tmp_path / 'page.md')
     assert table(matrix, read_records(matrix, tmp_path)) in page
