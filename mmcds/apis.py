@@ -1,12 +1,13 @@
 """Adding contrastive deep supervision to a stock config, and taking it off again."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from itertools import pairwise
 from typing import Any
 
 from mmengine.config import Config, ConfigDict
+from mmengine.registry import MODELS
 
 from mmcds.engine.hooks.schedule import ContrastSchedule
 from mmcds.models.necks import build_cds_neck, build_dsn_neck
@@ -15,6 +16,7 @@ from mmcds.models.taps import output_channels
 from mmcds.probe import probe_channels, probe_stages
 from mmcds.utils.errors import unknown_name
 from mmcds.utils.teacher import check_teacher
+from mmcds.utils.type_name import bare_name, type_name
 
 #: Hooks that :func:`add_cds` adds and :func:`remove_cds` removes.
 HOOKS = ('mmcds.CDSHook', 'mmcds.EpochSeedHook')
@@ -45,6 +47,19 @@ REFUSED = {
     'Mask2FormerVideo': 'it trains on videos (N, T, 3, H, W), CDS on images (N, 3, H, W)',
     'Detectron2Wrapper': 'its model is built by detectron2, which knows no CDSNeck',
 }
+#: Packages whose models train on batches that are not read yet.
+OTHER_PACKAGES = (
+    'mmrotate',
+    'mmyolo',
+    'mmseg',
+    'mmpose',
+    'mmdet3d',
+    'mmaction',
+    'mmocr',
+    'mmagic',
+    'mmselfsup',
+    'mmrazor',
+)
 
 
 def add_cds(cfg: Config, schedule: dict | None = None, **neck: Any) -> Config:
@@ -78,11 +93,11 @@ def add_cds(cfg: Config, schedule: dict | None = None, **neck: Any) -> Config:
                 'change cfg.model.neck and cfg.custom_hooks, or call remove_cds first'
             )
         return cfg
-    _refuse(model)
     scope = cfg.get('default_scope') or 'mmdet'
+    _refuse(model, scope)
     recipe = deepcopy(CLASSIFICATION if scope == 'mmpretrain' else DETECTION)
-    if model.get('type') in OTHER_SAMPLERS:
-        recipe['sampler'] = deepcopy(OTHER_SAMPLERS[model['type']])
+    if bare_name(model) in OTHER_SAMPLERS:
+        recipe['sampler'] = deepcopy(OTHER_SAMPLERS[bare_name(model)])
     channels = neck.pop('channels', None) or _channels(model, scope)
     if scope == 'mmpretrain' and 'modules' not in channels and sum(map(bool, channels['backbone'])) == 1:
         # A classifier's backbone returns its last map only, but it is the stages before it that are meant.
@@ -97,7 +112,7 @@ def add_cds(cfg: Config, schedule: dict | None = None, **neck: Any) -> Config:
     model['neck'] = ConfigDict(wrapped)
     hook = dict(type=HOOKS[0], **({'schedule': schedule} if schedule else {}))
     hooks = list(cfg.get('custom_hooks') or [])
-    has_seed = any(each.get('type') == HOOKS[1] for each in hooks)
+    has_seed = any(type_name(each) == HOOKS[1] for each in hooks)
     cfg.custom_hooks = [*hooks, hook, *([] if has_seed else [dict(type=HOOKS[1])])]
     return cfg
 
@@ -121,7 +136,7 @@ def remove_cds(cfg: Config) -> Config:
             model['neck'] = wrapped['neck']
         else:
             del model['neck']
-    types = [None, *(hook.get('type') for hook in cfg.get('custom_hooks') or [])]
+    types = ['', *(type_name(hook) for hook in cfg.get('custom_hooks') or [])]
     driving = (HOOKS[0], DISTILL_HOOK, DIAGNOSTICS_HOOK)
     ours = [own in driving or (own == HOOKS[1] and before in driving) for before, own in pairwise(types)]
     if any(ours):
@@ -134,8 +149,7 @@ def remove_cds(cfg: Config) -> Config:
 
 def has_cds(cfg: Config) -> bool:
     """Whether the model of a config has a CDSNeck, or the DSNNeck of its control."""
-    neck = _model_of(cfg).get('neck')
-    return isinstance(neck, Mapping) and neck.get('type') in NECKS
+    return type_name(_model_of(cfg).get('neck')) in NECKS
 
 
 def check_cds(cfg: Config, teacher: bool = True) -> None:
@@ -153,7 +167,7 @@ def check_cds(cfg: Config, teacher: bool = True) -> None:
     if not has_cds(cfg):
         return
     _check_neck(_model_of(cfg)['neck'])
-    hooks = [hook for hook in cfg.get('custom_hooks') or [] if hook.get('type') == HOOKS[0]]
+    hooks = [hook for hook in cfg.get('custom_hooks') or [] if type_name(hook) == HOOKS[0]]
     if len(hooks) != 1:
         raise ValueError(
             f'custom_hooks has {len(hooks)} CDSHooks for the one CDSNeck; '
@@ -171,17 +185,42 @@ def _model_of(cfg: Config) -> ConfigDict:
     return model
 
 
-def _refuse(model: Mapping[str, Any]) -> None:
+def _refuse(model: Mapping[str, Any], scope: str) -> None:
     """Fail on a model whose training step CDS cannot join."""
-    reason, inner = REFUSED.get(model.get('type', '')), model.get('detector')
+    reason, inner = REFUSED.get(bare_name(model)), model.get('detector')
     if reason is None and not model.get('backbone') and isinstance(inner, Mapping):
         # SoftTeacher and the trackers call methods of a detector inside, past its forward.
         reason = (
-            f'it feeds a detector of its own, model.detector ({inner.get("type")}), in its own way; train that '
+            f'it feeds a detector of its own, model.detector ({bare_name(inner)}), in its own way; train that '
             'detector by itself with CDS and load the checkpoint into model.detector'
         )
+    packages = [scope, *_packages(model)]
+    if reason is None and not set(packages) & set(OTHER_PACKAGES):
+        # A model of the user's own may inherit from one of these.
+        with MODELS.switch_scope_and_registry(scope) as registry:
+            kind = registry.get(model['type']) if isinstance(model.get('type'), str) else model.get('type')
+        parents = kind.__mro__ if inspect.isclass(kind) else ()
+        reason = next((REFUSED[each.__name__] for each in parents if each.__name__ in REFUSED), None)
+        packages += [each.__module__.partition('.')[0] for each in parents]
+    other = next((each for each in packages if each in OTHER_PACKAGES), None)
+    if reason is None and other is not None:
+        reason = f'{other} trains on batches that mmcds does not read yet; it reads those of mmdet and mmpretrain'
     if reason is not None:
-        raise ValueError(f'model.type={model["type"]!r} is refused: {reason}')
+        raise ValueError(f'model.type={bare_name(model)!r} is refused: {reason}')
+
+
+def _packages(model: Any, field: str = 'model') -> Iterator[str]:
+    """The packages that a model, its preprocessor and its heads are named from; its backbone and neck may be any's."""
+    if isinstance(model, Mapping):
+        scope, dot, _ = type_name(model).partition('.')
+        if dot:
+            yield scope
+        for key, value in model.items():
+            if 'head' in key or key == 'data_preprocessor' or 'head' in field:
+                yield from _packages(value, key if 'head' in key else field)
+    elif isinstance(model, (list, tuple)):
+        for each in model:
+            yield from _packages(each, field)
 
 
 def _channels(model: Mapping[str, Any], scope: str) -> dict[str, Any]:
@@ -196,9 +235,10 @@ def _channels(model: Mapping[str, Any], scope: str) -> dict[str, Any]:
 
 def _check_neck(neck: Mapping[str, Any]) -> None:
     """Fail now on what would fail when the model is built."""
-    builder = NECKS[neck['type']]
+    name = type_name(neck)
+    builder = NECKS[name]
     known = list(inspect.signature(builder).parameters)
     for key in neck:
-        if key != 'type' and key not in known:
-            raise unknown_name(f'{neck["type"]}: argument', key, known)
+        if key not in ('type', '_scope_') and key not in known:
+            raise unknown_name(f'{name}: argument', key, known)
     supervision_alone(builder, neck)

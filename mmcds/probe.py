@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
+from itertools import product
 from typing import Any
 
 import torch
@@ -40,13 +41,13 @@ def probe_channels(model: Mapping[str, Any], scope: str = 'mmdet') -> dict[str, 
     error: Exception | None = None
     # The neck may want images of a form of its own; when it is not called, the backbone can still be tapped.
     for call_neck in (True, False) if model.get('neck') else (True,):
-        for device in ('meta', 'cpu'):
-            for side in SIDES:
-                try:
-                    return _probe(model, scope, device, side, call_neck)
-                # Whatever a foreign backbone raises on an unusual device or input: the last has the last word.
-                except Exception as problem:
-                    error = problem
+        depths = image_channels(model)
+        for depth, device, side in product(depths, ('meta', 'cpu'), SIDES):
+            try:
+                return _probe(model, scope, device, (depth, side, side), call_neck)
+            # Whatever a foreign backbone raises on an unusual device or input: of the likeliest images, the last.
+            except Exception as problem:
+                error = problem if depth == depths[0] else error
     raise ValueError(
         f'the backbone {model["backbone"].get("type")!r} with its neck cannot be probed with an image of '
         f'{SIDES[-1]}x{SIDES[-1]} ({error}); give channels=dict(backbone=[...], neck=[...]) to add_cds'
@@ -65,17 +66,23 @@ def probe_stages(model: Mapping[str, Any], scope: str = 'mmpretrain', stages: in
         dict[str, int]: Channels by the module's name in the model ('backbone.layer2'), in the order of depth; empty
         if no modules with maps of several resolutions were found.
     """
-    for device in ('meta', 'cpu'):
-        for side in SIDES:
-            try:
-                with DefaultScope.overwrite_default_scope(scope):
-                    return _probe_stages(model, device, side, stages)
-            except Exception:  # as above: the next device or size may do
-                continue
+    for depth, device, side in product(image_channels(model), ('meta', 'cpu'), SIDES):
+        try:
+            with DefaultScope.overwrite_default_scope(scope):
+                return _probe_stages(model, device, (depth, side, side), stages)
+        except Exception:  # as above: the next device or size may do
+            continue
     return {}
 
 
-def _probe_stages(model: Mapping[str, Any], device: str, side: int, stages: int) -> dict[str, int]:
+def image_channels(model: Mapping[str, Any]) -> list[int]:
+    """Numbers of channels that the images of a model may have, the likeliest first."""
+    said = model['backbone'].get('in_channels')
+    likely = [said] if isinstance(said, int) else []
+    return list(dict.fromkeys([*likely, 3, 1]))
+
+
+def _probe_stages(model: Mapping[str, Any], device: str, image: tuple[int, int, int], stages: int) -> dict[str, int]:
     with torch.device(device), torch.no_grad():
         backbone = MODELS.build(deepcopy(model['backbone']))
         backbone.eval()
@@ -90,27 +97,31 @@ def _probe_stages(model: Mapping[str, Any], device: str, side: int, stages: int)
             # Stages and their like; not what a block consists of, nor what learns nothing.
             if name and name.count('.') <= 1 and any(True for _ in module.parameters()):
                 module.register_forward_hook(lambda _module, _args, output, name=name: note(name, output))
-        backbone(torch.zeros(1, 3, side, side, device=device))
+        backbone(torch.zeros(1, *image, device=device))
     # A parent is called to its end after its children: the last of a resolution is the whole stage.
     last = {shape: (name, width) for shape, name, width in called if min(shape) > 1}
     shapes = sorted(last, reverse=True)[-stages:]
     return {f'backbone.{last[shape][0]}': last[shape][1] for shape in shapes} if len(shapes) > 1 else {}
 
 
-def _probe(model: Mapping[str, Any], scope: str, device: str, side: int, call_neck: bool) -> dict[str, list[int]]:
+def _probe(
+    model: Mapping[str, Any], scope: str, device: str, image: tuple[int, int, int], call_neck: bool
+) -> dict[str, list[int]]:
     with DefaultScope.overwrite_default_scope(scope):
         # Before the device is changed: a module that is imported under 'meta' keeps its constants there.
         with MODELS.switch_scope_and_registry(None) as registry:
             registry.import_from_location()
-        return _probe_on(model, device, side, call_neck)
+        return _probe_on(model, device, image, call_neck)
 
 
-def _probe_on(model: Mapping[str, Any], device: str, side: int, call_neck: bool) -> dict[str, list[int]]:
+def _probe_on(
+    model: Mapping[str, Any], device: str, image: tuple[int, int, int], call_neck: bool
+) -> dict[str, list[int]]:
     with torch.device(device), torch.no_grad():
         backbone = MODELS.build(deepcopy(model['backbone']))
         # As a statement: mmdet's backbones override train() and return nothing.
         backbone.eval()
-        features = backbone(torch.zeros(1, 3, side, side, device=device))
+        features = backbone(torch.zeros(1, *image, device=device))
         channels = {'backbone': _widths(features)}
         if model.get('neck'):
             neck = _build_neck(model['neck'])

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.config import Config
+from mmengine.model import ImgDataPreprocessor
 from mmengine.registry import DefaultScope
 from mmengine.structures import BaseDataElement, InstanceData
 from torch import Tensor, nn
@@ -229,7 +230,7 @@ class ToyDetector(nn.Module):
 
         super().__init__()
         self.before, self.after = before, after
-        self.data_preprocessor = nn.Identity()
+        self.data_preprocessor = ImgDataPreprocessor()
         self.backbone = ToyBackbone(norm)
         options: dict[str, Any] = dict(view=dict(type='PhotometricView', **RANDOM_PARTS), loss_weight=0.5)
         options['projector'] = dict(type='MLPProjector', out_channels=5)

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from mmcds.models.samplers import DenseSampler, InstanceSampler, Samples, ViewPair
-from mmcds.models.samplers.instance import pairwise_iou
+from mmcds.models.samplers.instance import covered_share
 from mmcds.models.samplers.targets import all_anchors
 
 from .registry import MODELS
@@ -29,7 +29,7 @@ class NearBackground(InstanceSampler):
         inside = ((moved[:, :2] >= 0) & (moved[:, 2:] <= limit)).all(1)
         moved = moved[inside]
         if len(moved):
-            moved = moved[pairwise_iou(moved, boxes).amax(1) <= self.background_iou]
+            moved = moved[covered_share(moved, boxes).amax(1) <= self.background_iou]
         return moved[: self.background]
 
 

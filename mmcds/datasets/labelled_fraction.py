@@ -16,6 +16,7 @@ from mmengine.registry import DATASETS as ROOT_DATASETS
 from mmcds.models.partly_labelled import without_labels
 from mmcds.registry import DATASETS
 from mmcds.utils.errors import check_count, check_range
+from mmcds.utils.type_name import bare_name, type_name
 
 
 def choose_labelled(classes: Sequence[Sequence[int]], fraction: float, seed: int) -> list[int]:
@@ -265,7 +266,7 @@ def _fractions(dataset: Any) -> list[Mapping[str, Any]]:
     """The wrappers in a data set's config, also inside others."""
     if not isinstance(dataset, Mapping):
         return []
-    own = [dataset] if dataset.get('type') == 'mmcds.LabelledFraction' else []
+    own = [dataset] if type_name(dataset) == 'mmcds.LabelledFraction' else []
     inner = [dataset.get('dataset'), *(dataset.get('datasets') or [])]
     return own + [each for part in inner for each in _fractions(part)]
 
@@ -275,14 +276,13 @@ def _check_one(cfg: Config, dataset: Mapping[str, Any]) -> None:
     if not dataset.get('keep_unlabelled', True):
         return
     neck = (cfg.get('model') or {}).get('neck')
-    kind = neck.get('type') if isinstance(neck, Mapping) else None
-    if kind != 'mmcds.CDSNeck':
+    if type_name(neck) != 'mmcds.CDSNeck':
         raise ValueError(
             'LabelledFraction keeps unlabelled images, but the model has no CDSNeck that could learn from them; '
             'add CDS (--cds) or set keep_unlabelled=False'
         )
-    sampler = (neck.get('sampler') or {}).get('type', 'InstanceSampler')  # type: ignore[union-attr]
-    if sampler.rpartition('.')[2] == 'InstanceSampler':
+    sampler = bare_name(neck.get('sampler')) or 'InstanceSampler'  # type: ignore[union-attr]
+    if sampler == 'InstanceSampler':
         raise ValueError(
             "neck.sampler='InstanceSampler' contrasts annotated boxes, which unlabelled images have not; "
             "set sampler=dict(type='DenseSampler') or 'ImageSampler'"

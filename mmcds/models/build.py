@@ -5,6 +5,7 @@ from typing import Any
 
 from mmcds.registry import MODELS
 from mmcds.utils.errors import unknown_name
+from mmcds.utils.type_name import type_name
 
 
 def build_part(field: str, cfg: Any, kinds: tuple[str, ...], **kwargs: Any) -> Any:
@@ -25,14 +26,15 @@ def build_part(field: str, cfg: Any, kinds: tuple[str, ...], **kwargs: Any) -> A
     """
     if not isinstance(cfg, dict) or 'type' not in cfg:
         raise ValueError(f"{field}={cfg!r} is not a config of a part; give dict(type='{kinds[0]}', ...)")
-    cfg = dict(cfg)
-    name = cfg.pop('type')
-    part = name
-    if isinstance(name, str):
+    name = type_name(cfg)
+    part = cfg['type']
+    cfg = {key: value for key, value in cfg.items() if key not in ('type', '_scope_')}
+    if isinstance(part, str):
         bare = name.removeprefix(f'{MODELS.scope}.')
-        part = MODELS.get(bare) if bare in kinds or '.' in bare else None
-        if part is None:
-            raise unknown_name(f'{field}.type', name, kinds)
+        found = MODELS.get(bare) if bare in kinds or '.' in bare else None
+        if found is None:
+            raise unknown_name(f'{field}.type', part, kinds)
+        part = found
     known = inspect.signature(part).parameters
     takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values())
     for key in cfg:

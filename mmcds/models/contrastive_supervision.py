@@ -1,17 +1,20 @@
 """The contrast at all taps: sampler x projector x loss, and what they learn."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F
+from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from mmcds.utils.errors import check_count
 
 from .build import build_part
 from .losses import ContrastiveLoss, DistillationLoss, EmbeddingQueue
-from .samplers import Samples, ViewPair
+from .samplers import InstanceSampler, Samples, ViewPair
+from .samplers.instance import ONE_CLASS_BACKGROUND
 from .samplers.targets import join_views
 from .supervision import Features, Supervision, feature_of
 from .taps import Tap
@@ -38,6 +41,7 @@ class ContrastiveSupervision(Supervision):
         recompute (bool): Whether the second view's pass through the backbone is computed again in the
             backward pass instead of kept. Without such a pass, or where nothing learns through it, nothing changes.
             Defaults to False.
+        leave_out_frozen (bool): See :class:`Supervision`. Defaults to False.
         distill (dict, optional): Arguments of :class:`DistillationLoss`, for a teacher that
             :class:`~mmcds.engine.hooks.DistillHook` brings. Defaults to None.
     """
@@ -55,8 +59,10 @@ class ContrastiveSupervision(Supervision):
         concat: bool,
         distill: dict | None = None,
         recompute: bool = False,
+        leave_out_frozen: bool = False,
     ) -> None:
-        super().__init__(taps, build_part('neck.view', view, VIEWS), sampler, projector, loss_weight)
+        view = build_part('neck.view', view, VIEWS)
+        super().__init__(taps, view, sampler, projector, loss_weight, leave_out_frozen)
         self.stop_gradient = stop_gradient
         self.concat = concat
         self.recompute = recompute
@@ -86,6 +92,28 @@ class ContrastiveSupervision(Supervision):
             kind = DistillationLoss.__name__
             self.distill = build_part('neck.distill', {'type': kind, **distill}, (kind,), widths=widths)
 
+    def adapt_to_one_class(self) -> None:
+        """Give instances negatives where all are of one class, or warn that they have none.
+
+        Background boxes are taken unless the config says how many (``sampler.background``).
+        """
+        if getattr(self.loss, 'positives', None) != 'class' or not isinstance(self.sampler, InstanceSampler):
+            return
+        if not self.sampler.background_is_given:
+            self.sampler.background = ONE_CLASS_BACKGROUND
+            print_log(
+                f'one class: its objects are no negatives of each other, so CDS takes {ONE_CLASS_BACKGROUND} '
+                'background boxes per image as negatives (neck.sampler.background)',
+                'current',
+            )
+        elif not self.sampler.background:
+            print_log(
+                'neck.sampler.background=0 with one class: the contrast has no negatives, so nothing pushes embeddings '
+                "apart; set neck.sampler.background=8, or neck.loss.positives='instance'",
+                'current',
+                logging.WARNING,
+            )
+
     def losses(self, features: Features, views: ViewPair) -> dict[str, Tensor]:
         """See :meth:`Supervision.losses`."""
         samples = self.sampler.sample(views)
@@ -112,6 +140,10 @@ class ContrastiveSupervision(Supervision):
         if self.distill is not None:
             zeros.update({name: self._nothing(parts) for name, parts in self.distill.names().items()})
         return zeros
+
+    def _parts(self, tap: Tap) -> list[nn.Module]:
+        adapters = {} if self.distill is None else dict(self.distill.adapters.items())
+        return [*super()._parts(tap), *([adapters[tap.key]] if tap.key in adapters else [])]
 
     def _tap_losses(self, embeddings: Sequence[Tensor], samples: Samples) -> list[Tensor]:
         labels, is_anchor = samples.labels.repeat(2), samples.is_anchor.repeat(2)

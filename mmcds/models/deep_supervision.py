@@ -27,6 +27,7 @@ class DeepSupervision(Supervision):
         projector (dict): Config of the projectors, one per tap.
         num_classes (int): Classes that the samples' labels count, >= 1.
         loss_weight (float | Sequence[float]): Weight of every tap, or one per tap, >= 0.
+        leave_out_frozen (bool): See :class:`Supervision`. Defaults to False.
     """
 
     prefix = 'loss_dsn'
@@ -38,12 +39,19 @@ class DeepSupervision(Supervision):
         projector: dict,
         num_classes: int,
         loss_weight: float | Sequence[float],
+        leave_out_frozen: bool = False,
     ) -> None:
-        super().__init__(taps, SingleView(), sampler, projector, loss_weight)
+        super().__init__(taps, SingleView(), sampler, projector, loss_weight, leave_out_frozen)
         check_count('neck.num_classes', num_classes, 1)
         self.num_classes = num_classes
         widths: dict[str, Any] = {tap.key: self.projectors[tap.key].out_channels for tap in self.taps}
         self.classifiers = nn.ModuleDict({key: nn.Linear(width, num_classes) for key, width in widths.items()})
+
+    def why_nothing(self) -> str:
+        """See :meth:`Supervision.why_nothing`; one class has nothing to tell apart."""
+        if self.num_classes == 1:
+            return 'neck.num_classes=1 leaves nothing to classify; remove the DSNNeck, or use a CDSNeck'
+        return super().why_nothing()
 
     def losses(self, features: Features, views: ViewPair) -> dict[str, Tensor]:
         """See :meth:`Supervision.losses`; samples without a label add nothing."""

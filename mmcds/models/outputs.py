@@ -1,8 +1,10 @@
 """What backbones and necks return, whatever container it comes in."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
+from copy import copy
 from typing import Any
 
+import torch
 from torch import Tensor
 
 
@@ -17,10 +19,18 @@ def map_outputs(output: Any, change: Callable[[Tensor], Tensor]) -> Any:
     """Apply ``change`` to every tensor of nested outputs, keeping their containers."""
     if isinstance(output, Tensor):
         return change(output)
+    if isinstance(output, MutableMapping):
+        # A copy, since a constructor may want something else than pairs, as that of defaultdict does.
+        changed = copy(output)
+        for key, value in output.items():
+            changed[key] = map_outputs(value, change)
+        return changed
     if isinstance(output, Mapping):
-        return type(output)((key, map_outputs(value, change)) for key, value in output.items())  # type: ignore[call-arg]
+        return {key: map_outputs(value, change) for key, value in output.items()}
     if isinstance(output, (tuple, list)):
-        return type(output)(map_outputs(value, change) for value in output)
+        values = [map_outputs(value, change) for value in output]
+        # A named tuple takes its values one by one.
+        return type(output)(*values) if hasattr(output, '_fields') else type(output)(values)
     return output
 
 
@@ -44,3 +54,8 @@ def as_map(output: Any) -> Any:
         if tokens.dim() == 3 and len(size) == 2 and int(size[0]) * int(size[1]) == tokens.shape[1]:
             return tokens.transpose(1, 2).unflatten(2, (int(size[0]), int(size[1])))
     return output
+
+
+def connected_zero(*tensors: Tensor) -> Tensor:
+    """A scalar 0 in the graph of tensors, whatever their values: 0 * inf would be NaN."""
+    return sum((tensor.flatten()[:0].sum() for tensor in tensors), torch.zeros((), device=tensors[0].device))

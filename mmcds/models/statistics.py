@@ -1,12 +1,16 @@
-"""Running statistics of batch normalisation, kept as they are."""
+"""A pass through a module that leaves its running statistics as they are."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import torch.utils.checkpoint
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
+
+#: Switches by which backbones of the mm packages, timm and transformers compute activations again.
+CHECKPOINT_SWITCHES = ('with_cp', 'use_checkpoint', 'grad_checkpointing', 'gradient_checkpointing')
+#: Where mmengine makes the forward of a module that checkpoints.
+MMENGINE_CHECKPOINTING = 'mmengine.runner.activation_checkpointing'
 
 
 def syncs_statistics(module: nn.Module) -> bool:
@@ -15,44 +19,53 @@ def syncs_statistics(module: nn.Module) -> bool:
     return any('SyncBatchNorm' in kind.__name__ for each in module.modules() for kind in type(each).__mro__)
 
 
+def recomputes(module: nn.Module) -> bool:
+    """Whether a part of a module computes its activations again in the backward pass (activation checkpointing)."""
+    return any(True for _ in _checkpointing(module))
+
+
 @contextmanager
 def keep_statistics(module: nn.Module) -> Iterator[None]:
-    """Normalise by the batch's own statistics, and keep them out of the running ones.
+    """Normalise by the batch's own statistics and keep them out of the running ones.
 
-    What activation checkpointing computes again in the backward pass, when this context is long left,
-    keeps them out, too.
+    Activation checkpointing inside the module is off meanwhile: what it computes again in the backward pass would be
+    computed outside of this context. To save memory, checkpoint the whole call and enter this context in it.
 
     Args:
         module (nn.Module): Whose layers are meant.
     """
-    checkpoint = torch.utils.checkpoint.checkpoint
-
-    def checkpoint_quietly(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        def quietly(*inputs: Any, **options: Any) -> Any:
-            with _not_tracking(module):
-                return function(*inputs, **options)
-
-        return checkpoint(quietly, *args, **kwargs)
-
-    # mm backbones call it as a member of its module, with which it is replaced here for a while.
-    torch.utils.checkpoint.checkpoint = checkpoint_quietly
-    try:
-        with _not_tracking(module):
-            yield
-    finally:
-        torch.utils.checkpoint.checkpoint = checkpoint
-
-
-@contextmanager
-def _not_tracking(module: nn.Module) -> Iterator[None]:
-    # Only those that track now: within each other, the outer context is the one that switches them on again.
-    norms = [
-        each for each in module.modules() if isinstance(each, _BatchNorm) and each.training and each.track_running_stats
-    ]
-    for norm in norms:
-        norm.track_running_stats = False
+    changed = [(each, 'track_running_stats', False) for each in module.modules() if _tracks(each)]
+    # Only torch's batch norms leave the running statistics alone without tracking; the others add a share of 0.
+    changed += [(each, 'momentum', 0.0) for each, _, _ in changed if not isinstance(each, _BatchNorm)]
+    changed += list(_checkpointing(module))
+    before = [getattr(each, name) for each, name, _ in changed]
+    for each, name, value in changed:
+        setattr(each, name, value)
     try:
         yield
     finally:
-        for norm in norms:
-            norm.track_running_stats = True
+        for (each, name, _), value in zip(changed, before, strict=True):
+            setattr(each, name, value)
+
+
+def _tracks(module: nn.Module) -> bool:
+    # Not those that an outer context has switched off: it switches them on again.
+    return module.training and getattr(module, 'track_running_stats', False) is True
+
+
+def _checkpointing(module: nn.Module) -> Iterator[tuple[nn.Module, str, Any]]:
+    """The parts that checkpoint activations, the attribute that says so, and its value for a pass without."""
+    for each in module.modules():
+        own = vars(each)
+        yield from ((each, name, False) for name in CHECKPOINT_SWITCHES if own.get(name) is True)
+        # torch's CheckpointWrapper.
+        if callable(own.get('checkpoint_fn')) and own['checkpoint_fn'] is not _call:
+            yield each, 'checkpoint_fn', _call
+        # The forward that mmengine gives to modules named in the config's `activation_checkpointing`.
+        forward = own.get('forward')
+        if getattr(forward, '__globals__', {}).get('__name__') == MMENGINE_CHECKPOINTING:
+            yield each, 'forward', forward.__wrapped__
+
+
+def _call(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    return function(*args, **kwargs)

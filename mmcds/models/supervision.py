@@ -1,17 +1,19 @@
 """What every supervision of intermediate stages has in common: taps, sampler, projectors, weights."""
 
+import logging
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from mmcds.utils.errors import check_range
 
 from .build import build_part
-from .outputs import as_map
+from .outputs import as_map, connected_zero
 from .samplers import Samples, ViewPair
 from .statistics import syncs_statistics
 from .taps import Tap
@@ -35,8 +37,12 @@ class Supervision(BaseModule):
         sampler (dict): Config of the sampler.
         projector (dict): Config of the projectors, one per tap.
         loss_weight (float | Sequence[float]): Weight lambda of every tap, or one per tap, >= 0.
+        leave_out_frozen (bool): Whether a tap that reaches no weight of the model, since all layers before it are
+            frozen, is left out. Defaults to False: it is supervised all the same, with one warning.
 
     Attributes:
+        all_taps (list[Tap]): The taps that have a projector.
+        taps (list[Tap]): Those of them that are supervised in this step.
         weight (float): The schedule's factor on all losses; 0 switches the second view off.
         stop_gradient (bool): Whether nothing learns through the second view.
         concat (bool): Whether both views pass the backbone in one batch.
@@ -57,10 +63,14 @@ class Supervision(BaseModule):
         sampler: dict,
         projector: dict,
         loss_weight: float | Sequence[float],
+        leave_out_frozen: bool = False,
     ) -> None:
         super().__init__()
+        self.all_taps = list(taps)
         self.taps = list(taps)
         self.weight = 1.0
+        self.leave_out_frozen = leave_out_frozen
+        self._told_frozen: list[str] = []
         self.view = view
         self.sampler = build_part('neck.sampler', sampler, SAMPLERS)
         self.projectors = nn.ModuleDict(
@@ -75,17 +85,55 @@ class Supervision(BaseModule):
         if len(weights) != len(self.taps):
             names = [tap.name for tap in self.taps]
             raise ValueError(f'neck.loss_weight={weights} has {len(weights)} numbers for the {len(names)} taps {names}')
-        self.loss_weights = [check_range('neck.loss_weight', weight, 0) for weight in weights]
+        self._weights = {
+            tap.key: check_range('neck.loss_weight', weight, 0) for tap, weight in zip(self.taps, weights, strict=True)
+        }
+
+    @property
+    def loss_weights(self) -> list[float]:
+        """Weight of each of ``taps``."""
+        return [self._weights[tap.key] for tap in self.taps]
 
     @property
     def uses_neck(self) -> bool:
         """Whether a tap is behind the neck, which then has to see the second view, too."""
-        return any(tap.source == 'neck' for tap in self.taps)
+        return any(tap.source == 'neck' for tap in self.all_taps)
 
     @property
     def modules_tapped(self) -> list[str]:
         """Names in the model of the modules inside the backbone that are tapped."""
-        return [tap.path for tap in self.taps if tap.path]
+        return [tap.path for tap in self.all_taps if tap.path]
+
+    def choose_taps(self, features: Mapping[str, Any]) -> None:
+        """Leave out the taps that nothing can learn from in this step, or warn of them.
+
+        Args:
+            features (Mapping[str, Any]): The first view's. A map without a gradient reaches no weight.
+
+        Raises:
+            ValueError: If no tap is left.
+        """
+        if not torch.is_grad_enabled():
+            return
+        frozen = [tap for tap in self.all_taps if not feature_of(tap, features).requires_grad]
+        self.taps = [tap for tap in self.all_taps if not (self.leave_out_frozen and tap in frozen)]
+        names = [tap.name for tap in frozen]
+        if not self.taps:
+            raise ValueError(
+                f'neck.taps: all layers before {names} are frozen, so nothing would learn from the contrast; let a '
+                "stage learn (model.backbone.frozen_stages), or tap what does, such as taps=['neck.0']"
+            )
+        if names != self._told_frozen:
+            self._told_frozen = names
+            if names and self.leave_out_frozen:
+                print_log(f'CDS leaves out the taps {names}: all layers before them are frozen', 'current')
+            elif names:
+                print_log(
+                    f'neck.taps={names}: all layers before them are frozen, so their losses teach the model nothing; '
+                    'remove them from neck.taps',
+                    'current',
+                    logging.WARNING,
+                )
 
     @abstractmethod
     def losses(self, features: Features, views: ViewPair) -> dict[str, Tensor]:
@@ -104,6 +152,24 @@ class Supervision(BaseModule):
         """The losses of a step without supervision: 0, but connected, so that DDP finds every parameter used."""
         return {f'{self.prefix}_{tap.key}': self._nothing(self._parts(tap)) for tap in self.taps}
 
+    def with_left_out(self, losses: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Losses of a step, in one of which the parts of taps that are left out are used, for DDP's sake."""
+        left_out = [part for tap in self.all_taps if tap not in self.taps for part in self._parts(tap)]
+        if not left_out:
+            return losses
+        name = next(iter(losses))
+        return {**losses, name: losses[name] + self._nothing(left_out)}
+
+    def adapt_to_one_class(self) -> None:
+        """Make sense of a data set of one class; nothing has to be done here."""
+
+    def why_nothing(self) -> str:
+        """The likely reason and the remedy where no step finds anything to supervise."""
+        return (
+            f'the sampler {type(self.sampler).__name__} finds no sample; an InstanceSampler takes annotated boxes with '
+            "labels (data_samples.gt_instances), a model without such takes neck.sampler=dict(type='ImageSampler')"
+        )
+
     def crops(self, tap: Tap, features: Features, samples: Samples, views: ViewPair) -> tuple[Tensor, Tensor]:
         """What the sampler cuts out of the tap's features in each view, two tensors (M, C, h, w)."""
         first, second = (
@@ -120,8 +186,7 @@ class Supervision(BaseModule):
         if not parameters:
             # On the model's device; modules without parameters leave nothing to connect.
             return torch.zeros((), device=next(iter(self.buffers()), torch.zeros(())).device)
-        # Sums of nothing: 0 whatever the values, where 0 * inf would be NaN.
-        return torch.stack([p.flatten()[:0].sum() for p in parameters]).sum()
+        return connected_zero(*parameters)
 
     def project(self, tap: Tap, crops: Tensor, feature: Tensor) -> Tensor:
         """Projections (M, D), float32 (or float64), of crops (M, C, h, w) of a feature map (N, C, H, W)."""

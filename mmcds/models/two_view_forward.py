@@ -7,19 +7,23 @@ from functools import partial
 from typing import Any
 
 import torch
-import torch.utils.checkpoint
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from mmcds.utils.dist import get_world_size
 from mmcds.utils.errors import unknown_name
 
 from .distilling import distilled_losses
 from .necks.stock_neck import ATTRIBUTE, find_supervision
-from .outputs import as_map, as_outputs, map_outputs, select_outputs, split_outputs
+from .outputs import as_map, as_outputs, connected_zero, map_outputs, select_outputs, split_outputs
 from .partly_labelled import labelled_rows, with_dummy_label
 from .samplers import ViewPair
-from .statistics import keep_statistics, syncs_statistics
+from .statistics import keep_statistics, recomputes, syncs_statistics
 from .teacher import Teacher
+from .views.describe import check_batch
+
+#: Arguments of a model's forward, in mmengine's order.
+ARGUMENTS = ('inputs', 'data_samples', 'mode')
 
 
 class TwoViewForward:
@@ -43,8 +47,11 @@ class TwoViewForward:
         ValueError: If its neck is no CDSNeck or it has no backbone.
 
     Attributes:
-        seed (int | None): Seed of the next step's second view, so that a resumed run repeats it.
-            Defaults to None: the global generators go on by themselves.
+        seed (int | None): Seed of the next step's random numbers: second view, second pass and sampler draw from one
+            generator, one after the other, so that a resumed run repeats them. Defaults to None: the global
+            generators go on by themselves.
+        steps (int): Training steps in which it has added its losses so far.
+        added (dict[str, Tensor]): The losses added in the last of them, without their graph.
         teacher (Teacher | None): Whom the student follows, too, if its CDSNeck has ``distill``. Defaults to None.
         meter (Callable): Makes a context that is entered around all that a step does for the contrast. Defaults to one
             that does nothing.
@@ -68,7 +75,9 @@ class TwoViewForward:
         self.teacher: Teacher | None = None
         self.has_unlabelled = False
         self.meter: Callable[[], AbstractContextManager[None]] = nullcontext
-        self._signature = inspect.signature(type(model).forward)
+        self.steps = 0
+        self.added: dict[str, Tensor] = {}
+        self._positional = _positional_names(model)
         self._handles: list[Any] = []
         self._reset()
 
@@ -84,6 +93,8 @@ class TwoViewForward:
         self._mute = False
         self._logits: Any = None
         self._inside: dict[str, Any] = {}
+        # Of this step's generator, on the CPU and on the GPU of the inputs; None before it was drawn from.
+        self._random_states: tuple[Tensor, Tensor | None] | None = None
 
     def attach(self) -> 'TwoViewForward':
         """Put the hooks on. Returns self."""
@@ -116,30 +127,34 @@ class TwoViewForward:
             names = [name for name, _ in self.model.named_modules() if name.startswith('backbone.')]
             raise unknown_name('neck.taps', path, names) from error
 
-    def _arguments(self, args: tuple, kwargs: dict) -> inspect.BoundArguments | None:
-        """What a training step was called with, None for any other call."""
-        bound = self._signature.bind(self.model, *args, **kwargs)
-        if not self.model.training or bound.arguments.get('mode') != 'loss':
+    def _arguments(self, args: tuple, kwargs: dict) -> dict[str, Any] | None:
+        """The :data:`ARGUMENTS` of a training step by name, None for any other call."""
+        found = {**dict(zip(self._positional, args, strict=False)), **kwargs}
+        if not self.model.training or found.get('mode') != 'loss':
             return None
-        return bound
+        return {name: found.get(name) for name in ARGUMENTS}
+
+    def _changed(self, args: tuple, kwargs: dict, changes: dict[str, Any]) -> tuple[tuple, dict]:
+        """The arguments of a call with some of them changed, each where it was."""
+        positional = list(args)
+        for name, value in changes.items():
+            if name in kwargs:
+                kwargs = {**kwargs, name: value}
+            else:
+                positional[self._positional.index(name)] = value
+        return tuple(positional), kwargs
 
     def _before_model(self, model: nn.Module, args: tuple, kwargs: dict) -> tuple[tuple, dict] | None:
         self._reset()
-        bound = self._arguments(args, kwargs)
-        if bound is None:
+        found = self._arguments(args, kwargs)
+        if found is None:
             return None
-        inputs, data_samples = bound.arguments['inputs'], bound.arguments.get('data_samples')
+        inputs, data_samples = found['inputs'], found['data_samples']
+        check_batch(type(model).__name__, inputs, data_samples)
         rows = labelled_rows(data_samples)
         active = self.supervision.weight != 0
         if not active and rows is None:
             return None
-        if not isinstance(inputs, Tensor) or inputs.dim() != 4 or data_samples is None:
-            found = str(tuple(inputs.shape) if isinstance(inputs, Tensor) else type(inputs).__name__)
-            found += ' without data samples' if data_samples is None else ''
-            raise ValueError(
-                f'{type(model).__name__} trains on inputs of the form {found}; CDS needs one batch '
-                'of images (N, 3, H, W) with their data samples'
-            )
         if active:
             with self._aside(inputs):
                 self._second, self._views = self.supervision.view(inputs, data_samples, model.data_preprocessor)
@@ -152,12 +167,12 @@ class TwoViewForward:
         self._mute = not rows
         kept = [data_samples[i] for i in rows] or [with_dummy_label(data_samples[0])]
         index = torch.tensor(rows or [0], device=inputs.device)
+        changes: dict[str, Any] = {'data_samples': kept}
         if active:
             self._rows = index
         else:
-            bound.arguments['inputs'] = inputs.index_select(0, index)
-        bound.arguments['data_samples'] = kept
-        return bound.args[1:], bound.kwargs
+            changes['inputs'] = inputs.index_select(0, index)
+        return self._changed(args, kwargs, changes)
 
     def _needs_neck_again(self, unlabelled: bool) -> bool:
         """Whether view 1 passes the neck once more, because the task's pass does not see all of its images."""
@@ -206,7 +221,7 @@ class TwoViewForward:
         second, inside = output, self._inside
         if self._second is not None:
             self._inside = {}
-            with self._aside(args[0]), keep_statistics(backbone), self._gradient():
+            with self._aside(args[0]), self._gradient():
                 second = self._pass(backbone, self._second.to(args[0].dtype), *args[1:])
         self._raw = (output, second)
         self._keep('backbone', *self._raw)
@@ -214,11 +229,17 @@ class TwoViewForward:
         return self._labelled(output)
 
     def _pass(self, backbone: nn.Module, *args: Any) -> Any:
-        """The second view's own pass."""
-        if self.supervision.recompute and torch.is_grad_enabled():
-            # Looked up here: keep_statistics puts its own in this place, for what is computed again.
-            return torch.utils.checkpoint.checkpoint(backbone.forward, *args, use_reentrant=False)
-        return backbone.forward(*args)
+        """The second view's own pass, which leaves the running statistics as they are."""
+
+        def run(*inputs: Any) -> Any:
+            # Inside of what is checkpointed, so that it holds in the backward pass, too.
+            with keep_statistics(backbone):
+                return backbone.forward(*inputs)
+
+        # A backbone that saves memory by itself cannot while its statistics are kept: its whole pass is computed again.
+        if torch.is_grad_enabled() and (self.supervision.recompute or recomputes(backbone)):
+            return checkpoint(run, *args, use_reentrant=False)
+        return run(*args)
 
     def _after_module(self, path: str, module: nn.Module, args: tuple, output: Any) -> None:
         # Until the backbone's own hook has taken what it found in both views.
@@ -249,23 +270,32 @@ class TwoViewForward:
         if not isinstance(losses, dict):
             raise ValueError(f"{type(model).__name__} in mode='loss' returned {type(losses).__name__}, not a dict")
         if self._mute:
-            losses = {k: map_outputs(v, lambda loss: loss * 0) for k, v in losses.items() if 'loss' in k}
+            # Connected to the graph, since other ranks may wait in the backward pass.
+            losses = {k: map_outputs(v, connected_zero) for k, v in losses.items() if 'loss' in k}
         if self._views is None:
             self._reset()
-            return {**losses, **self.supervision.zero_losses()}
-        missing = [tap.name for tap in self.supervision.taps if tap.source not in self._features[0]]
+            return self._joined(losses, self.supervision.zero_losses())
+        missing = [tap.name for tap in self.supervision.all_taps if tap.source not in self._features[0]]
         if missing:
             self._reset()
             raise ValueError(
                 f'neck.taps={missing}: {type(model).__name__} did not pass its inputs through them; '
                 'name outputs that its training step uses'
             )
+        self.supervision.choose_taps(self._features[0])
         with self._aside(self._inputs):
-            added = self._added()
+            added = self._contrast()
         self._reset()
+        return self._joined(losses, added)
+
+    def _joined(self, losses: dict[str, Any], added: dict[str, Tensor]) -> dict[str, Any]:
+        """The losses of the task and those of the contrast."""
+        added = self.supervision.with_left_out(added)
+        self.steps += 1
+        self.added = {name: loss.detach() for name, loss in added.items()}
         return {**losses, **added}
 
-    def _added(self) -> dict[str, Tensor]:
+    def _contrast(self) -> dict[str, Tensor]:
         assert self._views is not None
         if self.teacher is None:
             return self.supervision.losses(self._features, self._views)
@@ -293,12 +323,29 @@ class TwoViewForward:
             if like is None or self.seed is None:
                 yield
                 return
-            devices = [like.device] if like.device.type == 'cuda' else []
-            with torch.random.fork_rng(devices=devices):
-                torch.manual_seed(self.seed)
+            cuda = like.device if like.device.type == 'cuda' else None
+            with torch.random.fork_rng(devices=[] if cuda is None else [cuda]):
+                if self._random_states is None:
+                    torch.manual_seed(self.seed)
+                else:
+                    # Where the last one to draw in this step stopped: nobody sees the same numbers twice.
+                    torch.set_rng_state(self._random_states[0])
+                    if cuda is not None and self._random_states[1] is not None:
+                        torch.cuda.set_rng_state(self._random_states[1], cuda)
                 yield
+                on_gpu = None if cuda is None else torch.cuda.get_rng_state(cuda)
+                self._random_states = torch.get_rng_state(), on_gpu
 
     @contextmanager
     def _gradient(self) -> Iterator[None]:
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.supervision.stop_gradient):
             yield
+
+
+def _positional_names(model: nn.Module) -> list[str]:
+    """Names of the positional arguments of a model's forward; mmengine's where it takes ``*args``."""
+    parameters = list(inspect.signature(model.forward).parameters.values())
+    names = [each.name for each in parameters if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)]
+    if any(each.kind is each.VAR_POSITIONAL for each in parameters):
+        names += [name for name in ARGUMENTS if name not in names]
+    return names

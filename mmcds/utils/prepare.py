@@ -11,6 +11,7 @@ from mmcds.apis import DISTILL_HOOK, NECKS, add_cds, check_cds, has_cds, remove_
 from mmcds.datasets.labelled_fraction import check_labelled_fraction
 
 from .config import load_config, set_data_root
+from .type_name import type_name
 
 #: Packages whose train.py and test.py can be called, by the default scope of a config.
 HOSTS = ('mmdet', 'mmpretrain')
@@ -69,7 +70,7 @@ def set_teacher_checkpoint(cfg: Config, checkpoint: str) -> None:
     Raises:
         ValueError: If the config has none.
     """
-    hooks = [hook for hook in cfg.get('custom_hooks') or [] if hook.get('type') == DISTILL_HOOK]
+    hooks = [hook for hook in cfg.get('custom_hooks') or [] if type_name(hook) == DISTILL_HOOK]
     if not hooks:
         raise ValueError(
             f'--cfg-options teacher_checkpoint={checkpoint}: the config has no teacher; use a config whose '

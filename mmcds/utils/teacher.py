@@ -16,6 +16,7 @@ from mmcds.probe import probe_channels
 from .checkpoint import CDS_PREFIX, check_checkpoint, load_checkpoint
 from .config import load_config, model_config
 from .errors import unknown_name
+from .type_name import type_name
 
 HOOK = 'mmcds.DistillHook'
 NECK = 'mmcds.CDSNeck'
@@ -32,7 +33,7 @@ def check_teacher(cfg: Config) -> None:
         ValueError, FileNotFoundError: If its config or checkpoint is missing or cut short, its classes, outputs or
             widths do not fit the student, or the student's neck has no ``distill``.
     """
-    hooks = [hook for hook in cfg.get('custom_hooks') or [] if hook.get('type') == HOOK]
+    hooks = [hook for hook in cfg.get('custom_hooks') or [] if type_name(hook) == HOOK]
     neck = (cfg.get('model') or {}).get('neck')
     distill = neck.get('distill') if isinstance(neck, Mapping) else None
     if len(hooks) > 1:
@@ -104,10 +105,10 @@ def _embedding_widths(taps: Sequence[Tap], teacher: Config, name: str) -> list[i
     """Channels in which a teacher embeds the student's taps, as :class:`Teacher` does it; None where not known."""
     model, projectors = dict[str, Any](teacher.model), dict[str, Any]()
     wrapped = model.get('neck')
-    if isinstance(wrapped, Mapping) and str(wrapped.get('type')).startswith('mmcds.'):
+    if isinstance(wrapped, Mapping) and type_name(wrapped).startswith('mmcds.'):
         # Of a teacher with CDS, too, the taps are outputs of the stock model.
         model['neck'] = wrapped.get('neck')
-        if wrapped['type'] == NECK:
+        if type_name(wrapped) == NECK:
             projectors = dict(supervision_alone(build_cds_neck, wrapped).projectors)
     try:
         outputs = probe_channels(model, teacher.get('default_scope') or 'mmdet')

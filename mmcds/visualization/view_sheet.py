@@ -19,6 +19,7 @@ from mmcds.models.necks.stock_neck import supervision_alone
 from mmcds.models.views import SingleView
 from mmcds.utils.config import model_config
 from mmcds.utils.errors import check_count
+from mmcds.utils.type_name import type_name
 
 
 @dataclass
@@ -59,9 +60,11 @@ def training_views(cfg: Config, num: int = 6, seed: int = 0) -> tuple[list[TwoVi
     init_default_scope(cfg.get('default_scope') or 'mmdet')
     set_random_seed(seed)
     neck = cfg.model.neck
-    view = supervision_alone(NECKS[neck.type], neck).view
+    view = supervision_alone(NECKS[type_name(neck)], neck).view
     if isinstance(view, SingleView):
-        raise ValueError(f"neck.type={neck.type!r} needs one view only; give a config whose neck is 'mmcds.CDSNeck'")
+        raise ValueError(
+            f"neck.type={type_name(neck)!r} needs one view only; give a config whose neck is 'mmcds.CDSNeck'"
+        )
     preprocessor: Any = build_preprocessor(cfg)
     dataset: Any = DATASETS.build(cfg.train_dataloader.dataset)
     places = sorted(set(np.linspace(0, len(dataset) - 1, min(num, len(dataset))).astype(int).tolist()))

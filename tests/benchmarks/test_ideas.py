@@ -14,7 +14,7 @@ from benchmarks.ideas.supervision import JoinedLevels, Prototypes
 from benchmarks.matrix import Arm, load_matrix
 from mmcds.models.necks.stock_neck import find_supervision
 from mmcds.models.samplers import ViewPair
-from mmcds.models.samplers.instance import pairwise_iou
+from mmcds.models.samplers.instance import covered_share
 from mmcds.models.taps import Tap
 from mmcds.models.two_view_forward import TwoViewForward
 from mmcds.utils.prepare import prepare_config
@@ -71,7 +71,7 @@ def test_background_beside_objects() -> None:
     boxes, size = torch.tensor([[10.0, 10, 20, 20], [5, 5, 5, 9]]), torch.tensor([64.0, 64])
     free = NearBackground(background=8, background_iou=0.3)._free_boxes(boxes, size)
     assert 0 < len(free) <= 8
-    overlap = pairwise_iou(free, boxes[:1]).flatten()
+    overlap = covered_share(free, boxes[:1]).flatten()
     assert overlap.max() <= 0.3
     centre = (free[:, :2] + free[:, 2:]) / 2
     assert (centre - 15).norm(dim=1).max() <= 10 * 2**0.5

@@ -1,5 +1,7 @@
 """Switches the contrast on during training and off after it."""
 
+from typing import Any
+
 import torch
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
@@ -12,6 +14,9 @@ from mmcds.utils.dist import get_rank, get_world_size
 
 from .schedule import ContrastSchedule
 
+#: Iterations without anything to contrast after which a warning says so.
+PATIENCE = 50
+
 
 @HOOKS.register_module()
 class CDSHook(Hook):
@@ -22,11 +27,15 @@ class CDSHook(Hook):
     takes the hooks off. The seed is a function of the run's seed, the iteration and the rank: a
     resumed run draws the same second views, and the task's own random numbers stay the stock's.
 
+    A data set of one class gets negatives (:meth:`~mmcds.models.supervision.Supervision.adapt_to_one_class`). A warning
+    says so once where :data:`PATIENCE` iterations found nothing to contrast.
+
     Args:
         schedule (dict, optional): Arguments of :class:`ContrastSchedule`. Defaults to None: constant.
 
     Raises:
-        ValueError: If the schedule is not valid.
+        ValueError: If the schedule is not valid, or, after an iteration, the model was not called with
+            ``mode='loss'``, so that it trains without the contrast.
 
     Example:
         >>> custom_hooks = [dict(type='mmcds.CDSHook', schedule=dict(warmup=0.02, stop=0.9))]
@@ -38,12 +47,19 @@ class CDSHook(Hook):
         self.schedule = ContrastSchedule.from_cfg(schedule)
         #: What is on the model while it trains.
         self.two_views: TwoViewForward | None = None
+        self._steps = 0
+        #: Iterations in a row whose contrast was 0; None once it was not.
+        self._empty: int | None = 0
 
     def before_train(self, runner: Runner) -> None:
         """Put the hooks on; a model without a CDSNeck is refused here."""
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        dataset = getattr(runner.train_dataloader, 'dataset', None)
         self.two_views = TwoViewForward(model).attach()
-        self.two_views.has_unlabelled = has_unlabelled(getattr(runner.train_dataloader, 'dataset', None))
+        self.two_views.has_unlabelled = has_unlabelled(dataset)
+        self._steps, self._empty = 0, 0
+        if count_classes(model, dataset) == 1:
+            self.two_views.supervision.adapt_to_one_class()
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None) -> None:
         """Set the weight and the seed of this iteration."""
@@ -58,6 +74,32 @@ class CDSHook(Hook):
         self.two_views.seed = self._seed(runner.seed or 0, iteration)
         runner.message_hub.update_scalar('train/cds_weight', weight)
 
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs: dict | None = None
+    ) -> None:
+        """Fail if the contrast was not part of the iteration; warn if it has been 0 for long."""
+        assert self.two_views is not None  # before_train ran
+        if self.two_views.steps == self._steps:
+            raise ValueError(
+                f'{type(self.two_views.model).__name__} trains without the contrast: its forward was not called with '
+                "mode='loss'; let train_step call self(**data, mode='loss') as mmengine's BaseModel does, or remove CDS"
+            )
+        self._steps = self.two_views.steps
+        supervision = self.two_views.supervision
+        if self._empty is None or supervision.weight == 0:
+            return
+        # Read only until something was found, since a GPU is waited for.
+        if any(float(loss) for loss in self.two_views.added.values()):
+            self._empty = None
+            return
+        self._empty += 1
+        if self._empty == PATIENCE:
+            self._empty = None
+            runner.logger.warning(
+                f'{PATIENCE} iterations found nothing to contrast, so {", ".join(self.two_views.added)} were 0: '
+                f'{supervision.why_nothing()}'
+            )
+
     def after_train(self, runner: Runner) -> None:
         """Take the hooks off."""
         if self.two_views is not None:
@@ -69,3 +111,18 @@ class CDSHook(Hook):
         # Two odd factors keep neighbouring seeds, iterations and ranks from meeting.
         mixed = (seed * 0x9E3779B1 + iteration) * get_world_size() + get_rank()
         return mixed * 0x85EBCA77 % torch.iinfo(torch.int64).max
+
+
+def count_classes(model: Any, dataset: Any) -> int | None:
+    """Classes that a data set has, or else those that the model's head tells apart; None where neither says."""
+    classes = (getattr(dataset, 'metainfo', None) or {}).get('classes')
+    if classes is not None and not isinstance(classes, str):
+        return len(classes)
+    for path in ('bbox_head', 'roi_head.bbox_head', 'head'):
+        head: Any = model
+        for name in path.split('.'):
+            head = getattr(head, name, None)
+        count = getattr(head, 'num_classes', None)
+        if isinstance(count, int):
+            return count
+    return None

@@ -10,6 +10,7 @@ from mmcds.registry import MODELS
 from mmcds.utils.dist import gather_counts, gather_rows, get_rank, get_world_size
 from mmcds.utils.errors import check_range, unknown_name
 
+from ..outputs import connected_zero
 from .comparison import Comparison, compare, loss_of
 
 #: Group of a key that is nobody's positive: background, or a queued embedding without a label.
@@ -50,7 +51,7 @@ def contrastive_loss(
         compare) and the number of anchors in it (scalar, the dtype of ``anchors``).
     """
     if anchors.shape[0] == 0 or keys.shape[0] < 2:
-        return _nothing(anchors, keys), anchors.new_zeros(())
+        return connected_zero(anchors, keys), anchors.new_zeros(())
     who = compare(anchor_groups, key_groups, own, temperature, anchors.dtype)
     return loss_of(anchors, keys, who, temperature), who.count
 
@@ -80,10 +81,6 @@ def _anchors_among(keys: Sequence[Tensor], groups: Tensor, own: Tensor, is_ancho
     # Waited for once: whether all are anchors, as they are without background.
     rows = None if bool(is_anchor.all()) else is_anchor.nonzero().flatten()
     return Shared(keys, groups, own if rows is None else own[rows], rows)
-
-
-def _nothing(anchors: Tensor, keys: Tensor) -> Tensor:
-    return anchors.sum() * 0 + keys.sum() * 0
 
 
 @MODELS.register_module()
@@ -165,7 +162,7 @@ class ContrastiveLoss(nn.Module):
             keys, groups = self._with_queue(shared.keys[tap], shared.groups, queue)
         anchors = embeddings if shared.rows is None else embeddings[shared.rows]
         if len(anchors) == 0 or len(keys) < 2:
-            total, count = _nothing(anchors, keys), anchors.new_zeros(())
+            total, count = connected_zero(anchors, keys), anchors.new_zeros(())
         else:
             who = shared.who
             # A queue holds other labels at each tap.

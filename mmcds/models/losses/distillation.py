@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from mmcds.registry import MODELS
 from mmcds.utils.errors import check_count, check_range
 
+from ..outputs import connected_zero
+
 
 def distance_loss(student: Tensor, teacher: Tensor) -> Tensor:
     r"""The Euclidean norm :math:`\|z_T - A(z_S)\|_2` of the whole matrix, not squared (released code).
@@ -22,7 +24,7 @@ def distance_loss(student: Tensor, teacher: Tensor) -> Tensor:
     """
     difference = (teacher.detach() - student).flatten()
     if difference.numel() == 0:
-        return student.sum() * 0
+        return connected_zero(student)
     return torch.linalg.vector_norm(difference)
 
 
@@ -38,7 +40,7 @@ def soft_cross_entropy(student: Tensor, teacher: Tensor, temperature: float = 1.
         Tensor: Scalar >= 0; 0 for N = 0.
     """
     if len(student) == 0:
-        return student.sum() * 0
+        return connected_zero(student)
     return F.cross_entropy(student / temperature, F.softmax(teacher.detach() / temperature, dim=1))
 
 

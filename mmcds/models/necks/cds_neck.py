@@ -65,7 +65,7 @@ def build_cds_neck(
             none, and what the backbone returns goes on as it is.
         taps (Sequence[str], optional): Outputs of the backbone ('backbone.0' is the first of its tuple)
             and of the neck ('neck.0'), or modules inside the backbone ('backbone.layer2') whose ``channels`` are
-            given. Defaults to None: all outputs of the backbone, as in the paper.
+            given. Defaults to None: all outputs of the backbone, as in the paper, but for those of frozen stages.
         channels (Mapping[str, Any], optional): Channels of all outputs of 'backbone'
             and 'neck', where the stock neck's config does not say, and under 'modules' those of modules inside the
             backbone by their names. Defaults to None.
@@ -108,6 +108,8 @@ def build_cds_neck(
         projector=part_of('projector', projector),
         loss=part_of('loss', loss),
         loss_weight=loss_weight,
+        # Taps that the user names are taken at their word.
+        leave_out_frozen=taps is None,
         queue_length=queue_length,
         stop_gradient=stop_gradient,
         concat=concat,

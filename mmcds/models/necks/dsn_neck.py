@@ -31,7 +31,8 @@ def build_dsn_neck(
     Args:
         neck (dict | Sequence[dict], optional): The stock neck's config. Defaults to None: there is none.
         num_classes (int): Classes of the images (classification) or instances (detection). Defaults to 80, COCO's.
-        taps (Sequence[str], optional): As in the CDSNeck. Defaults to None: all outputs of the backbone.
+        taps (Sequence[str], optional): As in the CDSNeck. Defaults to None: all outputs of the backbone but
+            for those of frozen stages.
         channels (Mapping[str, Sequence[int]], optional): As in the CDSNeck. Defaults to None.
         sampler (dict, optional): What is classified. Defaults to ``dict(type='InstanceSampler')``.
         projector (dict, optional): What stands before each linear classifier. Defaults to
@@ -54,5 +55,7 @@ def build_dsn_neck(
         projector=part_of('projector', projector),
         num_classes=num_classes,
         loss_weight=loss_weight,
+        # Taps that the user names are taken at their word.
+        leave_out_frozen=taps is None,
     )
     return with_supervision(neck, supervision)

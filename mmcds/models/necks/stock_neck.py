@@ -44,7 +44,7 @@ def supervision_alone(builder: Callable[..., nn.Module], neck: Mapping[str, Any]
     Raises:
         ValueError: If a tap, a part or one of their arguments is not known or out of range.
     """
-    parts = {key: value for key, value in neck.items() if key not in ('type', 'neck')}
+    parts = {key: value for key, value in neck.items() if key not in ('type', '_scope_', 'neck')}
     channels = parts.pop('channels', None) or output_channels(neck.get('neck'))
     parts['taps'] = [tap.name for tap in resolve_taps(parts.get('taps'), neck.get('neck'), channels)]
     supervision: Supervision = getattr(builder(neck=None, channels=channels, **parts), ATTRIBUTE)

@@ -9,6 +9,9 @@ from mmcds.utils.errors import check_count, check_range
 
 from .targets import Samples, ViewPair
 
+#: Background boxes per image where a data set has one class and the config does not say how many.
+ONE_CLASS_BACKGROUND = 8
+
 
 @MODELS.register_module()
 class InstanceSampler:
@@ -22,10 +25,11 @@ class InstanceSampler:
             contrast on a CPU. Defaults to 2.
         max_per_image (int): Boxes taken of one image, a random subset where it has more, >= 1.
             Defaults to 64.
-        background (int): Random boxes per image beside the ground truth, as negatives for all; >= 0.
-            Defaults to 0.
-        background_iou (float): Largest overlap (intersection over union) of such a box with any
-            ground-truth box, in [0, 1]; a small one may lie within a large object. Defaults to 0.1.
+        background (int, optional): Random boxes per image beside the ground truth, as negatives for all; >= 0.
+            Defaults to None: none, or :data:`ONE_CLASS_BACKGROUND` where the data set has one class, whose objects
+            are no negatives of each other.
+        background_iou (float): Largest share of such a box's own area that any annotated box covers, crowds and
+            other ignored regions included, in [0, 1]. Defaults to 0.1.
 
     Raises:
         ValueError: If an argument is out of its range.
@@ -37,12 +41,13 @@ class InstanceSampler:
         self,
         roi_size: int = 2,
         max_per_image: int = 64,
-        background: int = 0,
+        background: int | None = None,
         background_iou: float = 0.1,
     ) -> None:
         self.roi_size = check_count('sampler.roi_size', roi_size, 1)
         self.max_per_image = check_count('sampler.max_per_image', max_per_image, 1)
-        self.background = check_count('sampler.background', background, 0)
+        self.background_is_given = background is not None
+        self.background = check_count('sampler.background', background or 0, 0)
         self.background_iou = check_range('sampler.background_iou', background_iou, 0, 1)
 
     def sample(self, views: ViewPair) -> Samples:
@@ -135,7 +140,7 @@ class InstanceSampler:
         corner = torch.rand(count, 2, device=boxes.device, dtype=boxes.dtype) * (extent - wh)
         free = torch.cat([corner, corner + wh], 1)
         if len(boxes):
-            free = free[pairwise_iou(free, boxes).amax(1) <= self.background_iou]
+            free = free[covered_share(free, boxes).amax(1) <= self.background_iou]
         return free[: self.background]
 
 
@@ -144,11 +149,11 @@ def _image_of_each(counts: list[int]) -> Tensor:
     return torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))
 
 
-def pairwise_iou(a: Tensor, b: Tensor) -> Tensor:
-    """Intersection over union of all pairs of boxes (n, 4) and (m, 4): (n, m)."""
+def covered_share(boxes: Tensor, others: Tensor) -> Tensor:
+    """Which share of the area of each box (n, 4) each of others (m, 4) covers: (n, m), in [0, 1]."""
     from mmcv.ops import bbox_overlaps
 
-    return bbox_overlaps(a.contiguous(), b.contiguous())
+    return bbox_overlaps(boxes.contiguous(), others.contiguous(), mode='iof')
 
 
 def transform_boxes(boxes: Tensor, transform: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """Reads a view's geometry and annotations off mmdet's and mmpretrain's data samples."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -59,3 +59,41 @@ def occupied(data_samples: Sequence[Any], device: torch.device) -> list[Tensor]:
         rows = [box.to(device, torch.float32) for box in boxes]
         found.append(torch.cat(rows) if rows else torch.zeros(0, 4, device=device))
     return found
+
+
+def check_batch(model: str, inputs: Any, data_samples: Any) -> None:
+    """Fail on a batch in a form that is not read.
+
+    Args:
+        model (str): The model's type, for messages.
+        inputs: What its training step gets as ``inputs``.
+        data_samples: What it gets as ``data_samples``.
+
+    Raises:
+        ValueError: If they are not images (N, C, H, W) and N data samples, or boxes are not (n, 4).
+    """
+    found = ''
+    if not isinstance(inputs, Tensor) or inputs.dim() != 4:
+        found = f'inputs of the form {tuple(inputs.shape) if isinstance(inputs, Tensor) else type(inputs).__name__}'
+    elif data_samples is None:
+        found = f'inputs of the form {tuple(inputs.shape)} without data samples'
+    elif not isinstance(data_samples, Sequence) or not all(hasattr(each, 'metainfo') for each in data_samples):
+        found = f'data_samples of the type {type(data_samples).__name__}'
+        if isinstance(data_samples, Mapping):
+            found += f' with {sorted(map(str, data_samples))}'
+    elif len(data_samples) != len(inputs):
+        found = f'{len(inputs)} images with {len(data_samples)} data samples'
+    if found:
+        raise ValueError(
+            f'{model} trains on {found}; CDS reads one batch of images (N, C, H, W) and a list of N data samples, as '
+            "mmdet's and mmpretrain's models get it"
+        )
+    for sample in data_samples:
+        instances = getattr(sample, 'gt_instances', None)
+        box = getattr(instances, 'bboxes', None) if instances is not None else None
+        box = getattr(box, 'tensor', box)
+        if isinstance(box, Tensor) and (box.dim() != 2 or box.shape[1] != 4):
+            raise ValueError(
+                f'{model} trains on boxes {tuple(box.shape)}; CDS reads upright boxes (n, 4) as (x1, y1, x2, y2), not '
+                'rotated ones or polygons yet'
+            )

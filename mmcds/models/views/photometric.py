@@ -13,13 +13,17 @@ from mmcds.utils.errors import check_count, check_range
 from ..samplers.targets import ViewPair
 from .describe import image_labels, image_sizes, instances, occupied
 
+#: Largest values of the pixels that are told apart by themselves: images of 0..1, of 8 and of 16 bits.
+FULL_SCALES = (1.0, 255.0, 65535.0)
+
 
 @MODELS.register_module()
 class PhotometricView(nn.Module):
     """Colour jitter, grayscale, blur and cutout by kornia, on a smaller copy where asked.
 
     The defaults are the released code's second view (without its crop, which would move the boxes).
-    It has no parameters and draws from torch's global generators.
+    It has no parameters and draws from torch's global generators. Images have three channels, or one, of which
+    brightness and contrast alone change.
 
     Args:
         brightness (float): Jitter of brightness, >= 0. Defaults to 0.4.
@@ -33,9 +37,12 @@ class PhotometricView(nn.Module):
             the preprocessor's mean colour, black where it has none. Defaults to 0.
         scale (float): Side of the second view relative to the first, in (0, 1]. Defaults to 1.0.
         size_divisor (int): A scaled view's sides are multiples of it, in pixels. Defaults to 32.
+        max_value (float, optional): Value of a white pixel before the preprocessor normalises, > 0. Defaults to None:
+            1, 255 or 65535, whichever the first batch and the preprocessor's mean fit.
 
     Raises:
-        ValueError: If an argument is out of its range.
+        ValueError: If an argument is out of its range; in the first step, if the pixels fit none of these values, or
+            the preprocessor does not say how it normalises.
 
     Example:
         >>> view = dict(type='PhotometricView', scale=0.5, cutout_prob=0.5)
@@ -53,6 +60,7 @@ class PhotometricView(nn.Module):
         cutout_prob: float = 0.0,
         scale: float = 1.0,
         size_divisor: int = 32,
+        max_value: float | None = None,
     ) -> None:
         super().__init__()
         # Imported here: kornia takes a second, and only training needs it.
@@ -71,6 +79,7 @@ class PhotometricView(nn.Module):
             check_range(f'view.{field}', value, 0, 1)
         self.scale = check_range('view.scale', scale, 0, 1, open_low=True)
         self.size_divisor = check_count('view.size_divisor', size_divisor, 1)
+        self.max_value = None if max_value is None else check_range('view.max_value', max_value, 0, open_low=True)
         chain: list[tuple[float, nn.Module]] = [
             (jitter_prob, augmentation.ColorJiggle(brightness, contrast, saturation, hue, p=jitter_prob)),
             (grayscale_prob, augmentation.RandomGrayscale(p=grayscale_prob)),
@@ -85,12 +94,12 @@ class PhotometricView(nn.Module):
         """Make the second view and say where things are in both.
 
         Args:
-            inputs (Tensor): The first view as the model gets it (N, 3, H, W), normalised and padded.
+            inputs (Tensor): The first view as the model gets it (N, C, H, W), C 3 or 1, normalised and padded.
             data_samples (Sequence): The N data samples, on the same device.
             preprocessor (nn.Module): The model's data preprocessor, for its mean, std and channel order.
 
         Returns:
-            tuple[Tensor, ViewPair]: The second view (N, 3, H', W') in the format of ``inputs``,
+            tuple[Tensor, ViewPair]: The second view (N, C, H', W') in the format of ``inputs``,
             and the geometry and annotations of both.
         """
         size = tuple(inputs.shape[2:])
@@ -121,17 +130,91 @@ class PhotometricView(nn.Module):
     def _scaled(self, side: int) -> int:
         return max(round(side * self.scale / self.size_divisor), 1) * self.size_divisor
 
-    def _augment(self, images: Tensor, sizes: Tensor, preprocessor: Any) -> Tensor:
-        """Change the colours of normalised images (N, 3, H, W), but not those of their padding."""
-        normalised = getattr(preprocessor, '_enable_normalize', False)
-        mean = preprocessor.mean if normalised else images.new_zeros(1)
-        std = preprocessor.std if normalised else images.new_ones(1)
-        # kornia reads RGB in [0, 1]; the loaders give BGR in [0, 255], unless the preprocessor turns it.
-        flipped = getattr(preprocessor, '_channel_conversion', False) or getattr(preprocessor, 'to_rgb', False)
-        order = [0, 1, 2] if flipped else [2, 1, 0]
-        colours = ((images * std + mean) / 255)[:, order].clamp(0, 1)
-        colours = self.colours(colours).clamp(0, 1)[:, order] * 255
+    def _augment(self, images: Tensor, sizes: Tensor, preprocessor: nn.Module) -> Tensor:
+        """Change the colours of normalised images (N, C, H, W), but not those of their padding."""
+        channels = images.shape[1]
+        if channels not in (1, 3):
+            raise ValueError(
+                f"neck.view: PhotometricView changes images of 3 channels or 1, the model's have {channels}; "
+                "make the second view in the data loader, view=dict(type='DataloaderView')"
+            )
+        mean, std, is_rgb = normalisation_of(preprocessor, images)
+        pixels = images * std + mean
+        white = self._white(pixels, mean)
+        # kornia reads RGB in [0, 1].
+        order = list(range(channels)) if is_rgb else list(range(channels))[::-1]
+        colours = self.colours((pixels / white)[:, order].clamp(0, 1).expand(-1, 3, -1, -1)).clamp(0, 1)
+        # Gray stays gray: the three channels are equal.
+        colours = (colours if channels == 3 else colours[:, :1])[:, order] * white
         augmented = self.cutout((colours - mean) / std)
         rows = torch.arange(images.shape[2], device=images.device)[None, :, None] < sizes[:, 0, None, None]
         columns = torch.arange(images.shape[3], device=images.device)[None, None] < sizes[:, 1, None, None]
         return torch.where((rows & columns)[:, None], augmented, images)
+
+    def _white(self, pixels: Tensor, mean: Tensor) -> float:
+        """Value of a white pixel, found out in the first step whose pixels tell and kept from then on."""
+        if self.max_value is None:
+            low, high = (float(each) for each in pixels.aminmax())
+            self.max_value = full_scale(low, high, float(mean.max()), bool((pixels == pixels.round()).all()))
+        return self.max_value or 255.0
+
+
+def normalisation_of(preprocessor: Any, images: Tensor) -> tuple[Tensor, Tensor, bool]:
+    """How a data preprocessor of mmengine, mmdet or mmpretrain normalises.
+
+    Args:
+        preprocessor (nn.Module): The model's.
+        images (Tensor): Whose device and dtype the result has.
+
+    Returns:
+        tuple[Tensor, Tensor, bool]: Mean and standard deviation, (C, 1, 1) or (1,), 0 and 1 where it does not
+        normalise; and whether it turns BGR into RGB.
+
+    Raises:
+        ValueError: If it does not say.
+    """
+    turns = [getattr(preprocessor, name, None) for name in ('_channel_conversion', 'to_rgb')]
+    normalises = getattr(preprocessor, '_enable_normalize', None)
+    if normalises is None or turns == [None, None]:
+        raise ValueError(
+            f'neck.view: model.data_preprocessor is a {type(preprocessor).__name__}, which does not say how it '
+            "normalises (_enable_normalize, and _channel_conversion or to_rgb, of mmengine's ImgDataPreprocessor); "
+            "derive it from that one, or use view=dict(type='DataloaderView')"
+        )
+    if not normalises:
+        return images.new_zeros(1), images.new_ones(1), any(turns)
+    return preprocessor.mean.to(images), preprocessor.std.to(images), any(turns)
+
+
+def full_scale(low: float, high: float, mean: float, whole: bool) -> float | None:
+    """Value of a white pixel, judged by a batch.
+
+    Args:
+        low (float): Smallest value of its pixels before they were normalised.
+        high (float): Largest one.
+        mean (float): Largest mean that the preprocessor takes off, 0 where it takes off none.
+        whole (bool): Whether all values are whole numbers.
+
+    Returns:
+        float | None: One of :data:`FULL_SCALES`; None where the batch is too dark to tell.
+
+    Raises:
+        ValueError: If the values fit none of them.
+    """
+    brightest = max(high, mean)
+    if brightest <= FULL_SCALES[0] and whole:
+        return None
+    # mmdet's PhotoMetricDistortion goes up to 1.7 times the scale and down to -0.2 of it.
+    scale = next((each for each in FULL_SCALES if brightest <= 2 * each), None)
+    if scale is not None and low < -0.25 * scale:
+        raise ValueError(
+            f'neck.view: pixels from {low:.3g} to {high:.3g} before the data preprocessor are no colours; where the '
+            'pipeline normalises, let model.data_preprocessor do it (mean, std), or use '
+            "view=dict(type='DataloaderView')"
+        )
+    if scale is None or (scale == FULL_SCALES[-1] and brightest < scale / 4):
+        raise ValueError(
+            f'neck.view: pixels up to {high:.6g} are neither of 8 nor of 16 bits; give the value of a white one, '
+            'such as neck.view.max_value=4095'
+        )
+    return scale

@@ -1,0 +1,48 @@
+"""What the ``type`` in a config stands for, in whichever form it is written."""
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
+from mmcds import registry as registries
+
+#: The registries of mmcds.
+OURS = [each for each in vars(registries).values() if isinstance(each, registries.Registry)]
+
+
+def type_name(part: Any, scope: str | None = None) -> str:
+    """Name of what a part of a config builds, with the scope where it has one.
+
+    Args:
+        part: A part of a config. Its ``type`` may be a name ('CDSNeck' with ``_scope_``, 'mmcds.CDSNeck'), the path
+            of an import ('mmcds.models.build_cds_neck', as pure-Python configs are written to files), or the class or
+            function itself, as in pure-Python configs.
+        scope (str, optional): Default scope of the config. Defaults to None.
+
+    Returns:
+        str: 'mmcds.CDSNeck' for whatever is registered in mmcds; for others the name as it stands, or
+        '<package>.<name>' for an object; '' where there is no ``type``.
+    """
+    kind = part.get('type') if isinstance(part, Mapping) else None
+    if isinstance(kind, str):
+        named_scope = part.get('_scope_') or (scope if scope == registries.SCOPE else None)
+        if '.' not in kind:
+            return f'{named_scope}.{kind}' if named_scope else kind
+        if kind.count('.') == 1 or not kind.startswith(f'{registries.SCOPE}.'):
+            return kind
+        module, _, name = kind.rpartition('.')
+        kind = getattr(import_module(module), name)
+    if kind is None:
+        return ''
+    for registry in OURS:
+        # What is registered is imported by the first look-up.
+        registry.import_from_location()
+        for name, known in registry.module_dict.items():
+            if known is kind:
+                return f'{registries.SCOPE}.{name}'
+    return f'{kind.__module__.partition(".")[0]}.{kind.__name__}'
+
+
+def bare_name(part: Any) -> str:
+    """The name of what a part of a config builds, without scope: 'RetinaNet'."""
+    return type_name(part).rpartition('.')[2]
