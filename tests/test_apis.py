@@ -4,12 +4,14 @@ from copy import deepcopy
 from typing import Any
 
 import pytest
+from mmdet.models.reid import BaseReID
 from mmengine.config import Config
 from toys import build, toy_model
 
 from mmcds import add_cds, remove_cds
 from mmcds.apis import check_cds, has_cds
-from mmcds.models import find_supervision
+from mmcds.engine.hooks import CDSHook
+from mmcds.models import build_cds_neck, find_supervision
 from mmcds.utils.config import load_config
 
 CLASSIFIER = dict(
@@ -198,6 +200,61 @@ def test_mistakes_in_a_config_with_cds_are_found_before_it_is_built() -> None:
     cds.model.neck.taps = ['backbone.9']
     with pytest.raises(ValueError, match=r"^neck\.taps='backbone\.9' is not known"):
         check_cds(cds)
+
+
+def spellings() -> dict[str, tuple[Any, Any]]:
+    """Ways to write the types of neck and hook, in text and pure-Python configs."""
+    return {
+        'scoped': ('mmcds.CDSNeck', 'mmcds.CDSHook'),
+        'objects': (build_cds_neck, CDSHook),
+        'import paths': ('mmcds.models.necks.cds_neck.build_cds_neck', 'mmcds.engine.hooks.CDSHook'),
+        '_scope_': ('CDSNeck', 'CDSHook'),
+    }
+
+
+@pytest.mark.parametrize('spelling', list(spellings()))
+def test_cds_is_recognised_however_its_types_are_written(spelling: str) -> None:
+    stock = toy_model()
+    cds = add_cds(stock, view=dict(type='PhotometricView', scale=0.5))
+    neck, hook = spellings()[spelling]
+    cds.model.neck['type'], cds.custom_hooks[0]['type'] = neck, hook
+    if spelling == '_scope_':
+        for part in (cds.model.neck, cds.model.neck.view, cds.custom_hooks[0]):
+            part['_scope_'] = 'mmcds'
+    if spelling == 'import paths':
+        cds.model.neck.view['type'] = 'mmcds.models.views.photometric.PhotometricView'
+    assert has_cds(cds)
+    check_cds(cds)
+    assert add_cds(cds).model.neck == cds.model.neck
+    assert [tap.name for tap in find_supervision(build(cds)).taps] == [f'backbone.{i}' for i in range(4)]
+    assert remove_cds(cds).to_dict() == stock.to_dict()
+
+
+class TrackReID(BaseReID):
+    """A user's own, of a refused kind."""
+
+
+@pytest.mark.parametrize('kind', [BaseReID, TrackReID, 'BaseReID', 'mmdet.BaseReID'])
+def test_refused_models_are_recognised_however_they_are_written(kind: Any) -> None:
+    cfg = Config(dict(model=dict(backbone=dict(type='ResNet', depth=18))))
+    cfg.model['type'] = kind
+    with pytest.raises(ValueError, match=r'ReID\' is refused: it trains on groups of crops'):
+        add_cds(cfg)
+
+
+@pytest.mark.parametrize('package', ['mmrotate', 'mmyolo', 'mmseg', 'mmpose', 'mmdet3d'])
+def test_models_of_other_packages_are_refused_by_name(package: str) -> None:
+    by_scope, by_type, by_head = (toy_model('retinanet') for _ in range(3))
+    by_scope.default_scope = package
+    by_type.model.type = f'{package}.TheirModel'
+    by_head.model.bbox_head.type = f'{package}.TheirHead'
+    for cfg in (by_scope, by_type, by_head):
+        with pytest.raises(ValueError, match=rf'is refused: {package} trains on batches that mmcds does not read yet'):
+            add_cds(cfg)
+    # A backbone may be anybody's.
+    other = toy_model('retinanet')
+    other.model.backbone.type = 'mmdet.ResNet'
+    assert has_cds(add_cds(other))
 
 
 def test_arguments_for_a_config_that_has_cds_are_not_ignored() -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from toys import build, toy_model
 
-from mmcds.probe import probe_channels
+from mmcds.probe import image_channels, probe_channels
 
 
 @pytest.mark.parametrize('name', ['faster_rcnn', 'retinanet'])
@@ -33,6 +33,15 @@ def test_no_neck_a_list_of_necks_and_a_vector() -> None:
         neck=dict(type='GlobalAveragePooling'),
     )
     assert probe_channels(classifier, 'mmpretrain') == dict(backbone=[128, 512], neck=[128, 512])
+
+
+def test_images_of_one_channel() -> None:
+    """Where the backbone says so, and where only trying tells."""
+    cfg = toy_model().model
+    cfg.backbone.in_channels = 1
+    assert probe_channels(cfg)['backbone'] == [16, 32, 64, 128]
+    assert image_channels(cfg) == [1, 3]
+    assert image_channels(dict(backbone=dict(type='X'))) == [3, 1]
 
 
 def test_leaves_torch_as_it_was() -> None:

@@ -116,13 +116,14 @@ class Supervision(BaseModule):
         if not torch.is_grad_enabled():
             return
         frozen = [tap for tap in self.all_taps if not feature_of(tap, features).requires_grad]
-        self.taps = [tap for tap in self.all_taps if not (self.leave_out_frozen and tap in frozen)]
+        taps = [tap for tap in self.all_taps if not (self.leave_out_frozen and tap in frozen)]
         names = [tap.name for tap in frozen]
-        if not self.taps:
+        if not taps:
             raise ValueError(
                 f'neck.taps: all layers before {names} are frozen, so nothing would learn from the contrast; let a '
                 "stage learn (model.backbone.frozen_stages), or tap what does, such as taps=['neck.0']"
             )
+        self.taps = taps
         if names != self._told_frozen:
             self._told_frozen = names
             if names and self.leave_out_frozen:

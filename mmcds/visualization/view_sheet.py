@@ -60,7 +60,8 @@ def training_views(cfg: Config, num: int = 6, seed: int = 0) -> tuple[list[TwoVi
     init_default_scope(cfg.get('default_scope') or 'mmdet')
     set_random_seed(seed)
     neck = cfg.model.neck
-    view = supervision_alone(NECKS[type_name(neck)], neck).view
+    name = type_name(neck)
+    view = supervision_alone(NECKS[name], neck).view
     if isinstance(view, SingleView):
         raise ValueError(
             f"neck.type={type_name(neck)!r} needs one view only; give a config whose neck is 'mmcds.CDSNeck'"

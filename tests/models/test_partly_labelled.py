@@ -104,6 +104,19 @@ def test_a_batch_without_any_labelled_image(weight: float) -> None:
     assert all(grad.isfinite().all() for grad in gradients(model).values())
 
 
+def test_a_loss_that_does_not_count_may_be_infinite() -> None:
+    """No image is labelled: whatever the heads make of the one that stands in is 0, and its gradient, too."""
+    model = build_classifier(add_cds(classifier_config()))
+    loss_of = model.head.loss_module.forward
+    model.head.loss_module.forward = lambda *args, **kwargs: loss_of(*args, **kwargs) + torch.inf
+    attached(model)
+    losses = model(**classifier_batch(model, [None] * 4), mode='loss')
+    assert losses['loss'] == 0
+    total(losses).backward()
+    assert all(gradient.isfinite().all() for gradient in gradients(model).values())
+    assert (model.head.fc.weight.grad == 0).all()
+
+
 def test_without_weight_unlabelled_images_pass_nothing() -> None:
     stock = build_classifier(classifier_config())
     cds = build_classifier(add_cds(classifier_config()), like=stock)

@@ -1,11 +1,13 @@
 """A training step with CDS against the stock model's step, and ranks against one process."""
 
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import torch
+from mmengine.structures import InstanceData
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from toys import (
@@ -19,11 +21,12 @@ from toys import (
     toy_batch,
     toy_inputs,
     toy_model,
+    toy_sample,
 )
 
 from mmcds import add_cds
 from mmcds.models import TwoViewForward
-from mmcds.models.outputs import as_outputs, split_outputs
+from mmcds.models.outputs import as_outputs, connected_zero, split_outputs
 
 IMAGES: dict[str, Any] = dict(sampler=dict(type='ImageSampler'))
 CONCAT: dict[str, Any] = dict(concat=True, view=dict(type='PhotometricView'))
@@ -89,6 +92,128 @@ def test_dropout_of_the_second_pass_draws_from_the_seed() -> None:
     assert found[0] == found[1] != found[2]
 
 
+class Drawing(nn.Module):
+    """Stands in for a view or a sampler and notes the random numbers that it gets."""
+
+    def __init__(self, inner: Any, seen: list[Tensor]) -> None:
+        super().__init__()
+        self.inner, self.seen = inner, seen
+
+    def forward(self, *args: Any) -> Any:
+        self.seen.append(torch.rand(4))
+        return self.inner(*args)
+
+    def sample(self, views: Any) -> Any:
+        self.seen.append(torch.rand(4))
+        return self.inner.sample(views)
+
+    def crop(self, *args: Any) -> Tensor:
+        return self.inner.crop(*args)
+
+
+def test_view_second_pass_and_sampler_never_draw_the_same_numbers() -> None:
+    """One generator per step, advanced by each of them; the same seed repeats the step, whatever came before."""
+    model = toy()
+    seen: list[Tensor] = []
+    model.neck.cds.view = Drawing(model.neck.cds.view, seen)
+    model.neck.cds.sampler = Drawing(model.neck.cds.sampler, seen)
+    model.backbone.stages[0].register_forward_hook(lambda *_: seen.append(torch.rand(4)))
+    forward = TwoViewForward(model).attach()
+    steps = []
+    for seed in (7, 8, 7):
+        forward.seed = seed
+        seen.clear()
+        step(model)
+        # View, the task's own pass, the second pass, sampler.
+        assert len(seen) == 4
+        steps.append([each.tolist() for each in (seen[0], *seen[2:])])
+    assert steps[0] == steps[2]
+    numbers = [tuple(each) for found in steps[:2] for each in found]
+    assert len(set(numbers)) == 6
+    torch.manual_seed(7)
+    assert steps[0] == [torch.rand(4).tolist() for _ in range(3)]
+
+
+class StarForward(ToyDetector):
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        return super().forward(*args, **kwargs)
+
+
+def timed(function: Any) -> Any:
+    def inner(self: Any, *args: Any, **kwargs: Any) -> Any:  # a decorator without functools.wraps
+        return function(self, *args, **kwargs)
+
+    return inner
+
+
+class Decorated(ToyDetector):
+    @timed
+    def forward(self, inputs: Tensor, data_samples: Any = None, mode: str = 'tensor') -> Any:
+        return super().forward(inputs, data_samples, mode)
+
+
+class HalfStar(ToyDetector):
+    def forward(self, inputs: Tensor, *args: Any, **kwargs: Any) -> Any:
+        return super().forward(inputs, *args, **kwargs)
+
+
+@pytest.mark.parametrize('kind', [ToyDetector, StarForward, Decorated, HalfStar])
+def test_the_mode_is_found_wherever_it_is_given(kind: type[ToyDetector]) -> None:
+    torch.manual_seed(0)
+    model: Any = kind().double().train()
+    forward = TwoViewForward(model).attach()
+    forward.seed = 1
+    images, samples = toy_inputs((2, 1))
+    calls = [
+        lambda: model(images, samples, mode='loss'),
+        lambda: model(images, samples, 'loss'),
+        lambda: model(inputs=images, data_samples=samples, mode='loss'),
+        lambda: model(images, data_samples=samples, mode='loss'),
+    ]
+    found = [call() for call in calls]
+    assert forward.steps == len(calls)
+    for losses in found:
+        assert set(losses) == {'loss_task', 'loss_cds_backbone0', 'loss_cds_backbone1'}
+        assert all(torch.equal(losses[key], found[0][key]) for key in losses)
+    assert isinstance(model(images, samples), Tensor)
+    assert forward.steps == len(calls)
+
+
+def test_taps_of_frozen_stages_are_left_out_unless_they_are_named() -> None:
+    def frozen_toy(**cds: Any) -> Any:
+        model = toy(**cds)
+        model.backbone.stages[0].requires_grad_(False)
+        return model
+
+    model = frozen_toy()
+    forward = TwoViewForward(model).attach()
+    losses = step(model)
+    assert set(losses) == {'loss_task', 'loss_cds_backbone1'}
+    total(losses).backward()
+    # DDP finds every parameter used, those of the projector that is left out, too.
+    unused = [name for name, p in model.named_parameters() if p.requires_grad and p.grad is None]
+    assert unused == []
+    assert (model.neck.cds.projectors['backbone0'].layers[0].weight.grad == 0).all()
+    # A stage that thaws is supervised from then on.
+    model.backbone.stages[0].requires_grad_(True)
+    assert set(step(model)) == {'loss_task', 'loss_cds_backbone0', 'loss_cds_backbone1'}
+    model.neck.cds.weight = 0.0
+    assert set(step(model)) == {'loss_task', 'loss_cds_backbone0', 'loss_cds_backbone1'}
+    forward.detach()
+
+    named = frozen_toy(taps=['backbone.0', 'backbone.1'])
+    TwoViewForward(named).attach()
+    assert set(step(named)) == {'loss_task', 'loss_cds_backbone0', 'loss_cds_backbone1'}
+
+    nothing = toy()
+    nothing.backbone.requires_grad_(False)
+    TwoViewForward(nothing).attach()
+    with pytest.raises(ValueError, match=r"^neck\.taps: all layers before \['backbone\.0', 'backbone\.1'\] are frozen"):
+        step(nothing)
+    with torch.no_grad():
+        assert 'loss_cds_backbone0' in step(nothing)
+
+
 def test_the_seed_decides_the_second_view() -> None:
     model = build(add_cds(toy_model()))
     forward = TwoViewForward(model).attach()
@@ -126,6 +251,18 @@ def test_concatenated_views_are_one_batch_of_the_stock_backbone() -> None:
     for key, value in statistics(stock).items():
         assert torch.equal(now[key], value), key
     assert {key for key in found if 'cds' in key} == {f'loss_cds_backbone{i}' for i in range(4)}
+
+
+def rotated_sample() -> Any:
+    """As mmrotate's data sets give it: (x, y, w, h, angle)."""
+    sample = toy_sample([], [])
+    sample.gt_instances = InstanceData(bboxes=torch.tensor([[9.0, 9.0, 8.0, 4.0, 0.3]]), labels=torch.tensor([0]))
+    return sample
+
+
+class Pair(NamedTuple):
+    first: Tensor
+    second: Any
 
 
 class GivenView(nn.Module):
@@ -232,6 +369,12 @@ def test_a_backbone_called_on_something_else_too(concat: bool, extra: str, other
             torch.testing.assert_close(a, b)
 
 
+def tensors_in(output: Any) -> list[Tensor]:
+    if isinstance(output, Tensor):
+        return [output]
+    return [each for part in output for each in tensors_in(part)] if isinstance(output, (list, tuple)) else []
+
+
 @BOTH
 def test_other_modes_and_evaluation_are_untouched(name: str) -> None:
     cfg = toy_model(name)
@@ -239,7 +382,6 @@ def test_other_modes_and_evaluation_are_untouched(name: str) -> None:
     cds: Any = build(add_cds(cfg), like=stock)
     TwoViewForward(cds).attach()
     cds.neck.cds.view = None  # whoever would make a view fails
-    leaves = torch.utils._pytree.tree_leaves
     for training in (True, False):
         stock.train(training)
         cds.train(training)
@@ -252,7 +394,7 @@ def test_other_modes_and_evaluation_are_untouched(name: str) -> None:
                 with torch.no_grad():
                     output = model(**toy_batch(model), mode=mode)
                 instances = [each.pred_instances.bboxes for each in output] if mode == 'predict' else output
-                outputs.append([x for x in leaves(instances) if isinstance(x, Tensor)])
+                outputs.append(tensors_in(instances))
             assert len(outputs[0]) > 1
             assert len(outputs[0]) == len(outputs[1])
             assert all(torch.equal(a, b) for a, b in zip(*outputs, strict=True))
@@ -303,6 +445,26 @@ def test_mistakes_are_named() -> None:
         model(images, mode='loss')
 
 
+@pytest.mark.parametrize(
+    ('samples', 'message'),
+    [
+        (
+            dict(bboxes_labels=1, img_metas=2),
+            r"data_samples of the type dict with \['bboxes_labels', 'img_metas'\]; CDS",
+        ),
+        (['a', 'b'], r'data_samples of the type list; CDS'),
+        ([toy_sample([], [])], r'2 images with 1 data samples; CDS'),
+        ([rotated_sample(), toy_sample([], [])], r'boxes \(1, 5\); CDS reads upright boxes \(n, 4\)'),
+    ],
+)
+def test_batches_of_other_packages_are_refused_in_one_line(samples: Any, message: str) -> None:
+    model = toy()
+    TwoViewForward(model).attach()
+    with pytest.raises(ValueError, match=rf'^ToyDetector trains on {message}') as caught:
+        model(toy_inputs((1, 1))[0], samples, mode='loss')
+    assert '\n' not in str(caught.value)
+
+
 def test_a_tap_that_the_model_does_not_use_is_named() -> None:
     class Lonely(ToyDetector):
         def forward(self, inputs: Tensor, data_samples: Any = None, mode: str = 'tensor') -> Any:
@@ -329,6 +491,22 @@ def test_outputs_of_any_form_are_split() -> None:
     assert as_outputs(x)[0] is x
     assert as_outputs({'a': 1, 'b': 2}) == (1, 2)
     assert as_outputs([1, 2]) == (1, 2)
+    pair = split_outputs(Pair(x, {'b': x}), 1)
+    assert isinstance(pair, Pair)
+    assert torch.equal(pair.first, x[2:])
+    assert torch.equal(pair.second['b'], x[2:])
+    lists = split_outputs(defaultdict(list, a=x), 0)
+    assert torch.equal(lists['a'], x[:2])
+    assert lists['none'] == []
+
+
+def test_a_connected_zero_is_0_of_infinite_tensors() -> None:
+    infinite = torch.tensor([torch.inf, torch.nan, 1.0], requires_grad=True)
+    zero = connected_zero(infinite, infinite[:0])
+    assert zero == 0
+    zero.backward()
+    assert infinite.grad is not None
+    assert infinite.grad.tolist() == [0, 0, 0]
 
 
 # --- several processes -------------------------------------------------------------------------

@@ -107,6 +107,91 @@ def test_all_ranks_are_told_of_unlabelled_images_before_they_see_one(unlabelled:
     assert hook.two_views.has_unlabelled is unlabelled
 
 
+def logged(capfd: pytest.CaptureFixture[str], words: str) -> int:
+    captured = capfd.readouterr()
+    return (captured.out + captured.err).count(words)
+
+
+@pytest.mark.parametrize('boxes', [False, True])
+def test_a_contrast_of_nothing_is_told_once(
+    stock_config: Config, boxes: bool, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Six iterations without a box, two more than it waits; with boxes it has nothing to say."""
+    monkeypatch.setattr(cds_hook, 'PATIENCE', 4)
+    cfg = add_cds(stock_config)
+    cfg.log_level = 'WARNING'
+    if not boxes:
+        cfg.train_dataloader.dataset.pipeline.insert(
+            2, dict(type='FilterAnnotations', min_gt_bbox_wh=(999, 999), keep_empty=False)
+        )
+    train(cfg)
+    captured = capfd.readouterr()
+    told = [line for line in (captured.out + captured.err).splitlines() if 'found nothing to contrast' in line]
+    assert len(told) == (0 if boxes else 1)
+    if not boxes:
+        assert '4 iterations found nothing to contrast, so loss_cds_backbone0' in told[0]
+        assert 'ImageSampler' in told[0]
+
+
+def test_a_step_past_the_model_s_forward_is_an_error(stock_config: Config) -> None:
+    """A train_step of the user's own that calls `loss` instead of `forward` trains without the contrast."""
+    cfg = add_cds(stock_config)
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        runner = Runner.from_cfg(cfg)
+    model: Any = runner.model
+    model._run_forward = lambda data, mode: getattr(model, mode)(data['inputs'], data['data_samples'])
+    with pytest.raises(
+        ValueError, match=r"^FasterRCNN trains without the contrast: .* was not called with mode='loss'"
+    ):
+        runner.train()
+
+
+def one_class(cfg: Config) -> Config:
+    cfg.train_dataloader.dataset.metainfo = dict(classes=('a',))
+    cfg.model.roi_head.bbox_head.num_classes = 1
+    return cfg
+
+
+@pytest.mark.parametrize(
+    ('parts', 'background', 'words'),
+    [
+        ({}, 8, 'one class: its objects are no negatives of each other, so CDS takes 8 background boxes'),
+        (dict(sampler=dict(background=3)), 3, ''),
+        (
+            dict(sampler=dict(background=0)),
+            0,
+            'neck.sampler.background=0 with one class: the contrast has no negatives',
+        ),
+        (dict(loss=dict(positives='instance')), 0, ''),
+    ],
+)
+def test_one_class_gets_background_as_negatives(
+    stock_config: Config, parts: dict[str, Any], background: int, words: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    cfg = add_cds(one_class(stock_config), **parts)
+    cfg.log_level = 'INFO'
+    cfg.train_cfg.max_epochs = 1
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        runner = Runner.from_cfg(cfg)
+        runner.train()
+    sampler = runner.model.neck.cds.sampler
+    assert sampler.background == background
+    assert logged(capfd, words) == 1 if words else 'one class' not in capfd.readouterr().out
+
+
+def test_several_classes_get_no_background(stock_config: Config) -> None:
+    runner, _ = train(add_cds(stock_config))
+    assert runner.model.neck.cds.sampler.background == 0
+
+
+def test_classes_are_counted_from_the_data_or_the_head() -> None:
+    head = SimpleNamespace(num_classes=1)
+    for model in (SimpleNamespace(bbox_head=head), SimpleNamespace(roi_head=SimpleNamespace(bbox_head=head))):
+        assert cds_hook.count_classes(model, None) == 1
+        assert cds_hook.count_classes(model, SimpleNamespace(metainfo=dict(classes=('a', 'b')))) == 2
+    assert cds_hook.count_classes(SimpleNamespace(), SimpleNamespace(metainfo={})) is None
+
+
 def test_is_found_by_name(tmp_path: Path) -> None:
     from mmengine.registry import HOOKS
 

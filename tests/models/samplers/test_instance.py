@@ -161,10 +161,10 @@ def test_of_many_images_each_keeps_its_own_share() -> None:
     assert 4 <= int((~samples.is_anchor).sum()) <= 8
 
 
-def overlap(a: list[float], b: list[float]) -> float:
+def covered(a: list[float], b: list[float]) -> float:
+    """Which share of a is inside b."""
     width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
-    inter = max(width, 0) * max(height, 0)
-    return inter / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - inter)
+    return max(width, 0) * max(height, 0) / ((a[2] - a[0]) * (a[3] - a[1]))
 
 
 @settings(max_examples=80, deadline=None)
@@ -203,7 +203,7 @@ def test_background_is_clear_of_objects_and_inside(
     ):
         assert 0 <= x1 < x2 <= width + 1e-3
         assert 0 <= y1 < y2 <= height + 1e-3
-        assert all(overlap([x1, y1, x2, y2], box) <= threshold + 1e-5 for box in boxes)
+        assert all(covered([x1, y1, x2, y2], box) <= threshold + 1e-4 for box in boxes)
         assert moved == pytest.approx([(width - x2) / 2, y1 / 2, (width - x1) / 2, y2 / 2], abs=1e-3)
 
 
@@ -279,3 +279,10 @@ def test_background_keeps_clear_of_everything_annotated() -> None:
     rois = sampler.sample(views).rois[0]
     assert len(rois) > 10
     assert (rois[:, 1] >= 32).all()
+    # A small box inside of a large crowd has a small intersection over union with it, and is no background.
+    share = InstanceSampler(background=50)
+    torch.manual_seed(0)
+    rois = share.sample(views).rois[0]
+    assert len(rois) > 10
+    for box in rois[:, 1:].tolist():
+        assert covered(box, [0.0, 0.0, 32.0, 64.0]) <= 0.1 + 1e-5

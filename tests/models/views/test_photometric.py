@@ -105,6 +105,107 @@ def test_other_preprocessors() -> None:
     torch.testing.assert_close(found * 255, luma.expand_as(raw), rtol=0, atol=0.1)
 
 
+def raw_pixels(scale: float, seed: int = 0) -> Tensor:
+    """Smooth images whose white is ``scale``."""
+    return images(seed=seed) / 255 * scale
+
+
+@pytest.mark.parametrize(
+    ('scale', 'mean', 'std'),
+    [
+        (255.0, MEAN, STD),
+        (255.0, None, None),
+        (1.0, [0.45] * 3, [0.225] * 3),
+        (1.0, None, None),
+        (65535.0, [27000.0] * 3, [12000.0] * 3),
+        (65535.0, None, None),
+        (255.0, [0.0] * 3, [255.0] * 3),
+    ],
+)
+def test_pixels_of_any_range_change_alike(scale: float, mean: list[float] | None, std: list[float] | None) -> None:
+    """The same picture in 8 bits, 16 bits and 0..1 turns into the same picture, apart from its scale."""
+    outcomes = []
+    for white, m, s in ((scale, mean, std), (255.0, MEAN, STD)):
+        pixels = raw_pixels(white)
+        shift, factor = (torch.tensor(m)[:, None, None], torch.tensor(s)[:, None, None]) if m and s else (0.0, 1.0)
+        kind = DetDataPreprocessor(mean=m, std=s, bgr_to_rgb=True)
+        torch.manual_seed(3)
+        inputs = (pixels - shift) / factor
+        second, _ = PhotometricView(jitter_prob=1.0, grayscale_prob=0.5)(inputs, samples_of([(64, 64)] * 2), kind)
+        outcomes.append((second * factor + shift) / white)
+    torch.testing.assert_close(outcomes[0], outcomes[1], rtol=0, atol=2e-3)
+    assert (outcomes[0] - raw_pixels(1.0)).abs().mean() > 0.02
+
+
+def test_what_is_no_colour_is_refused() -> None:
+    """Images that the pipeline normalised, 12 bits, and preprocessors that do not say how they normalise."""
+    samples = samples_of([(64, 64)] * 2)
+    cases: list[tuple[Tensor, Any, str]] = [
+        (
+            (images() - 114) / 57,
+            DetDataPreprocessor(),
+            r'^neck\.view: pixels from -\d.* are no colours; where the pipeline',
+        ),
+        (
+            raw_pixels(4095.0),
+            DetDataPreprocessor(),
+            r'^neck\.view: pixels up to 40\d\d.* neither of 8 nor of 16 bits; .*max_value=4095$',
+        ),
+        (
+            images(),
+            nn.Identity(),
+            r'^neck\.view: model\.data_preprocessor is a Identity, which does not say how it normalises',
+        ),
+        (
+            images()[:, :2],
+            preprocessor(),
+            r"^neck\.view: PhotometricView changes images of 3 channels or 1, the model's have 2;",
+        ),
+    ]
+    for inputs, kind, message in cases:
+        with pytest.raises(ValueError, match=message):
+            PhotometricView()(inputs, samples, kind)
+    twelve = PhotometricView(max_value=4095.0, **RANDOM_PARTS)(raw_pixels(4095.0), samples, DetDataPreprocessor())[0]
+    torch.testing.assert_close(twelve, raw_pixels(4095.0), rtol=1e-5, atol=0.01)
+
+
+def test_a_dark_first_batch_does_not_decide_the_range() -> None:
+    view, samples = PhotometricView(brightness=0.2, jitter_prob=1.0), samples_of([(64, 64)] * 2)
+    view(torch.zeros(2, 3, 64, 64), samples, DetDataPreprocessor())
+    assert view.max_value is None
+    view(images(), samples, DetDataPreprocessor())
+    assert view.max_value == 255
+    # The range was found out: nothing is judged again.
+    view(torch.zeros(2, 3, 64, 64), samples, DetDataPreprocessor())
+
+
+def test_distorted_pixels_beyond_the_range_are_8_bits() -> None:
+    """mmdet's PhotoMetricDistortion does not clip."""
+    pixels = images() * 1.6 - 40
+    view = PhotometricView(**RANDOM_PARTS)
+    view(normalise(pixels), samples_of([(64, 64)] * 2), preprocessor())
+    assert view.max_value == 255
+
+
+def test_one_channel_stays_one_channel() -> None:
+    gray = images()[:, :1]
+    kind = DetDataPreprocessor(mean=[105.0], std=[50.0], bgr_to_rgb=False)
+    inputs, samples = (gray - 105) / 50, samples_of([(64, 64)] * 2)
+    torch.manual_seed(2)
+    second, _ = PhotometricView(**ALL)(inputs, samples, kind)
+    assert second.shape == inputs.shape
+    assert (second - inputs).abs().mean() > 0.1
+    unchanged, _ = PhotometricView(**RANDOM_PARTS)(inputs, samples, kind)
+    torch.testing.assert_close(unchanged, inputs, rtol=0, atol=1e-4)
+    # Brightness and contrast act as on a picture of three equal channels.
+    torch.manual_seed(4)
+    one, _ = PhotometricView(saturation=0.0, hue=0.0, jitter_prob=1.0)(inputs, samples, kind)
+    torch.manual_seed(4)
+    three = DetDataPreprocessor(mean=[105.0] * 3, std=[50.0] * 3)
+    wide, _ = PhotometricView(saturation=0.0, hue=0.0, jitter_prob=1.0)(inputs.repeat(1, 3, 1, 1), samples, three)
+    torch.testing.assert_close(one.expand_as(wide), wide, rtol=0, atol=1e-4)
+
+
 def test_nothing_changes_when_all_probabilities_are_0() -> None:
     inputs = normalise(images())
     torch.testing.assert_close(view_of(inputs, **RANDOM_PARTS), inputs, rtol=0, atol=1e-5)
@@ -189,6 +290,7 @@ def test_adds_nothing_to_checkpoints() -> None:
         ('scale', 0, '(0, 1]'),
         ('scale', 1.5, '(0, 1]'),
         ('size_divisor', 0.5, None),
+        ('max_value', 0, '(0, inf]'),
     ],
 )
 def test_wrong_arguments_are_named(field: str, value: Any, valid: str | None) -> None:
