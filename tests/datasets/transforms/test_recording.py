@@ -276,7 +276,10 @@ def test_torchvision_s_colours_are_known_and_its_crops_are_not() -> None:
     pack = dict(type='PackInputs')
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         jitter = dict(type='torchvision/ColorJitter', brightness=0.4)
-        colours = [dict(type='NumpyToPIL'), dict(type='RandomApply', transforms=[jitter], prob=0.8)]
+        colours: list[dict[str, Any]] = [
+            dict(type='NumpyToPIL'),
+            dict(type='RandomApply', transforms=[jitter], prob=0.8),
+        ]
         assert TwoViews(first=[], second=colours, pack=pack).unrecorded == ''
         crop = dict(type='torchvision/RandomCrop', size=8)
         assert 'torchvision.RandomCrop' in TwoViews(first=[], second=[*colours, crop], pack=pack).unrecorded
