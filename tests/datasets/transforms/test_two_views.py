@@ -182,6 +182,10 @@ def test_a_sampler_that_needs_a_map_is_refused_with_the_config(kind: Any) -> Non
     check_second_view(config([CROP, FLIP], sampler=sampler))
     with pytest.raises(ValueError, match=NEEDS_MAP.format(name)):
         check_second_view(config(AFFINE, sampler=sampler))
+    if 'Instance' in str(kind):
+        # A part without a type changes the default, which is this sampler.
+        with pytest.raises(ValueError, match=NEEDS_MAP.format(name)):
+            check_second_view(config(AFFINE, sampler=dict(background=4)))
     # A pipeline that a hook switches to is one of training, too.
     later = config(AFFINE).train_dataloader.dataset.pipeline
     with pytest.raises(ValueError, match=NEEDS_MAP.format(name)):
