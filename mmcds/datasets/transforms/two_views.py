@@ -166,7 +166,8 @@ def check_second_view(cfg: Mapping[str, Any]) -> None:
             if bare_name(config['type']) == 'TwoViews':
                 views = TwoViews(**{key: value for key, value in config.items() if key != 'type'})
                 if views.unrecorded and _needs_map(neck.get('sampler')):
-                    raise ValueError(no_map(views.unrecorded, f'neck.sampler={bare_name(neck["sampler"].get("type", "InstanceSampler"))!r}'))
+                    kind = bare_name(neck['sampler'].get('type', 'InstanceSampler'))
+                    raise ValueError(no_map(views.unrecorded, f'neck.sampler={kind!r}'))
 
 
 def _needs_map(sampler: Mapping[str, Any] | None) -> bool:
