@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmcds.models import DenseSampler, ViewPair
+from mmcds.models import DenseSampler, InstanceSampler, ViewPair
 from mmcds.models.samplers.areas import image_areas
 
 MEAN, STD = torch.tensor([123.675, 116.28, 103.53])[:, None, None], torch.tensor([58.395, 57.12, 57.375])[:, None, None]
@@ -66,8 +66,7 @@ def test_an_image_of_one_or_two_colours_keeps_its_size() -> None:
     assert image_areas(None, torch.tensor([[20.0, 30.0]])).tolist() == [[0, 0, 30, 20]]
 
 
-@pytest.mark.parametrize('border', [0.0, 114.0])
-def test_dense_points_are_not_in_the_padding_of_either_view(border: float) -> None:
+def padded_pair(border: float) -> ViewPair:
     """View 2 is cropped to its left half before the Pad, view 1 is padded and then flipped."""
     first, second = torch.full((1, 3, 64, 96), border), torch.full((1, 3, 64, 96), border)
     image = torch.rand(3, 32, 40) * 255
@@ -75,7 +74,7 @@ def test_dense_points_are_not_in_the_padding_of_either_view(border: float) -> No
     second[0, :, :32, :20] = image[:, :, :20]
     sizes, nothing = torch.tensor([[64.0, 96.0]]), [torch.zeros(0, 4)]
     flip = torch.tensor([[[-1.0, 0, 96], [0, 1, 0], [0, 0, 1]]])
-    views = ViewPair(
+    return ViewPair(
         ((64, 96), (64, 96)),
         (sizes, sizes),
         torch.tensor([-1]),
@@ -84,9 +83,28 @@ def test_dense_points_are_not_in_the_padding_of_either_view(border: float) -> No
         flip,
         images=(first, second),
     )
+
+
+@pytest.mark.parametrize('border', [0.0, 114.0])
+def test_dense_points_are_not_in_the_padding_of_either_view(border: float) -> None:
+    views = padded_pair(border)
     one, two = DenseSampler(grid_size=8).sample(views).rois
     # Half of the 64 points: the crop of view 2 shows no more.
     assert len(one) == len(two) == 32
-    for rois, view in ((one, first), (two, second)):
+    for rois, view in zip((one, two), views.images, strict=True):
+        assert view is not None
         x, y = rois[:, 1:].long().unbind(1)
         assert (view[0, :, y, x] != border).any(0).all()
+
+
+@pytest.mark.parametrize('seed', range(3))
+def test_background_boxes_are_not_in_the_padding_of_either_view(seed: int) -> None:
+    torch.manual_seed(seed)
+    samples = InstanceSampler(background=16, background_iou=0.0).sample(padded_pair(114.0))
+    first, second = (rois[:, 1:] for rois in samples.rois)
+    assert len(first) > 2
+    # View 1's image is (56, 0, 96, 32), view 2's (0, 0, 20, 32), where the centres have to be.
+    assert (first >= torch.tensor([56, 0, 56, 0])).all()
+    assert (first <= torch.tensor([96, 32, 96, 32])).all()
+    centre = (second[:, :2] + second[:, 2:]) / 2
+    assert ((centre >= 0) & (centre < torch.tensor([20, 32]))).all()
