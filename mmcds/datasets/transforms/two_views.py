@@ -1,6 +1,6 @@
 """Two views of an image from the data loader, with boxes that follow each."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -9,10 +9,12 @@ import torch
 from mmcv.transforms import BaseTransform, Compose
 from mmengine.registry import DefaultScope
 
-from mmcds.registry import TRANSFORMS
+from mmcds.models.samplers.targets import no_map
+from mmcds.models.views.dataloader import check_batch_augments
+from mmcds.registry import MODELS, TRANSFORMS
+from mmcds.utils.errors import unknown_name
 
-#: Transforms that put several images into one: their boxes belong to no single instance of ours.
-MIXING = ('Mosaic', 'CachedMosaic', 'MixUp', 'CachedMixUp', 'CopyPaste', 'YOLOXMixUp')
+from .recording import RECORDING, bare_name, configs_in, may_be_trusted, mixing, unrecorded
 
 
 @TRANSFORMS.register_module()
@@ -24,13 +26,24 @@ class TwoViews(BaseTransform):
     its number, which stands in for its label while the pipelines run. If one of them drops the image
     (returns None), so does this.
 
+    Where all transforms are known to record what they move in ``homography_matrix``, or to move nothing, the second
+    data sample also has ``between``, the map (3, 3) from a point of view 1 to view 2. With any other transform there
+    is no map, and a sampler that needs one (``DenseSampler``, background boxes) is refused with the name of the
+    transform. Instances and whole images need none.
+
     Args:
         first (Sequence[dict]): The stock pipeline after loading, without the packing.
         second (Sequence[dict]): The same for the second view.
         pack (dict): The packing transform, ``dict(type='PackDetInputs')`` or ``dict(type='PackInputs')``.
+        trusted (Sequence[str]): Class names of your own transforms that move nothing, or multiply all that they
+            move into ``results['homography_matrix']``. Defaults to ().
 
     Raises:
-        ValueError: If a pipeline mixes several images.
+        ValueError: If a pipeline mixes several images, or a trusted name is not in them or moves pixels without
+            a record.
+
+    Attributes:
+        unrecorded (str): Why there is no map, with the names of the transforms; '' if there is one.
 
     Example:
         >>> train_pipeline = [
@@ -45,16 +58,20 @@ class TwoViews(BaseTransform):
         ... ]
     """
 
-    def __init__(self, first: Sequence[dict], second: Sequence[dict], pack: dict) -> None:
+    def __init__(self, first: Sequence[dict], second: Sequence[dict], pack: dict, trusted: Sequence[str] = ()) -> None:
         for field, pipeline in (('first', first), ('second', second)):
-            for step in pipeline:
-                bare = str(step.get('type')).rpartition('.')[2]
-                if bare in MIXING:
-                    raise ValueError(
-                        f'TwoViews.{field}: {bare} puts several images into one, whose instances cannot be matched; '
-                        "remove it, or make the second view on the device (view=dict(type='PhotometricView'))"
-                    )
+            for name in mixing(pipeline):
+                raise ValueError(
+                    f'TwoViews.{field}: {name} puts several images into one, whose instances cannot be matched; '
+                    "remove it, or make the second view on the device (view=dict(type='PhotometricView'))"
+                )
         self.first, self.second, self.pack = (_compose(steps) for steps in (first, second, [pack]))
+        self.trusted = [bare_name(name) for name in ([trusted] if isinstance(trusted, str) else trusted)]
+        pipelines = {'first': self.first, 'second': self.second}
+        _check_trusted(self.trusted, [name for each in pipelines.values() for name in unrecorded(each)])
+        found = {field: unrecorded(each, self.trusted) for field, each in pipelines.items()}
+        named = [f'TwoViews.{field}: {", ".join(dict.fromkeys(names))}' for field, names in found.items() if names]
+        self.unrecorded = f'{"; ".join(named)}: not known to record where they move pixels' if named else ''
 
     def transform(self, results: dict) -> dict | None:
         """Make both views.
@@ -66,7 +83,8 @@ class TwoViews(BaseTransform):
         Returns:
             dict | None: 'inputs' and 'data_samples' of view 1, whose ``view2`` is a data sample with
             ``inputs`` (3, H', W') uint8, ``gt_instances`` of the k instances that both views show, and
-            ``matched``, their k rows in view 1, int64.
+            ``matched``, their k rows in view 1, int64. Its metainfo has ``between`` (3, 3), float64, or
+            ``unrecorded``, and ``first_shape``, the ``img_shape`` of view 1.
         """
         labels = results.get('gt_bboxes_labels')
         copies = [deepcopy(results), results]
@@ -77,15 +95,20 @@ class TwoViews(BaseTransform):
             copy = pipeline(copy)
             if copy is None:
                 return None
-            outputs.append((copy.get('homography_matrix'), self.pack(copy)))
+            # What moved nothing recorded nothing: no flip this time.
+            moved = copy.get('homography_matrix')
+            outputs.append((np.eye(3) if moved is None else np.asarray(moved, np.float64), self.pack(copy)))
         (map1, packed1), (map2, packed2) = outputs
         first, second = packed1['data_samples'], packed2['data_samples']
         second.inputs = packed2['inputs']
         second.matched = torch.zeros(0, dtype=torch.long)
         if labels is not None:
             self._match(first, second, torch.as_tensor(labels, dtype=torch.long))
-        if map1 is not None and map2 is not None:
-            second.set_metainfo({'between': np.asarray(map2) @ np.linalg.inv(map1)})
+        second.set_metainfo({'first_shape': first.metainfo.get('img_shape')})
+        if self.unrecorded:
+            second.set_metainfo({'unrecorded': self.unrecorded})
+        else:
+            second.set_metainfo({'between': map2 @ np.linalg.inv(map1)})
         first.view2 = second
         return packed1
 
@@ -103,7 +126,55 @@ class TwoViews(BaseTransform):
         second.matched = rows1
 
     def __repr__(self) -> str:
-        return f'{type(self).__name__}(first={self.first}, second={self.second}, pack={self.pack})'
+        return (
+            f'{type(self).__name__}(first={self.first}, second={self.second}, pack={self.pack}, trusted={self.trusted})'
+        )
+
+
+def check_second_view(cfg: Mapping[str, Any]) -> None:
+    """Fail now on second views from the data loader that would be wrong, or missing, in training.
+
+    Args:
+        cfg (Mapping): A whole config whose ``model.neck`` is a CDSNeck. Every ``TwoViews`` is looked at, also those
+            that a hook switches to.
+
+    Raises:
+        ValueError: If a ``TwoViews`` is wrong, or stands below a data set that mixes its images; if the sampler needs
+            the map between the views and a transform leaves none; if a batch augmentation changes view 1 alone.
+    """
+    model = cfg['model']
+    neck = model.get('neck') or {}
+    parts = {'train_dataloader': cfg.get('train_dataloader'), 'custom_hooks': cfg.get('custom_hooks')}
+    for config in configs_in(parts):
+        pipeline = config.get('pipeline')
+        below = [bare_name(each['type']) for each in configs_in(config.get('dataset'))]
+        if bare_name(config['type']) == 'MultiImageMixDataset' and 'TwoViews' in below and pipeline:
+            raise ValueError(
+                f'{bare_name(config["type"])}.pipeline={[bare_name(each["type"]) for each in pipeline]} comes after '
+                'TwoViews, which packs its images; move TwoViews to the end of that pipeline'
+            )
+    if bare_name((neck.get('view') or {}).get('type')) != 'DataloaderView':
+        return
+    # The runner and mmpretrain's classifiers fill in what the preprocessor does not say itself.
+    preprocessor = model.get('data_preprocessor') or cfg.get('data_preprocessor') or {}
+    augments, field = preprocessor.get('batch_augments'), 'model.data_preprocessor.batch_augments'
+    if augments is None and (model.get('train_cfg') or {}).get('augments') is not None:
+        augments, field = model['train_cfg'], 'model.train_cfg'
+    check_batch_augments(augments, field)
+    with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmdet'):
+        for config in configs_in(parts):
+            if bare_name(config['type']) == 'TwoViews':
+                views = TwoViews(**{key: value for key, value in config.items() if key != 'type'})
+                if views.unrecorded and _needs_map(neck.get('sampler')):
+                    kind = bare_name(neck['sampler'].get('type', 'InstanceSampler'))
+                    raise ValueError(no_map(views.unrecorded, f'neck.sampler={kind!r}'))
+
+
+def _needs_map(sampler: Mapping[str, Any] | None) -> bool:
+    kind = (sampler or {}).get('type')
+    kind = MODELS.get(kind) if isinstance(kind, str) else kind
+    # Background boxes are found in view 1 and carried over to view 2.
+    return getattr(kind, 'needs_map', False) or bool((sampler or {}).get('background'))
 
 
 def _compose(steps: Sequence[dict]) -> Compose:
@@ -112,3 +183,18 @@ def _compose(steps: Sequence[dict]) -> Compose:
         return Compose(list(steps))
     with DefaultScope.overwrite_default_scope('mmdet'):
         return Compose(list(steps))
+
+
+def _check_trusted(trusted: Sequence[str], found: Sequence[str]) -> None:
+    """Fail on a trusted name that is none of the transforms ``found``, or that is known to record too little."""
+    open_ = [bare_name(name) for name in found if may_be_trusted(name)]
+    for name in trusted:
+        if name in open_:
+            continue
+        for each in found:
+            if bare_name(each) == name:
+                raise ValueError(
+                    f'TwoViews.trusted={name!r} is refused: {each} moves pixels and does not record where to; '
+                    f'use {", ".join(RECORDING["mmdet"])} of mmdet'
+                )
+        raise unknown_name('TwoViews.trusted', name, sorted(set(open_)), 'it names transforms of the two pipelines')

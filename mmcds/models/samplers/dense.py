@@ -14,7 +14,8 @@ from .targets import Samples, ViewPair, all_anchors
 class DenseSampler:
     """The centres of a grid over each image, matched between the views by where they lie.
 
-    Centres that fall outside the other view are left out; padding is never sampled.
+    Centres that fall outside the other view are left out. Padding is not sampled, that of the batch nor constant
+    borders (:func:`~mmcds.models.samplers.areas.image_areas`).
 
     Args:
         grid_size (int): Cells per side of the grid, >= 1. Defaults to 7.
@@ -24,6 +25,8 @@ class DenseSampler:
     """
 
     indexed_by_image = True
+    #: Whether ``views.between()`` is asked for; configs are checked by it.
+    needs_map = True
 
     def __init__(self, grid_size: int = 7) -> None:
         self.grid_size = check_count('sampler.grid_size', grid_size, 1)
@@ -33,15 +36,18 @@ class DenseSampler:
 
         Returns:
             Samples: ``rois`` are (M, 3) as (image, x, y) in pixels of each view's input.
+
+        Raises:
+            ValueError: If the map between the views is not known.
         """
-        sizes = views.image_sizes
-        steps = (torch.arange(self.grid_size, device=sizes[0].device) + 0.5) / self.grid_size
+        between, (first, second) = views.between(), views.areas
+        steps = (torch.arange(self.grid_size, device=first.device) + 0.5) / self.grid_size
         y, x = torch.meshgrid(steps, steps, indexing='ij')
         unit = torch.stack([x.flatten(), y.flatten()], 1)
-        points = unit[None] * sizes[0].flip(1)[:, None]
-        homogeneous = F.pad(points, (0, 1), value=1.0) @ views.between().transpose(1, 2)
+        points = first[:, None, :2] + unit * (first[:, 2:] - first[:, :2])[:, None]
+        homogeneous = F.pad(points, (0, 1), value=1.0) @ between.transpose(1, 2)
         moved = homogeneous[..., :2] / homogeneous[..., 2:]
-        inside = ((moved >= 0) & (moved < sizes[1].flip(1)[:, None])).all(2)
+        inside = ((moved >= second[:, None, :2]) & (moved < second[:, None, 2:])).all(2)
         image = torch.arange(len(views), device=points.device)[:, None].expand_as(inside)[inside]
         column = image[:, None].to(points.dtype)
         rois = (torch.cat([column, points[inside]], 1), torch.cat([column, moved[inside]], 1))

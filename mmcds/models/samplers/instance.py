@@ -124,9 +124,11 @@ class InstanceSampler:
     def _background(self, views: ViewPair, i: int) -> tuple[Tensor, Tensor]:
         """Random boxes (k, 4) of an image beside its objects, in both views."""
         occupied = views.boxes[0] if views.occupied is None else views.occupied
-        free = self._free_boxes(occupied[i], views.image_sizes[0][i])
+        # Within the constant borders that a Pad or an Expand leaves, in both views.
+        (start, size), (start2, size2) = ((a[i, :2].repeat(2), a[i, 2:] - a[i, :2]) for a in views.areas)
+        free = self._free_boxes(occupied[i] - start, size.flip(0)) + start
         moved = transform_boxes(free, views.between()[i])
-        inside = contains_centre(moved, views.image_sizes[1][i])
+        inside = contains_centre(moved - start2, size2.flip(0))
         return free[inside], moved[inside]
 
     def _free_boxes(self, boxes: Tensor, size: Tensor) -> Tensor:

@@ -1,9 +1,12 @@
 """What the samplers know of a batch, apart from its features."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
+
+from .areas import image_areas
 
 
 @dataclass
@@ -21,6 +24,9 @@ class ViewPair:
             None where the pipeline did not record it.
         occupied (list[Tensor] | None): Per image, all annotated boxes of view 1 (m_i, 4), float32, also those
             that view 2 does not show and crowds: no place for background. Defaults to None: the first of ``boxes``.
+        images (tuple[Tensor | None, Tensor | None]): The input of each view (N, C, H, W), on whose constant borders
+            nothing is sampled. Defaults to (None, None): ``image_sizes`` says all about the padding.
+        unrecorded (str): Why there are no ``transforms``. Defaults to ''.
     """
 
     input_sizes: tuple[tuple[int, int], tuple[int, int]]
@@ -30,9 +36,20 @@ class ViewPair:
     labels: list[Tensor]
     transforms: Tensor | None
     occupied: list[Tensor] | None = None
+    images: tuple[Tensor | None, Tensor | None] = (None, None)
+    unrecorded: str = ''
 
     def __len__(self) -> int:
         return len(self.image_labels)
+
+    @cached_property
+    def areas(self) -> tuple[Tensor, Tensor]:
+        """Per view, where each image is without padding (N, 4) as (x1, y1, x2, y2), float32.
+
+        Computed once, and only for samplers that look for places.
+        """
+        first, second = (image_areas(i, s) for i, s in zip(self.images, self.image_sizes, strict=True))
+        return first, second
 
     def between(self) -> Tensor:
         """``transforms``, where a sampler cannot do without.
@@ -41,12 +58,23 @@ class ViewPair:
             ValueError: If the pipeline of a view did not record them.
         """
         if self.transforms is None:
-            raise ValueError(
-                'neck.sampler needs to know where the two views match, but their pipelines do not record '
-                "homography_matrix; use mmdet's Resize, RandomFlip, RandomCrop or RandomAffine in them, "
-                "the sampler 'ImageSampler', or a view made on the device"
-            )
+            raise ValueError(no_map(self.unrecorded or 'their pipelines do not say it', 'neck.sampler'))
         return self.transforms
+
+
+def no_map(reason: str, sampler: str) -> str:
+    """The message for a sampler that needs the map between two views that left none.
+
+    Args:
+        reason (str): Why it does not, with the transforms that leave no map.
+        sampler (str): The sampler, as the user wrote it.
+    """
+    return (
+        f'{sampler} needs to know where the two views match, but {reason}; use transforms of mmdet that record it in '
+        'homography_matrix (Resize, RandomFlip, RandomCrop, Rotate, ShearX, TranslateX, ...), name your own that do in '
+        "TwoViews.trusted, set neck.view=dict(type='PhotometricView'), or take a sampler that needs no map "
+        "('ImageSampler', or 'InstanceSampler' without background)"
+    )
 
 
 @dataclass

@@ -1,6 +1,6 @@
 """A second view that the data loader made."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -16,7 +16,8 @@ from .describe import image_labels, image_sizes, instances, occupied
 class DataloaderView(nn.Module):
     """Takes the second view off the data samples, where the transform ``mmcds.TwoViews`` put it.
 
-    Use it for geometric augmentation (crop, flip, affine), with boxes that follow.
+    Use it for geometric augmentation (crop, flip, affine), with boxes that follow. Batch augmentations that resize or
+    pad view 1 are followed; others would change view 1 alone and are refused.
     """
 
     @torch.no_grad()
@@ -32,7 +33,7 @@ class DataloaderView(nn.Module):
             tuple[Tensor, ViewPair]: The second view (N, 3, H', W'), and the geometry of both.
 
         Raises:
-            ValueError: If a data sample has no second view.
+            ValueError: If a data sample has no second view, or the preprocessor changes view 1 in another way.
         """
         seconds: list[Any] = [getattr(sample, 'view2', None) for sample in data_samples]
         if any(second is None for second in seconds):
@@ -41,6 +42,7 @@ class DataloaderView(nn.Module):
                 "end train_dataloader's pipeline with dict(type='mmcds.TwoViews', ...) or set "
                 "neck.view=dict(type='PhotometricView')"
             )
+        check_batch_augments(getattr(preprocessor, 'batch_augments', None))
         second = preprocessor({'inputs': [view.inputs for view in seconds], 'data_samples': None})['inputs']
         boxes, labels = instances(data_samples, inputs.device)
         second_boxes, _ = instances(seconds, inputs.device)
@@ -51,14 +53,54 @@ class DataloaderView(nn.Module):
             image_labels=image_labels(data_samples, inputs.device),
             boxes=([box[rows] for box, rows in zip(boxes, matched, strict=True)], second_boxes),
             labels=[label[rows] for label, rows in zip(labels, matched, strict=True)],
-            transforms=self._transforms(seconds, inputs),
+            transforms=self._transforms(data_samples, seconds, inputs),
             occupied=occupied(data_samples, inputs.device),
+            images=(inputs, second),
+            unrecorded=next((view.metainfo['unrecorded'] for view in seconds if 'unrecorded' in view.metainfo), ''),
         )
         return second, views
 
     @staticmethod
-    def _transforms(seconds: Sequence[Any], inputs: Tensor) -> Tensor | None:
-        maps = [view.metainfo.get('between') for view in seconds]
-        if any(each is None for each in maps):
-            return None
-        return torch.stack([torch.as_tensor(each, dtype=torch.float32) for each in maps]).to(inputs.device)
+    def _transforms(data_samples: Sequence[Any], seconds: Sequence[Any], inputs: Tensor) -> Tensor | None:
+        maps = []
+        for sample, view in zip(data_samples, seconds, strict=True):
+            between = view.metainfo.get('between')
+            if between is None:
+                return None
+            between = torch.as_tensor(between, dtype=torch.float64)
+            then = view.metainfo.get('first_shape')
+            if then is not None and 'img_shape' in sample.metainfo:
+                # A batch augmentation may have resized view 1 since.
+                (h, w), (now_h, now_w) = then, sample.metainfo['img_shape'][:2]
+                between = between @ torch.diag(between.new_tensor([w / now_w, h / now_h, 1]))
+            maps.append(between)
+        return torch.stack(maps).to(inputs.device, torch.float32)
+
+
+#: Batch augmentations that DataloaderView follows: they pad view 1, or resize it together with its boxes and img_shape.
+FOLLOWED = ('BatchFixedSizePad', 'BatchResize', 'BatchSyncRandomResize')
+
+
+def check_batch_augments(augments: Any, field: str = 'model.data_preprocessor.batch_augments') -> None:
+    """Fail on batch augmentations that change the data loader's first view and not its second.
+
+    Args:
+        augments (list | dict | RandomBatchAugment | None): The configs, or the built augmentations of a preprocessor;
+            mmpretrain has them in a dict or a RandomBatchAugment.
+        field (str): Where they stand in the config.
+
+    Raises:
+        ValueError: If one is not among :data:`FOLLOWED`, as Mixup and CutMix are not.
+    """
+    if not augments:
+        return
+    inside = augments.get('augments', []) if isinstance(augments, Mapping) else getattr(augments, 'augments', augments)
+    for each in inside if isinstance(inside, Iterable) and not isinstance(inside, Mapping) else [inside]:
+        kind = each.get('type') if isinstance(each, Mapping) else type(each)
+        name = getattr(kind, '__name__', str(kind).rpartition('.')[2])
+        if each is not None and name not in FOLLOWED:
+            raise ValueError(
+                f'{field}: {name} changes view 1 of a batch but not view 2, which DataloaderView takes from the data '
+                'loader, and the two would still count as positives; remove it, or set neck.view=dict(type='
+                f"'PhotometricView'), which makes view 2 of the changed view 1 (followed: {', '.join(FOLLOWED)})"
+            )

@@ -118,6 +118,8 @@ class PhotometricView(nn.Module):
         diagonal = torch.cat([factor.flip(0), factor.new_ones(1)])
         views = ViewPair(
             input_sizes=((size[0], size[1]), (second_size[0], second_size[1])),
+            # View 2 shows all of view 1, so that a place that view 1 has is one of view 2.
+            images=(inputs, None),
             image_sizes=(sizes, sizes * factor),
             image_labels=image_labels(data_samples, inputs.device),
             boxes=(boxes, [box * box_factor for box in boxes]),

@@ -1,13 +1,18 @@
 """Instances are matched by where they came from; points by the pipelines' own homographies."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from mmcv.transforms import BaseTransform, Compose
+from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
 from mmcds.datasets.transforms import TwoViews
+from mmcds.datasets.transforms.two_views import check_second_view
+from mmcds.models import DenseSampler
 from mmcds.models.views import DataloaderView
 
 PACK = dict(type='PackDetInputs')
@@ -92,8 +97,6 @@ def test_the_homography_leads_from_view_1_to_view_2() -> None:
 
 
 def test_the_first_view_is_the_stock_pipeline_s() -> None:
-    from mmcv.transforms import Compose
-
     steps: list[dict] = [CROP, dict(type='RandomFlip', prob=0.5), dict(type='PhotoMetricDistortion')]
     np.random.seed(3)
     stock = Compose([*steps, PACK])(loaded())
@@ -112,10 +115,107 @@ def test_a_dropped_image_is_dropped() -> None:
     assert TwoViews(first=[crop], second=[], pack=PACK)(results) is None
 
 
-@pytest.mark.parametrize('name', ['Mosaic', 'mmdet.MixUp', 'CopyPaste'])
-def test_mixing_is_refused(name: str) -> None:
+@pytest.mark.parametrize('name', ['Mosaic', 'mmdet.MixUp', 'CopyPaste', 'CachedMosaic'])
+@pytest.mark.parametrize('nested', [False, True])
+def test_mixing_is_refused(name: str, nested: bool) -> None:
+    step: dict[str, Any] = dict(type=name)
+    if nested:
+        step = dict(type='RandomApply', transforms=[dict(type='RandomChoice', transforms=[[FLIP], [step]])])
     with pytest.raises(ValueError, match=rf'TwoViews.second: {name.rpartition(".")[2]} .*PhotometricView'):
-        TwoViews(first=[], second=[dict(type=name)], pack=PACK)
+        TwoViews(first=[], second=[step], pack=PACK)
+
+
+def test_a_user_s_own_mixing_is_refused() -> None:
+    """MultiImageMixDataset knows such a transform by its get_indexes, and so do we."""
+    with pytest.raises(ValueError, match=r'TwoViews.first: Collage puts'):
+        TwoViews(first=[dict(type=Collage)], second=[], pack=PACK)
+
+
+def test_a_flip_that_did_not_happen_is_the_identity() -> None:
+    """Seen: one such image in a batch, and the map of all of them was lost."""
+    never, always = dict(type='RandomFlip', prob=0.0), dict(type='RandomFlip', prob=1.0)
+    flipped = np.array([[-1, 0, 64], [0, 1, 0], [0, 0, 1]])
+    for first, second, expected in (
+        ([never], [never], np.eye(3)),
+        ([never], [always], flipped),
+        ([always], [never], flipped),
+        ([], [dict(type='PhotoMetricDistortion')], np.eye(3)),
+    ):
+        view2 = TwoViews(first=first, second=second, pack=PACK)(loaded())['data_samples'].view2
+        np.testing.assert_allclose(view2.metainfo['between'], expected)
+
+
+def test_what_was_moved_before_the_views_is_in_neither_map() -> None:
+    moved = Compose([FLIP, dict(type='Resize', scale=(32, 32))])(loaded())
+    view2 = TwoViews(first=[], second=[CROP, dict(type='Resize', scale=(64, 64))], pack=PACK)(moved)
+    np.testing.assert_allclose(view2['data_samples'].view2.metainfo['between'], np.diag([2, 2, 1]), atol=1e-5)
+
+
+class Collage(BaseTransform):
+    def get_indexes(self, dataset: Any) -> int:
+        return 0
+
+    def transform(self, results: dict) -> dict:
+        return results
+
+
+def config(second: list[dict], **options: Any) -> Config:
+    two_views = dict(type='mmcds.TwoViews', first=[FLIP], second=second, pack=PACK)
+    neck = dict(type='mmcds.CDSNeck', view=dict(type='DataloaderView'), sampler=options.pop('sampler', None))
+    dataset = dict(type='CocoDataset', pipeline=[dict(type='LoadImageFromFile'), two_views])
+    return Config(
+        dict(
+            model=dict(type='RetinaNet', neck=neck, **options.pop('model', {})), train_dataloader=dict(dataset=dataset)
+        )
+        | options
+    )
+
+
+AFFINE = [dict(type='RandomAffine')]
+NEEDS_MAP = r"sampler='{}' needs .* TwoViews.second: mmdet.RandomAffine: .*PhotometricView"
+
+
+@pytest.mark.parametrize('kind', ['DenseSampler', 'mmcds.InstanceSampler', DenseSampler])
+def test_a_sampler_that_needs_a_map_is_refused_with_the_config(kind: Any) -> None:
+    sampler = dict(type=kind, **(dict(background=4) if 'Instance' in str(kind) else {}))
+    name = str(getattr(kind, '__name__', kind)).rpartition('.')[2]
+    check_second_view(config([CROP, FLIP], sampler=sampler))
+    with pytest.raises(ValueError, match=NEEDS_MAP.format(name)):
+        check_second_view(config(AFFINE, sampler=sampler))
+    if 'Instance' in str(kind):
+        # A part without a type changes the default, which is this sampler.
+        with pytest.raises(ValueError, match=NEEDS_MAP.format(name)):
+            check_second_view(config(AFFINE, sampler=dict(background=4)))
+    # A pipeline that a hook switches to is one of training, too.
+    later = config(AFFINE).train_dataloader.dataset.pipeline
+    with pytest.raises(ValueError, match=NEEDS_MAP.format(name)):
+        check_second_view(
+            config([CROP], sampler=sampler, custom_hooks=[dict(type='PipelineSwitchHook', switch_pipeline=later)])
+        )
+
+
+@pytest.mark.parametrize('sampler', [None, dict(type='ImageSampler'), dict(type='InstanceSampler')])
+def test_samplers_that_need_no_map_take_any_geometry(sampler: dict | None) -> None:
+    check_second_view(config(AFFINE, sampler=sampler))
+
+
+@pytest.mark.parametrize('field', ['model.train_cfg', 'model.data_preprocessor', 'data_preprocessor'])
+def test_batch_augmentations_are_refused_with_the_config(field: str) -> None:
+    mixup = dict(augments=dict(type='Mixup', alpha=0.8))
+    cfg = config([CROP])
+    cfg.merge_from_dict({field if 'train' in field else f'{field}.batch_augments': mixup})
+    with pytest.raises(ValueError, match=r'^model\..*: Mixup changes view 1 of a batch'):
+        check_second_view(cfg)
+    cfg.model.neck.view = dict(type='PhotometricView')
+    check_second_view(cfg)
+
+
+def test_a_data_set_that_mixes_packed_views_is_refused() -> None:
+    cfg = config([CROP])
+    inner = cfg.train_dataloader.dataset
+    cfg.train_dataloader.dataset = dict(type='MultiImageMixDataset', dataset=inner, pipeline=[dict(type='MixUp')])
+    with pytest.raises(ValueError, match=r"MultiImageMixDataset\.pipeline=\['MixUp'\] comes after TwoViews"):
+        check_second_view(cfg)
 
 
 def test_the_model_side_reads_what_the_data_side_wrote() -> None:

@@ -21,7 +21,7 @@ def test_length_is_the_number_of_images() -> None:
 def test_transforms_are_given_or_the_remedy_is_named() -> None:
     transforms = torch.eye(3).expand(3, 3, 3)
     assert pair(transforms).between() is transforms
-    with pytest.raises(ValueError, match=r"neck\.sampler .*homography_matrix.*RandomFlip.*'ImageSampler'"):
+    with pytest.raises(ValueError, match=r"neck\.sampler needs .*homography_matrix.*RandomFlip.*'ImageSampler'"):
         pair(None).between()
 
 

@@ -5,9 +5,11 @@ from typing import Any
 import pytest
 import torch
 from mmdet.models import DetDataPreprocessor
+from mmengine.logging import MessageHub
 from toys import toy_sample
 
-from mmcds.models import DataloaderView
+from mmcds.models import DataloaderView, DenseSampler
+from mmcds.models.views.dataloader import check_batch_augments
 
 MEAN, STD = [10.0, 20.0, 30.0], [2.0, 4.0, 5.0]
 
@@ -67,3 +69,56 @@ def test_a_pipeline_without_a_second_view_is_named() -> None:
     del samples[1].view2
     with pytest.raises(ValueError, match=r"1 of 2 data samples .*type='mmcds\.TwoViews'.*type='PhotometricView'"):
         DataloaderView()(torch.zeros(2, 3, 32, 32), samples, preprocessor())
+
+
+def test_the_reason_for_no_map_reaches_the_message() -> None:
+    samples = samples_with_views()
+    samples[0].view2.set_metainfo(dict(unrecorded='TwoViews.second: mmdet.RandomAffine: not known'))
+    samples[1].view2.set_metainfo(dict(between=torch.eye(3).numpy()))
+    views = DataloaderView()(torch.zeros(2, 3, 32, 32), samples, preprocessor())[1]
+    with pytest.raises(ValueError, match=r'^neck\.sampler needs .*, but TwoViews\.second: mmdet\.RandomAffine: .*use'):
+        DenseSampler().sample(views)
+
+
+def test_a_resize_of_the_batch_is_followed() -> None:
+    """BatchSyncRandomResize scales view 1, its boxes and its img_shape: the map leads from there to the same places."""
+    from mmdet.models.data_preprocessors import BatchSyncRandomResize
+
+    MessageHub.get_instance('resize').update_info('iter', 0)
+    resize = BatchSyncRandomResize((320, 640))
+    resize._input_size = (64, 96)
+    samples = samples_with_views()
+    for sample in samples:
+        sample.set_metainfo(dict(pad_shape=(32, 32)))
+        sample.view2.set_metainfo(dict(between=torch.eye(3).numpy(), first_shape=sample.img_shape))
+    before = DataloaderView()(torch.zeros(2, 3, 32, 32), samples, preprocessor())[1]
+    assert torch.equal(before.between(), torch.eye(3).expand(2, 3, 3))
+    inputs, _ = resize(torch.zeros(2, 3, 32, 32), samples)
+    after = DataloaderView()(inputs, samples, preprocessor())[1]
+    corner = after.boxes[0][0][0, 2:]
+    assert corner.tolist() == [60, 40]
+    torch.testing.assert_close((after.between()[0] @ torch.cat([corner, torch.ones(1)]))[:2], torch.tensor([20.0, 20]))
+
+
+@pytest.mark.parametrize('name', ['Mixup', 'CutMix', 'ResizeMix'])
+def test_mixed_batches_are_refused_in_the_first_step(name: str) -> None:
+    models = pytest.importorskip('mmpretrain.models')
+    mixing = models.ClsDataPreprocessor(
+        num_classes=2, batch_augments=dict(augments=[dict(type=name, alpha=1.0)], probs=[0.1])
+    )
+    with pytest.raises(ValueError, match=rf'batch_augments: {name} changes view 1 .*PhotometricView'):
+        DataloaderView()(torch.zeros(2, 3, 32, 32), samples_with_views(), mixing)
+
+
+def test_other_batch_augmentations_are_refused_and_pads_are_not() -> None:
+    check_batch_augments(None)
+    check_batch_augments([])
+    check_batch_augments([dict(type='BatchFixedSizePad', size=(64, 64)), dict(type='mmdet.BatchResize', scale=(9, 9))])
+    for augments, name in (
+        ([torch.nn.Dropout()], 'Dropout'),
+        ([dict(type='BatchFixedSizePad'), dict(type='my.Warp')], 'Warp'),
+        (dict(augments=dict(type='Mixup', alpha=1.0)), 'Mixup'),
+        (dict(augments=[torch.nn.Dropout()], probs=1.0), 'Dropout'),
+    ):
+        with pytest.raises(ValueError, match=rf'^here: {name} changes'):
+            check_batch_augments(augments, 'here')

@@ -1,0 +1,170 @@
+"""Which transforms move pixels, and which of these record where to."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from mmcv.transforms import TRANSFORMS
+
+#: Transforms that put several images into one: their boxes belong to no single instance of ours.
+MIXING = (
+    'CachedMixUp',
+    'CachedMosaic',
+    'CopyPaste',
+    'CutMix',
+    'MixUp',
+    'Mixup',
+    'Mosaic',
+    'Mosaic9',
+    'YOLOXMixUp',
+    'YOLOv5CopyPaste',
+    'YOLOv5MixUp',
+)
+
+#: Per package, transforms that record all that they move in ``homography_matrix``. The tests compare each with pixels.
+RECORDING: dict[str, tuple[str, ...]] = {
+    'mmdet': (
+        'FixScaleResize',
+        'RandomCrop',
+        'RandomFlip',
+        'RandomFlip_GLIP',
+        'Resize',
+        'Rotate',
+        'ShearX',
+        'ShearY',
+        'TranslateX',
+        'TranslateY',
+    ),
+}
+
+_COLOURS = (
+    'AutoContrast',
+    'Brightness',
+    'ColorTransform',
+    'Contrast',
+    'Equalize',
+    'Invert',
+    'Posterize',
+    'RandomErasing',
+    'Sharpness',
+    'Solarize',
+    'SolarizeAdd',
+)
+#: Per package, transforms that move no pixel of the image. A ``Pad`` is at the bottom and on the right.
+STILL: dict[str, tuple[str, ...]] = {
+    'mmcds': ('Cutout',),
+    'mmcv': ('Normalize', 'Pad', 'RandomGrayscale'),
+    'mmdet': (
+        *_COLOURS,
+        'Color',
+        'Corrupt',
+        'CutOut',
+        'FilterAnnotations',
+        'GTBoxSubOne_GLIP',
+        'Pad',
+        'PhotoMetricDistortion',
+        'SegRescale',
+        'YOLOXHSVRandomAug',
+    ),
+    'mmpretrain': (*_COLOURS, 'ColorJitter', 'Cutout', 'GaussianBlur', 'Lighting', 'NumpyToPIL', 'PILToNumpy'),
+    'torchvision': (
+        'ColorJitter',
+        'GaussianBlur',
+        'Grayscale',
+        'RandomAdjustSharpness',
+        'RandomAutocontrast',
+        'RandomEqualize',
+        'RandomErasing',
+        'RandomGrayscale',
+        'RandomInvert',
+        'RandomPosterize',
+        'RandomSolarize',
+    ),
+}
+
+#: Per package, transforms that are as good as what is inside them, with the attribute where that is.
+WRAPPERS: dict[str, dict[str, str]] = {
+    'mmcv': dict(
+        Compose='transforms',
+        RandomApply='transforms',
+        RandomChoice='transforms',
+        RandomChoiceResize='resize',
+        RandomResize='resize',
+    ),
+    'mmdet': dict(
+        AutoAugment='transforms',
+        ProposalBroadcaster='transforms',
+        RandAugment='transforms',
+        RandomOrder='transforms',
+        ResizeShortestEdge='resize',
+    ),
+    'mmpretrain': dict(AutoAugment='transforms', TorchVisonTransformWrapper='t'),
+    'torchvision': dict(
+        Compose='transforms', RandomApply='transforms', RandomChoice='transforms', RandomOrder='transforms'
+    ),
+}
+
+#: A class of these packages that is in no list above is known to move pixels without a record.
+_READ = ('mmcv', 'mmdet', 'mmpretrain', 'torchvision')
+#: Except these, which do what their arguments say.
+_OPEN = ('Albu', 'Albumentations', 'KeyMapper', 'RandAugment', 'TransformBroadcaster')
+
+
+def bare_name(kind: Any) -> str:
+    """The name of a registered type without its scope: ``'mmdet.Resize'`` or the class itself -> ``'Resize'``."""
+    return kind.__name__ if hasattr(kind, '__name__') else str(kind).rpartition('.')[2]
+
+
+def configs_in(config: Any) -> Iterator[Mapping[str, Any]]:
+    """All parts with a ``type`` in a config, at any depth, the outer ones first."""
+    if isinstance(config, Mapping):
+        if 'type' in config:
+            yield config
+        for value in config.values():
+            yield from configs_in(value)
+    elif isinstance(config, (list, tuple)):
+        for value in config:
+            yield from configs_in(value)
+
+
+def mixing(pipeline: Sequence[Any]) -> list[str]:
+    """Names of the transforms of a pipeline's config that put several images into one, at any depth."""
+    found = []
+    for step in configs_in(list(pipeline)):
+        kind = step['type']
+        if isinstance(kind, str):
+            with TRANSFORMS.switch_scope_and_registry(None) as registry:
+                kind = registry.get(kind) or kind
+        # get_indexes is how mmdet's MultiImageMixDataset asks a transform for its other images.
+        if bare_name(kind) in MIXING or bare_name(step['type']) in MIXING or hasattr(kind, 'get_indexes'):
+            found.append(bare_name(step['type']))
+    return found
+
+
+def unrecorded(step: Any, trusted: Sequence[str] = ()) -> list[str]:
+    """The transforms in a built one that are not known to record what they move.
+
+    A subclass is another transform than its base.
+
+    Args:
+        step (Callable): A transform, or a ``Compose`` of several.
+        trusted (Sequence[str]): Class names that the user vouches for. Defaults to ().
+
+    Returns:
+        list[str]: The package and class name of each, ``'mmdet.RandomAffine'``.
+    """
+    kind = type(step)
+    package, name = kind.__module__.partition('.')[0], getattr(step, '__name__', kind.__name__)
+    attribute = WRAPPERS.get(package, {}).get(name)
+    if attribute is not None:
+        inside = getattr(step, attribute)
+        steps = inside if isinstance(inside, (list, tuple)) else [inside]
+        return [each for part in steps for each in unrecorded(part, trusted)]
+    # Of the corruptions this one alone moves pixels.
+    still = name in STILL.get(package, ()) and getattr(step, 'corruption', None) != 'elastic_transform'
+    return [] if still or name in RECORDING.get(package, ()) or name in trusted else [f'{package}.{name}']
+
+
+def may_be_trusted(name: str) -> bool:
+    """Whether a user may vouch for a transform, ``'package.Class'``: nobody knows that it moves pixels unrecorded."""
+    package, _, bare = name.partition('.')
+    return package not in _READ or bare in _OPEN
