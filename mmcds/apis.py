@@ -9,6 +9,7 @@ from typing import Any
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import MODELS
 
+from mmcds.datasets.transforms.two_views import check_second_view
 from mmcds.engine.hooks.schedule import ContrastSchedule
 from mmcds.models.necks import build_cds_neck, build_dsn_neck
 from mmcds.models.necks.stock_neck import supervision_alone
@@ -174,6 +175,7 @@ def check_cds(cfg: Config, teacher: bool = True) -> None:
             "give custom_hooks=[dict(type='mmcds.CDSHook'), ...]"
         )
     ContrastSchedule.from_cfg(hooks[0].get('schedule'))
+    check_second_view(cfg)
     if teacher:
         check_teacher(cfg)
 

@@ -221,6 +221,8 @@ def test_cds_is_recognised_however_its_types_are_written(spelling: str) -> None:
     if spelling == '_scope_':
         for part in (cds.model.neck, cds.model.neck.view, cds.custom_hooks[0]):
             part['_scope_'] = 'mmcds'
+        # A scope holds for what is inside, too.
+        stock.model.neck.type = cds.model.neck.neck.type = 'mmdet.FPN'
     if spelling == 'import paths':
         cds.model.neck.view['type'] = 'mmcds.models.views.photometric.PhotometricView'
     assert has_cds(cds)

@@ -14,7 +14,6 @@ from mmcds.utils.errors import check_count
 from .build import build_part
 from .losses import ContrastiveLoss, DistillationLoss, EmbeddingQueue
 from .samplers import InstanceSampler, Samples, ViewPair
-from .samplers.instance import ONE_CLASS_BACKGROUND
 from .samplers.targets import join_views
 from .supervision import Features, Supervision, feature_of
 from .taps import Tap
@@ -93,23 +92,23 @@ class ContrastiveSupervision(Supervision):
             self.distill = build_part('neck.distill', {'type': kind, **distill}, (kind,), widths=widths)
 
     def adapt_to_one_class(self) -> None:
-        """Give instances negatives where all are of one class, or warn that they have none.
-
-        Background boxes are taken unless the config says how many (``sampler.background``).
-        """
-        if getattr(self.loss, 'positives', None) != 'class' or not isinstance(self.sampler, InstanceSampler):
+        """Give instances background boxes as negatives where all are of one class, or warn that they have none."""
+        sampler = self.sampler
+        if getattr(self.loss, 'positives', None) != 'class' or not isinstance(sampler, InstanceSampler):
             return
-        if not self.sampler.background_is_given:
-            self.sampler.background = ONE_CLASS_BACKGROUND
+        if sampler.background:
+            return
+        sampler.background = sampler.one_class_background
+        if sampler.background:
             print_log(
-                f'one class: its objects are no negatives of each other, so CDS takes {ONE_CLASS_BACKGROUND} '
-                'background boxes per image as negatives (neck.sampler.background)',
+                f'one class: its objects are no negatives of each other, so CDS takes {sampler.background} background '
+                'boxes per image as negatives (neck.sampler.one_class_background)',
                 'current',
             )
-        elif not self.sampler.background:
+        else:
             print_log(
-                'neck.sampler.background=0 with one class: the contrast has no negatives, so nothing pushes embeddings '
-                "apart; set neck.sampler.background=8, or neck.loss.positives='instance'",
+                'neck.sampler.one_class_background=0 with one class: the contrast has no negatives, so nothing pushes '
+                "embeddings apart; set neck.sampler.background=8, or neck.loss.positives='instance'",
                 'current',
                 logging.WARNING,
             )

@@ -7,6 +7,7 @@ from torch import Tensor
 from mmcds.registry import MODELS
 from mmcds.utils.errors import check_count
 
+from ..outputs import connected_zero
 from .targets import Samples, ViewPair, all_anchors
 
 
@@ -67,7 +68,7 @@ class DenseSampler:
         # Places rounded to bfloat16's eight bits would be off by a cell on a wide map.
         feature = feature if feature.dtype == torch.float64 else feature.float()
         if len(rois) == 0:
-            return feature.new_zeros(0, feature.shape[1], 1, 1) + feature.sum() * 0
+            return feature.new_zeros(0, feature.shape[1], 1, 1) + connected_zero(feature)
         extent = rois.new_tensor([input_size[1], input_size[0]])
         grid = (rois[:, 1:] / extent * 2 - 1).to(feature.dtype)
         image = rois[:, 0].long()

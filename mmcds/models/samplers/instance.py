@@ -9,9 +9,6 @@ from mmcds.utils.errors import check_count, check_range
 
 from .targets import Samples, ViewPair
 
-#: Background boxes per image where a data set has one class and the config does not say how many.
-ONE_CLASS_BACKGROUND = 8
-
 
 @MODELS.register_module()
 class InstanceSampler:
@@ -25,11 +22,12 @@ class InstanceSampler:
             contrast on a CPU. Defaults to 2.
         max_per_image (int): Boxes taken of one image, a random subset where it has more, >= 1.
             Defaults to 64.
-        background (int, optional): Random boxes per image beside the ground truth, as negatives for all; >= 0.
-            Defaults to None: none, or :data:`ONE_CLASS_BACKGROUND` where the data set has one class, whose objects
-            are no negatives of each other.
+        background (int): Random boxes per image beside the ground truth, as negatives for all; >= 0.
+            Defaults to 0.
         background_iou (float): Largest share of such a box's own area that any annotated box covers, crowds and
             other ignored regions included, in [0, 1]. Defaults to 0.1.
+        one_class_background (int): What ``background`` is instead of 0 where the data set has one class, whose
+            objects are no negatives of each other; >= 0. Defaults to 8.
 
     Raises:
         ValueError: If an argument is out of its range.
@@ -41,14 +39,15 @@ class InstanceSampler:
         self,
         roi_size: int = 2,
         max_per_image: int = 64,
-        background: int | None = None,
+        background: int = 0,
         background_iou: float = 0.1,
+        one_class_background: int = 8,
     ) -> None:
         self.roi_size = check_count('sampler.roi_size', roi_size, 1)
         self.max_per_image = check_count('sampler.max_per_image', max_per_image, 1)
-        self.background_is_given = background is not None
-        self.background = check_count('sampler.background', background or 0, 0)
+        self.background = check_count('sampler.background', background, 0)
         self.background_iou = check_range('sampler.background_iou', background_iou, 0, 1)
+        self.one_class_background = check_count('sampler.one_class_background', one_class_background, 0)
 
     def sample(self, views: ViewPair) -> Samples:
         """The boxes of all images, those of the background after those of the objects of each.

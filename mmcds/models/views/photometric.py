@@ -157,7 +157,9 @@ class PhotometricView(nn.Module):
         """Value of a white pixel, found out in the first step whose pixels tell and kept from then on."""
         if self.max_value is None:
             low, high = (float(each) for each in pixels.aminmax())
-            self.max_value = full_scale(low, high, float(mean.max()), bool((pixels == pixels.round()).all()))
+            # Up to what taking off the mean and adding it again rounds.
+            is_whole = bool(((pixels - pixels.round()).abs() < 1e-3).all())
+            self.max_value = full_scale(low, high, float(mean.max()), is_whole)
         return self.max_value or 255.0
 
 
@@ -208,7 +210,9 @@ def full_scale(low: float, high: float, mean: float, whole: bool) -> float | Non
         return None
     # mmdet's PhotoMetricDistortion goes up to 1.7 times the scale and down to -0.2 of it.
     scale = next((each for each in FULL_SCALES if brightest <= 2 * each), None)
-    if scale is not None and low < -0.25 * scale:
+    # Fractions that 8 bits would hardly hold are what a pipeline has normalised.
+    dim = scale == FULL_SCALES[1] and brightest < scale / 8 and not whole
+    if scale is not None and (low < -0.25 * scale or dim):
         raise ValueError(
             f'neck.view: pixels from {low:.3g} to {high:.3g} before the data preprocessor are no colours; where the '
             'pipeline normalises, let model.data_preprocessor do it (mean, std), or use '

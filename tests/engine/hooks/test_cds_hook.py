@@ -158,9 +158,9 @@ def one_class(cfg: Config) -> Config:
         ({}, 8, 'one class: its objects are no negatives of each other, so CDS takes 8 background boxes'),
         (dict(sampler=dict(background=3)), 3, ''),
         (
-            dict(sampler=dict(background=0)),
+            dict(sampler=dict(one_class_background=0)),
             0,
-            'neck.sampler.background=0 with one class: the contrast has no negatives',
+            'neck.sampler.one_class_background=0 with one class: the contrast has no negatives',
         ),
         (dict(loss=dict(positives='instance')), 0, ''),
     ],
