@@ -19,9 +19,9 @@ def content() -> Content:
     return {
         'images': [{'id': i, 'file_name': f'{i}.jpg', 'width': 100, 'height': 80} for i in range(3)],
         'annotations': [
-            {'id': 1, 'image_id': 0, 'category_id': 1, 'bbox': [10, 10, 20, 20], 'area': 400},
-            {'id': 2, 'image_id': 1, 'category_id': 2, 'bbox': [0, 0, 100, 80], 'area': 8000},
-            {'id': 3, 'image_id': 2, 'category_id': 3, 'bbox': [50, 50, 5, 6], 'area': 30},
+            {'id': 1, 'image_id': 0, 'category_id': 1, 'bbox': [10, 10, 20, 20], 'area': 400, 'iscrowd': 0},
+            {'id': 2, 'image_id': 1, 'category_id': 2, 'bbox': [0, 0, 100, 80], 'area': 8000, 'iscrowd': 0},
+            {'id': 3, 'image_id': 2, 'category_id': 3, 'bbox': [50, 50, 5, 6], 'area': 30, 'iscrowd': 0},
         ],
         'categories': [{'id': i + 1, 'name': name} for i, name in enumerate(('cat', 'dog', 'cow'))],
     }
@@ -141,8 +141,9 @@ def test_counts_are_what_mmdet_leaves_out(tmp_path: Path, content: Content) -> N
     content['annotations'][2]['area'] = 0  # the only box of image 2
     report = findings(tmp_path, content, drops_empty=True)
     report.raise_errors()
-    assert list(report.warnings.values()) == [0, 4, 2, 1, 1, 1, 1]
-    assert used_by_mmdet(Path(report.ann_file), tmp_path) == [2, 1, 0]
+    assert [count for count in report.warnings.values() if count] == [4, 2, 1, 1, 1, 1]
+    assert '1 images without a box (kept as background)' in report.summary()
+    assert used_by_mmdet(Path(report.ann_file), tmp_path, filter_cfg={'filter_empty_gt': True}) == [2, 1, 0]
     assert report.summary().startswith('train (3 images, 11 boxes): 4 boxes under a pixel')
 
 
@@ -177,21 +178,17 @@ def test_images_that_do_not_exist(tmp_path: Path, content: Content) -> None:
     assert 'images/' in text
 
 
-def test_only_a_sample_of_the_files_is_looked_for(
-    tmp_path: Path, content: Content, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    content['images'] = [{**content['images'][0], 'id': i, 'file_name': f'{i % 3}.jpg'} for i in range(500)]
+def test_every_file_is_looked_for_unless_a_sample_is_asked_for(tmp_path: Path, content: Content) -> None:
+    content['images'] = [{**content['images'][0], 'id': i, 'file_name': f'{i}.jpg'} for i in range(1500)]
     path = write(tmp_path, content)
-    calls = []
-    stock = Path.is_file
-
-    def is_file(self: Path) -> bool:
-        calls.append(self)
-        return stock(self)
-
-    monkeypatch.setattr(Path, 'is_file', is_file)
-    check_coco(path, tmp_path / 'images', sample=20).raise_errors()
-    assert len(calls) == 21
+    for i in range(1500):
+        (tmp_path / 'images' / f'{i}.jpg').touch()
+    for i in (7, 1400):
+        (tmp_path / 'images' / f'{i}.jpg').unlink()
+    assert (
+        "2 of 1500 images looked for do not exist (first: '7.jpg')" in check_coco(path, tmp_path / 'images').summary()
+    )
+    assert check_coco(path, tmp_path / 'images', sample=3).summary().count('do not exist') == 0
 
 
 def config(folder: Path, **dataset: Any) -> Config:

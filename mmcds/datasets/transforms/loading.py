@@ -121,9 +121,9 @@ class LoadImageOrSkip(LoadImageFromFile):
 
     def _is_of_other_size(self, image: np.ndarray, results: dict) -> bool:
         """Report an image whose decoded size is not the annotated one; True if its boxes do not fit it either."""
-        annotated = results.get('width'), results.get('height')
-        if None in annotated:
+        if results.get('width') is None or results.get('height') is None:
             return False
+        annotated = results['width'], results['height']
         decoded = image.shape[1], image.shape[0]
         if not differs(decoded, annotated):
             return False
