@@ -271,11 +271,13 @@ def _other_file(evaluator: Mapping[str, Any], ann_file: str) -> str:
 def _orders(cfg: Config, loader: str, reports: Sequence[CocoReport]) -> Iterator[LabelOrder]:
     """How the files of a loader and of its evaluators number the classes, as far as they are there."""
     known = {report.name: report.label_names for report in reports}
+    # A training set without labels, as of semi-supervised training, has no numbers to compare.
+    unlabelled = {report.name for report in reports if loader == LOADERS[0] and not report.num_boxes}
     # What the run uses was built before, and strictly.
     for path, dataset_cfg, dataset in _coco_datasets(cfg, loader, strict=False):
         classes = dataset.metainfo.get('classes')
         # Open-vocabulary models learn names, not numbers.
-        if not classes or isinstance(classes, str) or dataset_cfg.get('return_classes'):
+        if not classes or isinstance(classes, str) or dataset_cfg.get('return_classes') or path in unlabelled:
             continue
         names = known.get(path) or read_label_names(dataset.ann_file, classes) or ()
         if len(names) != len(classes):  # another finding

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .image_files import ImageLoader, missing_files, other_sizes, size_remedy, spread
+from .image_files import ImageLoader, boxes_fit, missing_files, other_sizes, size_remedy, spread
 from .label_order import listed
 
 _REQUIRED = {
@@ -207,15 +207,14 @@ def _check(
     _check_references(content, report)
     if classes is not None:
         _check_classes(content['categories'], classes, report)
-    usable = not report.errors
+    sound = not report.errors
     boxes = _check_boxes(content, classes, report, use)
     if boxes is None:
         return
     images = _kept_images(images, boxes, report, use)
-    if usable and use.trains:
+    if sound and use.trains:
         _check_usable(boxes, images, report, use)
-    if use.loader is not None or not content['images']:
-        _check_files(images if usable else content['images'], img_prefix, sample, report, use)
+    _check_files(images if sound else content['images'], annotations, img_prefix, sample, report, use)
 
 
 def _read(path: Path, report: CocoReport) -> dict[str, Any] | None:
@@ -434,8 +433,8 @@ def _check_boxes(
         'images without a box (kept as background)': len(set(sizes) - with_boxes - dropped),
     }
     unused = {
-        'crowds, which are never trained on (iscrowd)': loaded & crowd,
-        'marked to be ignored (ignore)': ignored,
+        'crowds, which are never trained on (write iscrowd=0 for single objects)': loaded & crowd,
+        'marked to be ignored (write ignore=0)': ignored,
         'without area (write area = width x height)': ~short & ~(area > 0),
         'under a pixel wide or high': short,
         'outside their image': outside,
@@ -540,7 +539,12 @@ def _check_usable(boxes: _Boxes, kept: list[dict[str, Any]], report: CocoReport,
 
 
 def _check_files(
-    images: list[dict[str, Any]], prefix: str, sample: int | None, report: CocoReport, use: DatasetUse
+    images: list[dict[str, Any]],
+    annotations: list[dict[str, Any]],
+    prefix: str,
+    sample: int | None,
+    report: CocoReport,
+    use: DatasetUse,
 ) -> None:
     if not report.num_images:
         report.errors.append(ValueError(f"'{report.ann_file}' lists no images"))
@@ -571,16 +575,38 @@ def _check_files(
                 )
             )
     gone = set(missing)
-    _check_sizes([(path, images[i]) for path, i in paths.items() if path not in gone], report, use.loader)
+    found_images = [(path, images[i]) for path, i in paths.items() if path not in gone]
+    _check_sizes(found_images, annotations, report, use.trains, use.loader)
 
 
-def _check_sizes(images: list[tuple[str, dict[str, Any]]], report: CocoReport, loader: ImageLoader) -> None:
+def _check_sizes(
+    images: list[tuple[str, dict[str, Any]]],
+    annotations: list[dict[str, Any]],
+    report: CocoReport,
+    trains: bool,
+    loader: ImageLoader,
+) -> None:
     """Look into a few images: does EXIF turn them, or were the annotations made for another size?"""
     images = [images[i] for i in spread(len(images), _LOOKED_INTO)]
     sizes = [(image['width'], image['height']) for _, image in images]
     other = other_sizes([path for path, _ in images], sizes, loader)
     if other:
         first, decoded = other[0]
+        boxes: dict[Any, list[list[float]]] = {image['id']: [] for _, image in images}
+        for each in annotations:
+            if each['image_id'] in boxes:
+                x, y, width, height = each['bbox']
+                boxes[each['image_id']].append([x, y, x + width, y + height])
+        unfit = sum(not boxes_fit(boxes[images[i][1]['id']], size, sizes[i]) for i, size in other)
+        if trains and unfit == len(images):
+            report.errors.append(
+                ValueError(
+                    f'the boxes of all {unfit} images looked into do not fit the decoded image, so none is left to '
+                    f"train on (first: '{images[first][0]}', {decoded[0]}x{decoded[1]} when decoded, {sizes[first][0]}x"
+                    f'{sizes[first][1]} in the file; {size_remedy(decoded, sizes[first])})'
+                )
+            )
+            return
         found = (
             f"of {len(images)} images looked into have another size than annotated (first: '{images[first][0]}', "
             f'{decoded[0]}x{decoded[1]} when decoded, {sizes[first][0]}x{sizes[first][1]} in the file; '

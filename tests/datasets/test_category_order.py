@@ -188,3 +188,10 @@ def test_only_the_list_of_categories_is_needed(tmp_path: Path) -> None:
 def test_names_are_compared_by_their_numbers(names: Any, other: Any, contradict: bool) -> None:
     found = contradiction(LabelOrder('val', 'b', other), LabelOrder('train', 'a', names))
     assert bool(found) == contradict
+
+
+def test_the_order_of_an_unlabelled_training_set_does_not_matter(root: Path) -> None:
+    content = json.loads((root / 'dc.json').read_text())
+    (root / 'unlabelled.json').write_text(json.dumps({**content, 'annotations': []}))
+    members = {'type': 'ConcatDataset', 'datasets': [leaf(root, 'cd.json'), leaf(root, 'unlabelled.json')]}
+    assert error_of(config(members, leaf(root, 'cd.json'))) == ''

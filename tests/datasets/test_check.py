@@ -556,3 +556,22 @@ def test_many_files_in_links_and_folders_are_found(tmp_path: Path) -> None:
     assert missing_files(paths) == [str(tmp_path / 'a' / name) for name in ('5.jpg', '6.jpg')]
     absent = [str(tmp_path / 'b' / name) for name in names]
     assert missing_files([*absent, paths[0], str(tmp_path / 'a' / '..' / 'a' / '0.jpg')]) == absent
+
+
+def test_a_training_whose_images_would_all_be_skipped_is_refused(tmp_path: Path, content: Content) -> None:
+    path = write(tmp_path, content)
+    content['images'] = [{**image, 'width': 200} for image in content['images']]
+    for image, annotation in zip(content['images'], content['annotations'], strict=True):
+        annotation['bbox'] = [90, 10, 60, 20]
+        Image.new('RGB', (100, 80)).save(tmp_path / 'images' / image['file_name'])
+    path.write_text(json.dumps(content))
+    look = {'img_prefix': tmp_path / 'images', 'classes': ('cat', 'dog', 'cow')}
+    text = message(check_coco(path, use=TRAINING, **look))
+    assert 'the boxes of all 3 images looked into do not fit the decoded image' in text
+    assert 'write the decoded width and height into the annotation file' in text
+    report = check_coco(path, use=DatasetUse(evaluates=True), **look)
+    report.raise_errors()
+    assert '3 of 3 images looked into have another size' in report.summary()
+    content['annotations'][0]['bbox'] = [10, 10, 20, 20]
+    path.write_text(json.dumps(content))
+    check_coco(path, use=TRAINING, **look).raise_errors()

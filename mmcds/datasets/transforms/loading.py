@@ -2,8 +2,6 @@
 
 import errno
 import logging
-from collections.abc import Mapping, Sequence
-from typing import Any
 
 import mmcv
 import mmengine.fileio as fileio
@@ -11,7 +9,7 @@ import numpy as np
 from mmcv.transforms import LoadImageFromFile
 from mmengine.logging import print_log
 
-from mmcds.datasets.image_files import SIZE_TOLERANCE, differs, size_remedy
+from mmcds.datasets.image_files import boxes_fit, differs, size_remedy
 from mmcds.registry import TRANSFORMS
 
 # The process ran out of something; the file itself may be in order, so skipping would hide the cause.
@@ -127,7 +125,8 @@ class LoadImageOrSkip(LoadImageFromFile):
         decoded = image.shape[1], image.shape[0]
         if not differs(decoded, annotated):
             return False
-        fit = _boxes_fit(results.get('instances') or [], decoded, annotated)
+        boxes = [each['bbox'] for each in results.get('instances') or [] if len(each.get('bbox', ())) == 4]
+        fit = boxes_fit(boxes, decoded, annotated)
         what = 'Loaded, since its boxes fit'
         if not fit:
             what = 'Skipped in training' if self.on_error == 'skip' else 'Loaded, though its boxes do not fit'
@@ -154,11 +153,3 @@ class LoadImageOrSkip(LoadImageFromFile):
     def __repr__(self) -> str:
         """The stock representation and ``on_error``."""
         return f'{super().__repr__()[:-1]}, on_error={self.on_error!r})'
-
-
-def _boxes_fit(instances: Sequence[Mapping[str, Any]], decoded: Sequence[int], annotated: Sequence[Any]) -> bool:
-    """Whether all boxes lie in the decoded image, where they lie in the annotated one; mmdet clips the rest."""
-    corners = [instance['bbox'] for instance in instances if len(instance.get('bbox', ())) == 4]
-    box = np.array(corners, dtype=np.float64).reshape(-1, 4)
-    high = np.minimum(box[:, 2:], np.array(annotated, dtype=np.float64))
-    return bool((high <= np.array(decoded) + SIZE_TOLERANCE).all())
