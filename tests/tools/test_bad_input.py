@@ -132,13 +132,15 @@ def test_spoilt_boxes_and_images_are_counted_and_skipped(data: Path, tmp_path: P
 
 
 def test_missing_images_stop_an_evaluation_before_its_training(data: Path, tmp_path: Path) -> None:
-    """With ``--no-data-check`` training starts, and skips what is missing among its own images."""
+    """With ``--no-data-check`` nothing is looked for, and training still skips what is missing of its own images."""
     options = as_coco(data)
-    sorted((data / 'val').glob('*.jpg'))[0].unlink()
+    evaluated = sorted((data / 'val').glob('*.jpg'))[0]
+    evaluated.rename(tmp_path / 'moved.jpg')
     broken = sorted((data / 'train').glob('*.jpg'))[0]
     broken.unlink()
     line = error_of(train(data, tmp_path / 'work', *options))
-    assert '1 of 2 images looked for do not exist' in line
+    assert f"1 of 2 images looked for do not exist (first: '{evaluated.name}')" in line
+    (tmp_path / 'moved.jpg').rename(evaluated)
     done = train(data, tmp_path / 'work', *options, flags=['--no-data-check'])
     assert done.returncode == 0, done.stderr[-3000:]
     assert f"{broken.name}' does not exist" in done.stdout + done.stderr
