@@ -34,6 +34,7 @@ def parse_args() -> tuple[argparse.Namespace, list[str]]:
     parser.add_argument('--show-dir', help='write pictures of the predictions to this folder of the work dir')
     parser.add_argument('--wait-time', type=float, default=2, help='seconds per picture of --show (default 2)')
     parser.add_argument('--tta', action='store_true', help='test-time augmentation')
+    parser.add_argument('--no-data-check', action='store_true', help='do not look at the test data before the test')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='override parts of the config: key=value')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
@@ -60,7 +61,8 @@ def main() -> None:
         raise ValueError(f'--out={args.out!r} is not a pickle file; give a name that ends with .pkl')
     check_checkpoint(args.checkpoint)
     cfg = without_contrast(prepare_config(args.config, args.cfg_options, args.cds, check_data=False))
-    check_test_data(cfg)
+    if not args.no_data_check:
+        check_test_data(cfg, args.checkpoint)
     name = stem_of(args.config) + ('_cds' if args.cds else '')
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or default_work_dir(args.config, args.cds)
 

@@ -95,6 +95,23 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
     return dict(content) if 'state_dict' in content else {'state_dict': content}
 
 
+def classes_of(path: str | Path) -> tuple[str, ...] | None:
+    """The classes that a checkpoint's meta data name, as the config of its training gave them.
+
+    Args:
+        path (str | Path): A local file; of addresses (``https://...``) nothing is known.
+
+    Returns:
+        tuple[str, ...] | None: None where it names none.
+    """
+    if '://' in str(path) or ':/' in str(path):
+        return None
+    meta = load_checkpoint(path).get('meta') or {}
+    named = meta.get('dataset_meta') or {}
+    classes = named.get('classes') or named.get('CLASSES')
+    return tuple(classes) if isinstance(classes, (list, tuple)) else None
+
+
 def without_cds(state_dict: Mapping[str, Any]) -> dict[str, Any]:
     """The stock model's part of a CDS model's weights."""
     return {key: value for key, value in state_dict.items() if CDS_PREFIX not in key}

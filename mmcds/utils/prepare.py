@@ -2,6 +2,7 @@
 
 import inspect
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from mmengine.config import Config
 from mmcds.apis import DISTILL_HOOK, NECKS, add_cds, check_cds, has_cds, remove_cds
 from mmcds.datasets.labelled_fraction import check_labelled_fraction
 
+from .checkpoint import classes_of
 from .config import load_config, set_data_root
 from .type_name import type_name
 
@@ -138,38 +140,52 @@ def without_contrast(cfg: Config) -> Config:
     return cfg
 
 
-def check_test_data(cfg: Config) -> None:
-    """Look for the data of a classifier's test before its model is built.
+def check_test_data(cfg: Config, checkpoint: str | None = None) -> None:
+    """Look at the test data of a config before its model is built.
+
+    Args:
+        cfg (Config): Not changed.
+        checkpoint (str, optional): The checkpoint to be tested; its classes are compared where the training data are
+            not there. Defaults to None.
 
     Raises:
-        FileNotFoundError: If they are not there: with the official source, the layout and the path looked at.
-        ValueError: If the head has another number of classes.
+        ValueError, FileNotFoundError: If data are missing, do not fit the model, or number its classes otherwise.
     """
-    if host_of(cfg) == 'mmpretrain':
-        from mmcds.datasets.check_classification import check_classification
-
-        check_classification(cfg, ['test_dataloader'])
+    _check_data(cfg, ['test_dataloader'], lambda: classes_of(checkpoint) if checkpoint else None)
 
 
-def check_training_data(cfg: Config) -> None:
+def check_training_data(cfg: Config, look: bool = True) -> None:
     """Look at the data of a config before its model is built, and have training skip what is broken.
 
     Args:
         cfg (Config): Changed in place.
+        look (bool): Whether to look at files now. Without, broken images are skipped all the same. Defaults to True.
 
     Raises:
         ValueError, FileNotFoundError: If data are missing or do not fit the model.
     """
     skip_broken_images(cfg.get('train_dataloader'))
     if host_of(cfg) == 'mmpretrain':
+        cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type='mmcds.LabelCheckHook')]
+    if look:
+        _check_data(cfg, ['train_dataloader', 'val_dataloader'])
+
+
+def _check_data(
+    cfg: Config, loaders: Sequence[str], trained_classes: Callable[[], Sequence[str] | None] = lambda: None
+) -> None:
+    """Raise what is fatal in the data of some loaders, print the rest."""
+    if host_of(cfg) == 'mmpretrain':
         from mmcds.datasets.check_classification import check_classification
 
-        check_classification(cfg)
-        cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type='mmcds.LabelCheckHook')]
+        for warning in check_classification(cfg, loaders, trained_classes):
+            print(f'warning: {warning}', file=sys.stderr)
         return
     from mmcds.datasets.check import check_datasets
 
-    for report in check_datasets(cfg):
+    reports = check_datasets(cfg, loaders, trained_classes)
+    for report in reports:
         report.raise_errors()
+    for report in reports:
         if report.summary():
             print(f'warning: {report.summary()}', file=sys.stderr)

@@ -6,7 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -31,10 +31,11 @@ def run_tool(*arguments: str) -> subprocess.CompletedProcess:
     )
 
 
-def train(data: Path, work: Path, *options: str, config: str = CONFIG) -> subprocess.CompletedProcess:
-    return run_tool(
-        'tools/train.py', config, '--work-dir', str(work), '--cfg-options', f'data_root={data}', *SHORT, *options
-    )
+def train(
+    data: Path, work: Path, *options: str, config: str = CONFIG, flags: Sequence[str] = ()
+) -> subprocess.CompletedProcess:
+    override = ['--cfg-options', f'data_root={data}', *SHORT, *options]
+    return run_tool('tools/train.py', config, '--work-dir', str(work), *flags, *override)
 
 
 def error_of(done: subprocess.CompletedProcess) -> str:
@@ -128,6 +129,22 @@ def test_spoilt_boxes_and_images_are_counted_and_skipped(data: Path, tmp_path: P
     assert re.search(r'warning: .*without', output)
     assert f"{broken.name}' does not decode" in output
     assert (tmp_path / 'work/epoch_1.pth').is_file()
+
+
+def test_missing_images_stop_an_evaluation_before_its_training(data: Path, tmp_path: Path) -> None:
+    """With ``--no-data-check`` nothing is looked for, and training still skips what is missing of its own images."""
+    options = as_coco(data)
+    evaluated = sorted((data / 'val').glob('*.jpg'))[0]
+    evaluated.rename(tmp_path / 'moved.jpg')
+    broken = sorted((data / 'train').glob('*.jpg'))[0]
+    broken.unlink()
+    line = error_of(train(data, tmp_path / 'work', *options))
+    assert f"1 of 2 images looked for do not exist (first: '{evaluated.name}')" in line
+    (tmp_path / 'moved.jpg').rename(evaluated)
+    done = train(data, tmp_path / 'work', *options, flags=['--no-data-check'])
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert f"{broken.name}' does not exist" in done.stdout + done.stderr
+    assert 'looked for' not in done.stdout + done.stderr
 
 
 def test_batch_of_one(data: Path, tmp_path: Path) -> None:

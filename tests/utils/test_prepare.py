@@ -1,13 +1,17 @@
 """From a command line to a config."""
 
+import json
 from pathlib import Path
 
 import pytest
+import torch
 from mmengine.config import Config
 
 from mmcds.apis import has_cds
+from mmcds.utils.checkpoint import classes_of
 from mmcds.utils.config import load_config
 from mmcds.utils.prepare import (
+    check_test_data,
     check_training_data,
     host_of,
     prepare_config,
@@ -115,3 +119,63 @@ def test_a_data_root_that_moves_nothing_is_named() -> None:
     cfg = Config(dict(data_root='data/a', train_dataloader=dict(dataset=dict(data_root='elsewhere/b'))))
     with pytest.raises(ValueError, match=r"^data_root=/x: nothing in this config lies in its data_root='data/a'"):
         set_data_root(cfg, '/x')
+
+
+def detection_config(root: Path, *names: str, exists: bool = True) -> Config:
+    """A detector on one file of ``names`` for all three loaders; its only image is missing unless ``exists``."""
+    images = [{'id': i, 'file_name': f'{i}.jpg', 'width': 9, 'height': 9} for i in range(2)]
+    boxes = [{'id': i, 'image_id': i, 'category_id': i, 'bbox': [0, 0, 5, 5], 'area': 25, 'iscrowd': 0} for i in (0, 1)]
+    categories = [{'id': i, 'name': name} for i, name in enumerate(names)]
+    path = root / f'{"_".join(names)}.json'
+    path.write_text(json.dumps({'images': images, 'annotations': boxes, 'categories': categories}))
+    (root / '0.jpg').touch()
+    if exists:
+        (root / '1.jpg').touch()
+    dataset = {
+        'type': 'CocoDataset',
+        'ann_file': str(path),
+        'data_prefix': {'img': str(root)},
+        'metainfo': {'classes': ('cat', 'dog')},
+        'pipeline': [{'type': 'LoadImageFromFile'}],
+    }
+    loaders = {f'{split}_dataloader': {'dataset': dict(dataset)} for split in ('train', 'val', 'test')}
+    return Config({'default_scope': 'mmdet', 'model': {}, **loaders})
+
+
+def test_without_a_look_at_the_data_broken_images_are_skipped_all_the_same(tmp_path: Path) -> None:
+    cfg = detection_config(tmp_path, 'cat', 'dog', exists=False)
+    with pytest.raises(FileNotFoundError, match=r'^val_dataloader\.dataset: 1 of 2 images'):
+        check_training_data(cfg.copy())
+    check_training_data(cfg, look=False)
+    assert cfg.train_dataloader.dataset.pipeline[0].type == 'mmcds.LoadImageOrSkip'
+    assert cfg.val_dataloader.dataset.pipeline[0].type == 'LoadImageFromFile'
+
+
+def test_test_data_are_looked_at(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    check_test_data(detection_config(tmp_path, 'cat', 'dog'))
+    assert capsys.readouterr().err == ''
+    (tmp_path / '1.jpg').unlink()
+    with pytest.raises(FileNotFoundError, match=r"^test_dataloader\.dataset: 1 of 2 images .* \(first: '1\.jpg'\)"):
+        check_test_data(detection_config(tmp_path, 'cat', 'dog', exists=False))
+
+
+def test_classes_of_a_checkpoint_are_compared_where_the_training_file_is_gone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoint = str(tmp_path / 'epoch_1.pth')
+    torch.save({'state_dict': {}, 'meta': {'dataset_meta': {'classes': ('cat', 'dog')}}}, checkpoint)
+    assert classes_of(checkpoint) == ('cat', 'dog')
+    cfg = detection_config(tmp_path, 'dog', 'cat')
+    check_test_data(cfg, checkpoint)
+    assert 'another order than in the file' in capsys.readouterr().err  # of the names; the labels are the same
+    cfg.train_dataloader.dataset.ann_file = str(tmp_path / 'gone.json')
+    check_test_data(cfg, checkpoint)
+    error = capsys.readouterr().err
+    assert error.startswith('warning: test_dataloader.dataset (2 images, 2 boxes): 2 categories in ')
+    assert 'another order than the classes of the checkpoint' in error
+    torch.save({'state_dict': {}}, checkpoint)
+    assert classes_of(checkpoint) is None
+    assert classes_of('https://example.org/epoch_1.pth') is None
+    cfg.train_dataloader.dataset = detection_config(tmp_path, 'cat', 'dog').train_dataloader.dataset
+    with pytest.raises(ValueError, match=r"'dog' is label 1 in train_dataloader\.dataset"):
+        check_test_data(cfg, checkpoint)

@@ -1,4 +1,4 @@
-"""Loading images of which some may be broken."""
+"""Loading images of which some may be broken, or of another size than annotated."""
 
 import errno
 import logging
@@ -9,29 +9,36 @@ import numpy as np
 from mmcv.transforms import LoadImageFromFile
 from mmengine.logging import print_log
 
+from mmcds.datasets.image_files import boxes_fit, differs, size_remedy
 from mmcds.registry import TRANSFORMS
 
 # The process ran out of something; the file itself may be in order, so skipping would hide the cause.
 _NOT_THE_FILES_FAULT = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
-_NAMED = 5  # as many broken files are named one by one, then only their number is given
+_NAMED = 5  # as many files are named one by one, then only their number is given
 
 
 @TRANSFORMS.register_module()
 class LoadImageOrSkip(LoadImageFromFile):
-    """Load an image; skip it in training if it is missing or does not decode.
+    """Load an image; skip it in training if it is missing, does not decode, or does not hold its boxes.
 
     A skipped image gives None, for which MMEngine's ``BaseDataset`` fetches another image at random. Each
-    broken file is counted once per process (and so once per dataloader worker): the first five are named
+    such file is counted once per process (and so once per dataloader worker): the first five are named
     in a warning, then a warning gives the number whenever it has doubled.
+
+    Where the data set gives the annotated ``height`` and ``width`` (mmdet's do), an image that decodes to another
+    size is counted in the same way. It is skipped if a box, clipped to the annotated size as mmdet clips it, leaves
+    the decoded image by more than a pixel, and kept otherwise.
 
     A data set in test mode may not leave out an image: there, use ``on_error='raise'`` (or the stock
     ``LoadImageFromFile``, which :class:`mmdet.apis.DetInferencer` looks for by name).
 
-    Required Keys: ``img_path``. Added Keys: ``img`` (``(H, W, 3)`` uint8, or float32 with
+    Required Keys: ``img_path``. Read where present: ``height``, ``width``, ``instances`` (``bbox`` as x1, y1, x2, y2
+    in pixels of the annotated image). Added Keys: ``img`` (``(H, W, 3)`` uint8, or float32 with
     ``to_float32``), ``img_shape``, ``ori_shape``.
 
     Args:
-        on_error (str): 'skip' or 'raise'. Defaults to 'skip'.
+        on_error (str): 'skip' or 'raise'. With 'raise', an image of another size is kept with a warning.
+            Defaults to 'skip'.
         **kwargs: As for mmcv's ``LoadImageFromFile``, without ``ignore_empty``.
 
     Raises:
@@ -53,6 +60,7 @@ class LoadImageOrSkip(LoadImageFromFile):
         super().__init__(*args, **kwargs)
         self.on_error = on_error
         self._broken: set[str] = set()
+        self._other_size: set[str] = set()
 
     def transform(self, results: dict) -> dict | None:
         """Load ``results['img_path']``.
@@ -71,7 +79,11 @@ class LoadImageOrSkip(LoadImageFromFile):
                 raise
             if self.on_error == 'raise':
                 raise
-            self._count(path, error)
+            self._count(
+                self._broken, path, f'Skipped in training: {error}', 'Skipped in training so far: {} broken images'
+            )
+            return None
+        if self._is_of_other_size(image, results) and self.on_error == 'skip':
             return None
         if self.to_float32:
             image = image.astype(np.float32)
@@ -105,15 +117,38 @@ class LoadImageOrSkip(LoadImageFromFile):
             )
         return image
 
-    def _count(self, path: str, error: Exception) -> None:
-        if path in self._broken:
+    def _is_of_other_size(self, image: np.ndarray, results: dict) -> bool:
+        """Report an image whose decoded size is not the annotated one; True if its boxes do not fit it either."""
+        if results.get('width') is None or results.get('height') is None:
+            return False
+        annotated = results['width'], results['height']
+        decoded = image.shape[1], image.shape[0]
+        if not differs(decoded, annotated):
+            return False
+        boxes = [each['bbox'] for each in results.get('instances') or [] if len(each.get('bbox', ())) == 4]
+        fit = boxes_fit(boxes, decoded, annotated)
+        what = 'Loaded, since its boxes fit'
+        if not fit:
+            what = 'Skipped in training' if self.on_error == 'skip' else 'Loaded, though its boxes do not fit'
+        path = str(results['img_path'])
+        text = (
+            f"{what}: image '{path}' is {decoded[0]}x{decoded[1]} (width x height) when decoded, but annotated as "
+            f'{annotated[0]}x{annotated[1]}; {size_remedy(decoded, annotated)}'
+        )
+        self._count(self._other_size, path, text, 'Of another size than annotated so far: {} images')
+        return not fit
+
+    @staticmethod
+    def _count(seen: set[str], path: str, text: str, summary: str) -> None:
+        """Warn of a file the first time: by name for the first few, then by number whenever it has doubled."""
+        if path in seen:
             return
-        self._broken.add(path)
-        count = len(self._broken)
+        seen.add(path)
+        count = len(seen)
         if count <= _NAMED:
-            print_log(f'Skipped in training: {error}', 'current', logging.WARNING)
+            print_log(text, 'current', logging.WARNING)
         elif count & (count - 1) == 0:
-            print_log(f'Skipped in training so far: {count} broken images', 'current', logging.WARNING)
+            print_log(summary.format(count), 'current', logging.WARNING)
 
     def __repr__(self) -> str:
         """The stock representation and ``on_error``."""

@@ -10,6 +10,7 @@ import pytest
 from mmcv.transforms import LoadImageFromFile
 from mmengine.dataset import BaseDataset
 from mmengine.logging import MMLogger
+from PIL import Image
 
 from mmcds.datasets.transforms.loading import LoadImageOrSkip
 from mmcds.registry import TRANSFORMS
@@ -115,3 +116,66 @@ def test_wrong_arguments_are_named() -> None:
     with pytest.raises(ValueError, match='ignore_empty'):
         LoadImageOrSkip(ignore_empty=True)
     assert "on_error='skip'" in repr(LoadImageOrSkip())
+
+
+def annotated(image: Path, width: int, height: int, *boxes: list[float]) -> dict:
+    instances = [{'bbox': box, 'bbox_label': 0, 'ignore_flag': 0} for box in boxes]
+    return {'img_path': str(image), 'width': width, 'height': height, 'instances': instances}
+
+
+@pytest.fixture
+def turned(image: Path) -> Path:
+    """48 x 32 pixels in the file, which EXIF turns to 32 x 48."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path = image.with_name('turned.jpg')
+    Image.open(image).save(path, exif=exif)
+    return path
+
+
+def test_an_image_that_exif_turns_is_skipped_if_its_boxes_do_not_fit(turned: Path, warnings: Captured) -> None:
+    load = LoadImageOrSkip()
+    assert load(annotated(turned, 48, 32, [0, 0, 10, 10], [30, 10, 48, 20])) is None
+    assert len(warnings.lines) == 1
+    for part in (str(turned), '32x48', '48x32', "color_type='color_ignore_orientation'", 'Skipped in training'):
+        assert part in warnings.lines[0]
+    loaded = load(annotated(turned, 48, 32, [0, 0, 10, 10], [20, 10, 32.9, 20]))
+    assert loaded is not None
+    assert loaded['img_shape'] == (48, 32)
+    assert len(warnings.lines) == 1  # a file is named once
+    followed = LoadImageOrSkip(color_type='color_ignore_orientation')(annotated(turned, 48, 32, [30, 10, 48, 20]))
+    assert followed is not None
+    assert len(warnings.lines) == 1
+
+
+@pytest.mark.parametrize(
+    ('size', 'boxes', 'kept', 'named'),
+    [
+        ((48, 32), [[30, 10, 300, 20]], True, False),  # clipped by mmdet
+        ((49, 31), [[40, 10, 49, 20]], True, False),  # rounding
+        ((32, 48), [[0, 0, 20, 20], [40, 5, 48, 30]], True, True),  # width and height exchanged, boxes right
+        ((32, 48), [[0, 30, 20, 48]], False, True),
+        ((96, 64), [[0, 0, 48, 32]], True, True),
+        ((96, 64), [], True, True),
+        ((96, 64), [[-5, -5, 49, 33]], True, True),
+        ((96, 64), [[0, 0, 90, 33]], False, True),
+    ],
+)
+def test_boxes_decide_what_becomes_of_an_image_of_another_size(
+    image: Path, warnings: Captured, size: tuple[int, int], boxes: list[list[float]], kept: bool, named: bool
+) -> None:
+    assert (LoadImageOrSkip()(annotated(image, *size, *boxes)) is not None) == kept
+    assert len(warnings.lines) == named
+    if named:
+        assert ('Skipped' in warnings.lines[0]) == (not kept)
+    assert LoadImageOrSkip(on_error='raise')(annotated(image, *size, *boxes)) is not None
+
+
+def test_images_of_another_size_are_counted_as_broken_ones_are(image: Path, warnings: Captured) -> None:
+    load = LoadImageOrSkip()
+    for i in range(20):
+        path = image.with_name(f'copy{i}.jpg')
+        path.write_bytes(image.read_bytes())
+        assert load(annotated(path, 400, 300)) is not None
+    assert len(warnings.lines) == 7
+    assert [line.split(': ')[1] for line in warnings.lines[5:]] == ['8 images', '16 images']
