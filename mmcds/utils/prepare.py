@@ -160,6 +160,7 @@ def check_training_data(cfg: Config) -> None:
         ValueError, FileNotFoundError: If data are missing or do not fit the model.
     """
     skip_broken_images(cfg.get('train_dataloader'))
+    cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type='mmcds.ResumeCheckHook')]
     if host_of(cfg) == 'mmpretrain':
         from mmcds.datasets.check_classification import check_classification
 

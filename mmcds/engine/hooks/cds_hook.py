@@ -1,5 +1,7 @@
 """Switches the contrast on during training and off after it."""
 
+from typing import Any
+
 import torch
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
@@ -10,6 +12,7 @@ from mmcds.models.two_view_forward import TwoViewForward
 from mmcds.registry import HOOKS
 from mmcds.utils.dist import get_rank, get_world_size
 
+from .resume_check_hook import check_resumed_by
 from .schedule import ContrastSchedule
 
 
@@ -38,6 +41,10 @@ class CDSHook(Hook):
         self.schedule = ContrastSchedule.from_cfg(schedule)
         #: What is on the model while it trains.
         self.two_views: TwoViewForward | None = None
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Refuse to resume the checkpoint of another model, also in a user's own train.py."""
+        check_resumed_by(runner, checkpoint)
 
     def before_train(self, runner: Runner) -> None:
         """Put the hooks on; a model without a CDSNeck is refused here."""
