@@ -2,13 +2,18 @@
 
 import inspect
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from mmcv.transforms import LoadImageFromFile
 from mmengine.config import Config
 
 from mmcds.apis import DISTILL_HOOK, NECKS, add_cds, check_cds, has_cds, remove_cds
 from mmcds.datasets.labelled_fraction import check_labelled_fraction
+from mmcds.datasets.transforms import TwoViews
+from mmcds.engine.hooks import ContrastSchedule
+from mmcds.registry import TRANSFORMS
 
 from .config import load_config, set_data_root
 
@@ -51,16 +56,86 @@ def skip_broken_images(value: Any) -> None:
     """Let training skip, with a counted warning, images that do not decode, where the stock loader ends the run.
 
     Args:
-        value: ``train_dataloader`` of a config; every stock ``LoadImageFromFile`` in it is changed in place.
+        value: A part of a config, such as its ``train_dataloader``; every stock ``LoadImageFromFile`` in it is changed
+            in place, whether its ``type`` is a name or the class itself.
     """
     if isinstance(value, dict):
-        if value.get('type') in ('LoadImageFromFile', 'mmdet.LoadImageFromFile') and 'ignore_empty' not in value:
+        if _is_transform(value, LoadImageFromFile) and 'ignore_empty' not in value:
             value['type'] = 'mmcds.LoadImageOrSkip'
+            value.pop('_scope_', None)
         for each in value.values():
             skip_broken_images(each)
     elif isinstance(value, (list, tuple)):
         for each in value:
             skip_broken_images(each)
+
+
+def prepare_training(cfg: Config) -> None:
+    """What training adds to a config, and what can be said of its later epochs before the first.
+
+    Args:
+        cfg (Config): Changed in place: broken images are skipped by the pipelines that hooks switch to, too, and a
+            :class:`~mmcds.engine.hooks.ResumeCheckHook` looks at what is resumed.
+
+    Raises:
+        ValueError: If a hook switches to a pipeline without the second view that the contrast needs.
+    """
+    for part in ('train_dataloader', 'custom_hooks', 'default_hooks'):
+        skip_broken_images(cfg.get(part))
+    check_switched_views(cfg)
+    cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type='mmcds.ResumeCheckHook')]
+
+
+def check_switched_views(cfg: Config) -> None:
+    """Look for the second view in the pipelines that hooks switch to, if the first pipeline makes one.
+
+    Raises:
+        ValueError: If one has no ``TwoViews`` while the contrast still weighs something.
+    """
+    if not has_cds(cfg) or not any(_is_transform(each, TwoViews) for each in _dicts(cfg.get('train_dataloader'))):
+        return
+    for hook in _dicts([cfg.get('custom_hooks'), cfg.get('default_hooks')]):
+        for key, pipeline in hook.items():
+            if not key.endswith('pipeline') or not pipeline or not isinstance(pipeline, (list, tuple)):
+                continue
+            epoch = hook.get('switch_epoch', hook.get('action_epoch'))
+            if _contrasts_after(cfg, epoch) and not any(_is_transform(each, TwoViews) for each in _dicts(pipeline)):
+                when = '' if epoch is None else f' (from epoch {epoch} on)'
+                raise ValueError(
+                    f"custom_hooks: {key}{when} makes no second view, which the train_dataloader's pipeline does and "
+                    "the contrast needs; end it with dict(type='mmcds.TwoViews', ...), too, or stop the contrast "
+                    "before: dict(type='mmcds.CDSHook', schedule=dict(stop=...))"
+                )
+
+
+def _contrasts_after(cfg: Config, epoch: Any) -> bool:
+    """Whether the contrast weighs something in an epoch from this one on; True where that is not known."""
+    hooks = [hook for hook in cfg.get('custom_hooks') or [] if str(hook.get('type')).endswith('CDSHook')]
+    schedule = ContrastSchedule.from_cfg(hooks[0].get('schedule') if hooks else None)
+    epochs = (cfg.get('train_cfg') or {}).get('max_epochs')
+    if not isinstance(epoch, int) or not isinstance(epochs, int):
+        return schedule.stop is None
+    if schedule.unit == 'iter':
+        return schedule.stop is None
+    return any(schedule.factor(each, epochs, 1) > 0 for each in range(epoch, epochs))
+
+
+def _is_transform(value: Any, kind: type) -> bool:
+    """Whether a config names a transform of this class, as a name in any scope or as the class itself."""
+    name = value.get('type') if isinstance(value, dict) else None
+    if not isinstance(name, str):
+        return name is kind
+    return name.rpartition('.')[2] == kind.__name__ and TRANSFORMS.get(name) is kind
+
+
+def _dicts(value: Any) -> Iterator[dict]:
+    """All dicts in a part of a config."""
+    if isinstance(value, dict):
+        yield value
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        for each in value:
+            yield from _dicts(each)
 
 
 def set_teacher_checkpoint(cfg: Config, checkpoint: str) -> None:
@@ -160,7 +235,6 @@ def check_training_data(cfg: Config) -> None:
         ValueError, FileNotFoundError: If data are missing or do not fit the model.
     """
     skip_broken_images(cfg.get('train_dataloader'))
-    cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type='mmcds.ResumeCheckHook')]
     if host_of(cfg) == 'mmpretrain':
         from mmcds.datasets.check_classification import check_classification
 
