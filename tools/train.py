@@ -60,7 +60,7 @@ def main() -> None:
     from mmcds.utils.prepare import default_work_dir, host_of, prepare_config, prepare_training, stem_of
 
     cfg = prepare_config(args.config, args.cfg_options, args.cds, check_data=True)
-    prepare_training(cfg)
+    prepare_training(cfg, args.amp, args.auto_scale_lr)
     name = stem_of(args.config) + ('_cds' if args.cds else '')
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or default_work_dir(args.config, args.cds)
     resumed = check_resume(args.resume, cfg.work_dir)

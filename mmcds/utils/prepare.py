@@ -8,6 +8,7 @@ from typing import Any
 
 from mmcv.transforms import LoadImageFromFile
 from mmengine.config import Config
+from mmengine.device import get_device
 
 from mmcds.apis import DISTILL_HOOK, NECKS, add_cds, check_cds, has_cds, remove_cds
 from mmcds.datasets.labelled_fraction import check_labelled_fraction
@@ -70,20 +71,62 @@ def skip_broken_images(value: Any) -> None:
             skip_broken_images(each)
 
 
-def prepare_training(cfg: Config) -> None:
+def prepare_training(cfg: Config, amp: bool = False, auto_scale_lr: bool = False) -> None:
     """What training adds to a config, and what can be said of its later epochs before the first.
 
     Args:
         cfg (Config): Changed in place: broken images are skipped by the pipelines that hooks switch to, too, and a
             :class:`~mmcds.engine.hooks.ResumeCheckHook` looks at what is resumed.
+        amp (bool): Whether ``--amp`` is given. Defaults to False.
+        auto_scale_lr (bool): Whether ``--auto-scale-lr`` is given. Defaults to False.
 
     Raises:
-        ValueError: If a hook switches to a pipeline without the second view that the contrast needs.
+        ValueError: If a hook switches to a pipeline without the second view that the contrast needs, if there is no
+            device for mixed precision, or no batch size to scale the learning rate from.
     """
+    check_mixed_precision(cfg, amp)
+    if auto_scale_lr:
+        check_auto_scale_lr(cfg)
     for part in ('train_dataloader', 'custom_hooks', 'default_hooks'):
         skip_broken_images(cfg.get(part))
     check_switched_views(cfg)
     cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type='mmcds.ResumeCheckHook')]
+
+
+def check_mixed_precision(cfg: Config, amp: bool) -> None:
+    """Look for a device that MMEngine's AmpOptimWrapper takes, where ``--amp`` or the config asks for it.
+
+    Raises:
+        ValueError: If there is none, or ``--amp`` finds no optimizer wrapper to change.
+    """
+    wrapper = cfg.get('optim_wrapper')
+    if amp and not isinstance(wrapper, dict):
+        raise ValueError('--amp: the config has no optim_wrapper; give a config that trains')
+    kind = wrapper.get('type') if isinstance(wrapper, dict) else None
+    if get_device() == 'cpu' and (amp or str(getattr(kind, '__name__', kind)).endswith('AmpOptimWrapper')):
+        what = '--amp' if amp else "optim_wrapper.type='AmpOptimWrapper'"
+        remedy = 'leave it out' if amp else "set optim_wrapper.type='OptimWrapper' without loss_scale and dtype"
+        raise ValueError(f"{what}: MMEngine's mixed precision needs a GPU, and there is only the CPU; {remedy}")
+
+
+def check_auto_scale_lr(cfg: Config) -> None:
+    """Look for the batch size that ``--auto-scale-lr`` scales the learning rate from.
+
+    Args:
+        cfg (Config): Changed in place: mmdet's tool wants ``auto_scale_lr.enable`` to be there, too.
+
+    Raises:
+        ValueError: If the config does not say it.
+    """
+    found = cfg.get('auto_scale_lr')
+    size = found.get('base_batch_size') if isinstance(found, dict) else None
+    if not isinstance(size, int) or size < 1:
+        raise ValueError(
+            f'--auto-scale-lr: auto_scale_lr.base_batch_size={size} is not a batch size; add --cfg-options '
+            "auto_scale_lr.base_batch_size=N, the images of a step (all GPUs together) that the config's learning rate "
+            'is meant for'
+        )
+    cfg.auto_scale_lr.setdefault('enable', False)
 
 
 def check_switched_views(cfg: Config) -> None:

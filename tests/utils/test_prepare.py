@@ -69,7 +69,9 @@ def test_broken_images_are_skipped_in_the_pipelines_that_hooks_switch_to() -> No
     """mmdet's switch, mmpretrain's recipes, hooks in default_hooks, data sets inside data sets."""
     cfg = prepare_config(STOCK, None, cds=True, check_data=False)
     inner = cfg.train_dataloader.dataset
-    cfg.train_dataloader.dataset = dict(type='MultiImageMixDataset', dataset=inner, pipeline=[dict(type='Mosaic'), PACK])
+    cfg.train_dataloader.dataset = dict(
+        type='MultiImageMixDataset', dataset=inner, pipeline=[dict(type='Mosaic'), PACK]
+    )
     pipeline = [dict(type='RandomChoice', transforms=[[LOAD], [dict(LOAD, type='mmdet.LoadImageFromFile')]]), PACK]
     cfg.custom_hooks += [
         dict(type='mmdet.PipelineSwitchHook', switch_epoch=1, switch_pipeline=pipeline),
@@ -205,3 +207,32 @@ def test_a_data_root_that_moves_nothing_is_named() -> None:
     cfg = Config(dict(data_root='data/a', train_dataloader=dict(dataset=dict(data_root='elsewhere/b'))))
     with pytest.raises(ValueError, match=r"^data_root=/x: nothing in this config lies in its data_root='data/a'"):
         set_data_root(cfg, '/x')
+
+
+@pytest.mark.parametrize('given', [None, {}, dict(enable=False), dict(enable=True, base_batch_size=None)])
+def test_a_learning_rate_cannot_be_scaled_from_nothing(given: dict | None) -> None:
+    cfg = load_config(STOCK)
+    cfg.pop('auto_scale_lr')
+    if given is not None:
+        cfg.auto_scale_lr = given
+    with pytest.raises(ValueError, match=r'^--auto-scale-lr: auto_scale_lr\.base_batch_size=None .*--cfg-options auto'):
+        prepare_training(cfg, auto_scale_lr=True)
+    prepare_training(cfg)
+    cfg.auto_scale_lr = dict(base_batch_size=16)
+    prepare_training(cfg, auto_scale_lr=True)
+    assert cfg.auto_scale_lr == dict(base_batch_size=16, enable=False)
+
+
+def test_mixed_precision_on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr('mmcds.utils.prepare.get_device', lambda: 'cpu')
+    cfg = load_config(STOCK)
+    with pytest.raises(ValueError, match=r"^--amp: MMEngine's mixed precision needs a GPU, .*; leave it out$"):
+        prepare_training(cfg, amp=True)
+    cfg.optim_wrapper.type = 'AmpOptimWrapper'
+    with pytest.raises(ValueError, match=r"^optim_wrapper\.type='AmpOptimWrapper': .*set optim_wrapper\.type"):
+        prepare_training(cfg)
+    monkeypatch.setattr('mmcds.utils.prepare.get_device', lambda: 'cuda')
+    prepare_training(cfg)
+    cfg.pop('optim_wrapper')
+    with pytest.raises(ValueError, match=r'^--amp: the config has no optim_wrapper'):
+        prepare_training(cfg, amp=True)
