@@ -8,6 +8,8 @@ from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 from mmdet.visualization import DetLocalVisualizer
 
+from .fonts import use_fonts_for
+
 
 class Remark(Enum):
     """What is said of a box. The value stands behind the name of its class until it is drawn, as a colour."""
@@ -65,6 +67,7 @@ class LabelVisualizer(DetLocalVisualizer):
             bboxes={'facecolor': ground, 'alpha': 0.8, 'pad': 0.7, 'edgecolor': 'none'},
         )
         super().draw_texts(name, positions, **kwargs)
+        use_fonts_for(self.ax_save.texts[-1])
         self._place(self.ax_save.texts[-1])
         return self
 

@@ -97,7 +97,7 @@ def read_run(path: str | os.PathLike[str], name: str = '') -> RunLog:
     files = _log_files(path)
     for file in files:
         train, val = [], []
-        for line in file.read_text(errors='replace').splitlines():
+        for line in file.read_text(encoding='utf-8', errors='replace').splitlines():
             record = _parse(line)
             if record is None:
                 run.unreadable += bool(line.strip())
