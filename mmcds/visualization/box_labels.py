@@ -1,5 +1,6 @@
 """Labels of boxes that can be read where many boxes meet: coloured by what is said of them, none upon another."""
 
+import re
 from enum import Enum
 from typing import Any
 
@@ -55,7 +56,8 @@ class LabelVisualizer(DetLocalVisualizer):
         Returns:
             DetLocalVisualizer: Itself.
         """
-        name, _, score = texts.partition(': ')
+        # From the right: a class may have a colon in its name.
+        name, score = match.groups() if (match := re.fullmatch(r'(.*): ([\d.]+)', texts)) else (texts, '')
         remark = next((each for each in Remark if each.value and name.endswith(each.value)), Remark.NONE)
         letters, ground = COLOURS[remark]
         # A score of zero says that there is none.

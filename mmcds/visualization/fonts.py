@@ -62,8 +62,8 @@ def fonts_for(text: str, properties: FontProperties | None = None) -> tuple[str,
         _missed.update(lacking)
         cjk = any(unicodedata.name(char, '').startswith(_CJK) for char in lacking)
         print(
-            f'warning: no installed font has {" ".join(sorted(lacking)[:8])}, which figures show as codes; install one, '
-            f'such as the package {"fonts-noto-cjk" if cjk else "fonts-noto-core"} of Debian and Ubuntu',
+            f'warning: no installed font has {" ".join(sorted(lacking)[:8])}, which figures show as codes; install '
+            f'one, such as the package {"fonts-noto-cjk" if cjk else "fonts-noto-core"} of Debian and Ubuntu',
             file=sys.stderr,
         )
     codes = {ord(char): char.encode('ascii', 'backslashreplace').decode() for char in lacking}
