@@ -76,7 +76,7 @@ def test_the_package_for_chinese_japanese_and_korean(
     assert 'fonts-noto-cjk' in capsys.readouterr().err
 
 
-@pytest.mark.parametrize('text', ['cat', 'Größe', 'Жук', 'α β', ''])
+@pytest.mark.parametrize('text', ['cat', 'Größe', 'Жук', '\u03b1 \u03b2', ''])
 def test_what_the_default_font_has_stays_as_it_is(text: str) -> None:
     assert fonts.fonts_for(text) == (text, [])
 

@@ -72,7 +72,7 @@ def test_a_comparison(runs: list[ReportedRun], tmp_path: Path) -> None:
     assert '<h1>A &lt;title&gt;</h1>' in text
     found = {row[0]: row[1:] for row in page.rows if row}
     assert found['coco/bbox_mAP'] == ['0.500', '0.550 (+0.050)']
-    assert found['cat & dog'] == ['0.500', '0.550 (+0.050)']
+    assert found['cat & dog'] == found['truck/bus'] == ['0.500', '0.550 (+0.050)']
     assert found['seconds of a step, median'] == ['0.200', '0.300 (1.50 x)']
     assert found['seed'] == ['3', '3']
     assert found['evaluated after'] == ['2 epochs', '2 epochs']
