@@ -89,9 +89,10 @@ def unwrapped(model: nn.Module) -> Any:
 
     MMEngine names the weights in a checkpoint without their ``module.``, too.
     """
-    while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
-        model = model.module
-    return model
+    inner: Any = model
+    while is_model_wrapper(inner) or isinstance(inner, BaseTTAModel):
+        inner = inner.module
+    return inner
 
 
 def check_resumed(model: nn.Module, checkpoint: Mapping[str, Any], path: str | Path) -> None:

@@ -112,7 +112,7 @@ class Broken(Dataset):
         return 1
 
     def __getitem__(self, index: int) -> Any:
-        return check_count('tau', -1, 0) if self.ours else {}['mask']
+        return check_count('tau', -1, 0) if self.ours else dict[str, int]()['mask']
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from fontTools.fontBuilder import FontBuilder
-from fontTools.pens.ttGlyphPen import TTGlyphPen
+from fontTools.fontBuilder import FontBuilder  # type: ignore[import-untyped]
+from fontTools.pens.ttGlyphPen import TTGlyphPen  # type: ignore[import-untyped]
 from matplotlib import font_manager
 from matplotlib.figure import Figure
 
@@ -86,12 +86,12 @@ def test_figures_are_saved_without_boxes(rare_font: str, tmp_path: Path) -> None
     axis = figure.subplots()
     axis.plot([0, 1], label=RARE[0])
     axis.set_title(f'x {RARE}')
-    axis.legend()
+    legend = axis.legend()
     with warnings.catch_warnings():
         warnings.simplefilter('error')  # matplotlib warns of a letter that its fonts have not
         save_figure(figure, tmp_path / 'a.png')
     assert axis.get_title() == f'x {RARE[0]}\\U00013001'
-    assert axis.get_legend().get_texts()[0].get_text() == RARE[0]
+    assert legend.get_texts()[0].get_text() == RARE[0]
 
 
 def test_labels_of_boxes(rare_font: str) -> None:
