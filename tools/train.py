@@ -62,12 +62,20 @@ def main() -> None:
     from mmcds.utils.allocator import keep_freed_memory
     from mmcds.utils.checkpoint import check_checkpoint, check_resume
     from mmcds.utils.cli import host_tool, prepared
-    from mmcds.utils.prepare import check_training_data, default_work_dir, host_of, prepare_config, stem_of
+    from mmcds.utils.prepare import (
+        check_training_data,
+        default_work_dir,
+        host_of,
+        prepare_config,
+        prepare_training,
+        stem_of,
+    )
 
     # A distilled student's teacher has to be there either way.
     cfg = prepare_config(args.config, args.cfg_options, args.cds, check_data=not args.no_data_check, teacher=True)
     if args.no_data_check:
         check_training_data(cfg, look=False)
+    prepare_training(cfg, args.amp, args.auto_scale_lr)
     name = stem_of(args.config) + ('_cds' if args.cds else '')
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or default_work_dir(args.config, args.cds)
     resumed = check_resume(args.resume, cfg.work_dir)

@@ -3,9 +3,13 @@
 import importlib.util
 import logging
 import os
+import re
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from pickle import UnpicklingError
 from types import ModuleType, SimpleNamespace
 
 from mmengine.config import Config
@@ -13,7 +17,20 @@ from mmengine.config import Config
 from .config import package_configs
 
 #: Exceptions that stand for a mistake in a command, a config or the data rather than in the program.
-USER_ERRORS = (ValueError, KeyError, FileNotFoundError, ImportError, OSError)
+USER_ERRORS = (ValueError, KeyError, FileNotFoundError, ImportError, OSError, UnpicklingError)
+#: What other packages say, as a part of it, with what to do about it.
+REMEDIES = {
+    "doesn't match the size of optimizer's group": 'the checkpoint was trained with another model or optimizer; '
+    'give the config that it was trained with, or load_from=CHECKPOINT without --resume',
+    'different number of parameter groups': 'the checkpoint was trained with another model or optimizer; '
+    'give the config that it was trained with, or load_from=CHECKPOINT without --resume',
+    'is killed by signal': 'the system ended a data loader worker, mostly for want of (shared) memory; '
+    'set train_dataloader.num_workers lower',
+    'exited unexpectedly': 'a data loader worker ended; set train_dataloader.num_workers=0 to see why',
+}
+_HINT = 'MMCDS_TRACEBACK=1 shows where it came from'
+_FRAME = re.compile(r'File "([^"]+)", line (\d+), in (\S+)\n\s*(.*)')
+_PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def run(main: Callable[[], int | None]) -> None:
@@ -24,14 +41,10 @@ def run(main: Callable[[], int | None]) -> None:
     """
     try:
         code = main() or 0
-    except (*USER_ERRORS, AssertionError) as error:
-        text = one_line(error)
-        # mmcv says with an assertion that an image of a test set is broken; other assertions are bugs.
-        if os.environ.get('MMCDS_TRACEBACK') == '1' or (
-            isinstance(error, AssertionError) and 'failed to load image' not in text
-        ):
+    except Exception as error:
+        if os.environ.get('MMCDS_TRACEBACK') == '1' or not is_user_error(error):
             raise
-        print(f'error: {text}', file=sys.stderr)
+        print(f'error: {described(error)}', file=sys.stderr)
         code = 2
     except KeyboardInterrupt:
         print('interrupted; checkpoints and logs written so far are kept, go on with --resume', file=sys.stderr)
@@ -39,6 +52,71 @@ def run(main: Callable[[], int | None]) -> None:
     # Not os._exit: data loader workers and process groups still have to end.
     logging.shutdown()
     sys.exit(code)
+
+
+def is_user_error(error: Exception) -> bool:
+    """Whether an exception stands for a mistake in a command, a config or the data; others are bugs."""
+    text = one_line(error)
+    # mmcv says with an assertion that an image of a test set is broken; torch ends dead workers with a RuntimeError.
+    if isinstance(error, USER_ERRORS) or 'failed to load image' in text or any(part in text for part in REMEDIES):
+        return True
+    # Whatever is raised while a part of the config is built, such as a TypeError for an argument that it does not know.
+    return any(
+        frame.name == 'build_from_cfg' and Path(frame.filename).name == 'build_functions.py'
+        for frame in traceback.extract_tb(error.__traceback__)
+    )
+
+
+def described(error: Exception) -> str:
+    """One line about a mistake: a message of ours as it is, of others also its type, its place and a hint."""
+    text = one_line(error)
+    if _is_ours(error) or 'failed to load image' in text or (isinstance(error, OSError) and error.filename):
+        return text
+    for part, remedy in REMEDIES.items():
+        if part in text:
+            return f'{text}; {remedy}; {_HINT}'
+    frame = _last_frame(error)
+    place = f' (in {_short(frame.filename)}:{frame.lineno}, {frame.name})' if frame else ''
+    if isinstance(error, KeyError) and not _from_worker(error) and ' ' not in text:
+        text = f'{text!r} is missing'
+    name = '' if text.startswith(type(error).__name__) else f'{type(error).__name__}: '
+    return f'{name}{text}{place}; {_HINT}'
+
+
+def _is_ours(error: BaseException) -> bool:
+    """Whether mmcds or its tool raised it on purpose, also where another package repeats what was said."""
+    text = one_line(error)
+    each: BaseException | None = error
+    while each is not None:
+        frame = _last_frame(each)
+        if frame and _in_mmcds(frame.filename) and 'raise' in (frame.line or '') and one_line(each) in text:
+            return True
+        each = each.__cause__ or each.__context__
+    return False
+
+
+def _in_mmcds(filename: str) -> bool:
+    main = getattr(sys.modules.get('__main__'), '__file__', None)
+    path = Path(filename).resolve()
+    return path.is_relative_to(_PACKAGE) or (main is not None and path == Path(main).resolve())
+
+
+def _from_worker(error: BaseException) -> bool:
+    return 'Original Traceback' in str(error.args[0] if error.args else '')
+
+
+def _last_frame(error: BaseException) -> traceback.FrameSummary | None:
+    """Where an exception was raised; of one in a data loader worker, where it was raised there."""
+    if _from_worker(error):
+        found = _FRAME.findall(str(error.args[0]))
+        return traceback.FrameSummary(found[-1][0], int(found[-1][1]), found[-1][2], line=found[-1][3])
+    frames = traceback.extract_tb(error.__traceback__)
+    return frames[-1] if frames else None
+
+
+def _short(filename: str) -> str:
+    """A file's path below the folder of installed packages."""
+    return filename.replace('\\', '/').rpartition('site-packages/')[2]
 
 
 def host_tool(package: str, name: str) -> ModuleType:

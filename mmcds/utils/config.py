@@ -74,15 +74,26 @@ def model_config(cfg: Config) -> ConfigDict:
 
 
 def map_strings(value: Any, change: Callable[[str], str]) -> Any:
-    """Apply ``change`` to every string in nested dicts, lists and tuples, keeping their types."""
+    """Apply ``change`` to every string in nested dicts, lists and tuples, keeping their types.
+
+    What does not change stays the same object: a pure-Python config that is written to has its classes dumped as code
+    that nobody can read back.
+    """
     if isinstance(value, str):
-        return change(value)
+        new = change(value)
+        return value if new == value else new
     if isinstance(value, dict):
-        for key in value:
-            value[key] = map_strings(value[key], change)
+        for key in list(value):
+            old = value[key]
+            new = map_strings(old, change)
+            if new is not old:
+                value[key] = new
         return value
     if isinstance(value, (list, tuple)):
-        return type(value)(map_strings(each, change) for each in value)
+        items = [map_strings(each, change) for each in value]
+        if all(new is old for new, old in zip(items, value, strict=True)):
+            return value
+        return type(value)(*items) if hasattr(value, '_fields') else type(value)(items)
     return value
 
 
@@ -90,21 +101,18 @@ def set_data_root(cfg: Config, data_root: str) -> None:
     """Move all data sets and annotation files of a config from its ``data_root`` to another.
 
     In a config file ``data_root`` is a variable that has been read by the time it is overridden, so
-    the data sets still name the old one; this names the new one in all of them.
+    the data sets still name the old one; this names the new one in all of them. In a config without that variable, as a
+    pure-Python one may be, the old one is the ``data_root`` that its data sets share.
 
     Args:
         cfg (Config): Changed in place.
         data_root (str): The new folder.
 
     Raises:
-        ValueError: If the config has no ``data_root``, or no data set lies in it.
+        ValueError: If there is no old ``data_root``, more than one, or no data set lies in it.
     """
-    old = cfg.get('data_root')
-    if not isinstance(old, str) or not old:
-        raise ValueError(
-            'data_root is not a variable of this config; set train_dataloader.dataset.data_root and '
-            "the other data sets' one by one"
-        )
+    variable = cfg.get('data_root')
+    old = variable if isinstance(variable, str) and variable else _shared_root(cfg, data_root)
     new = data_root.rstrip('/') + '/'
 
     moved = 0
@@ -119,10 +127,38 @@ def set_data_root(cfg: Config, data_root: str) -> None:
 
     for key in list(cfg.keys()):
         if key not in ('work_dir', 'data_root'):
-            cfg[key] = map_strings(cfg[key], move)
+            before = cfg[key]
+            after = map_strings(before, move)
+            if after is not before:
+                cfg[key] = after
     if not moved:
         raise ValueError(
             f'data_root={data_root}: nothing in this config lies in its data_root={old!r}, so no data set would move; '
             "set train_dataloader.dataset.data_root and the other data sets' one by one"
         )
-    cfg.data_root = new
+    if old is variable:
+        cfg.data_root = new
+
+
+def _shared_root(cfg: Config, data_root: str) -> str:
+    """The one ``data_root`` of the data sets of a config that has no such variable."""
+    roots: dict[str, None] = {}
+
+    def look(value: Any) -> None:
+        if isinstance(value, dict):
+            root = value.get('data_root')
+            if isinstance(root, str) and root:
+                roots[root.rstrip('/')] = None
+            value = list(value.values())
+        if isinstance(value, (list, tuple)):
+            for each in value:
+                look(each)
+
+    look([cfg.get(f'{split}_dataloader') for split in ('train', 'val', 'test')])
+    if len(roots) == 1:
+        return next(iter(roots))
+    found = f'its data sets lie in {", ".join(roots)}' if roots else 'no data set of it has a data_root'
+    raise ValueError(
+        f'data_root={data_root}: data_root is not a variable of this config and {found}; set '
+        "train_dataloader.dataset.data_root and the other data sets' one by one"
+    )

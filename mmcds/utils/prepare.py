@@ -2,14 +2,19 @@
 
 import inspect
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from mmcv.transforms import LoadImageFromFile
 from mmengine.config import Config
+from mmengine.device import get_device
 
 from mmcds.apis import DISTILL_HOOK, NECKS, add_cds, check_cds, has_cds, remove_cds
 from mmcds.datasets.labelled_fraction import check_labelled_fraction
+from mmcds.datasets.transforms import TwoViews
+from mmcds.engine.hooks import ContrastSchedule
+from mmcds.registry import TRANSFORMS
 
 from .checkpoint import classes_of
 from .config import load_config, set_data_root
@@ -54,16 +59,128 @@ def skip_broken_images(value: Any) -> None:
     """Let training skip, with a counted warning, images that do not decode, where the stock loader ends the run.
 
     Args:
-        value: ``train_dataloader`` of a config; every stock ``LoadImageFromFile`` in it is changed in place.
+        value: A part of a config, such as its ``train_dataloader``; every stock ``LoadImageFromFile`` in it is changed
+            in place, whether its ``type`` is a name or the class itself.
     """
     if isinstance(value, dict):
-        if value.get('type') in ('LoadImageFromFile', 'mmdet.LoadImageFromFile') and 'ignore_empty' not in value:
+        if _is_transform(value, LoadImageFromFile) and 'ignore_empty' not in value:
             value['type'] = 'mmcds.LoadImageOrSkip'
+            value.pop('_scope_', None)
         for each in value.values():
             skip_broken_images(each)
     elif isinstance(value, (list, tuple)):
         for each in value:
             skip_broken_images(each)
+
+
+def prepare_training(cfg: Config, amp: bool = False, auto_scale_lr: bool = False) -> None:
+    """What training adds to a config, and what can be said of its later epochs before the first.
+
+    Args:
+        cfg (Config): Changed in place: broken images are skipped by the pipelines that hooks switch to, too, and a
+            :class:`~mmcds.engine.hooks.ResumeCheckHook` looks at what is resumed.
+        amp (bool): Whether ``--amp`` is given. Defaults to False.
+        auto_scale_lr (bool): Whether ``--auto-scale-lr`` is given. Defaults to False.
+
+    Raises:
+        ValueError: If a hook switches to a pipeline without the second view that the contrast needs, if there is no
+            device for mixed precision, or no batch size to scale the learning rate from.
+    """
+    check_mixed_precision(cfg, amp)
+    if auto_scale_lr:
+        check_auto_scale_lr(cfg)
+    for part in ('train_dataloader', 'custom_hooks', 'default_hooks'):
+        skip_broken_images(cfg.get(part))
+    check_switched_views(cfg)
+    cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type='mmcds.ResumeCheckHook')]
+
+
+def check_mixed_precision(cfg: Config, amp: bool) -> None:
+    """Look for a device that MMEngine's AmpOptimWrapper takes, where ``--amp`` or the config asks for it.
+
+    Raises:
+        ValueError: If there is none, or ``--amp`` finds no optimizer wrapper to change.
+    """
+    wrapper = cfg.get('optim_wrapper')
+    if amp and not isinstance(wrapper, dict):
+        raise ValueError('--amp: the config has no optim_wrapper; give a config that trains')
+    kind = wrapper.get('type') if isinstance(wrapper, dict) else None
+    if get_device() == 'cpu' and (amp or str(getattr(kind, '__name__', kind)).endswith('AmpOptimWrapper')):
+        what = '--amp' if amp else "optim_wrapper.type='AmpOptimWrapper'"
+        remedy = 'leave it out' if amp else "set optim_wrapper.type='OptimWrapper' without loss_scale and dtype"
+        raise ValueError(f"{what}: MMEngine's mixed precision needs a GPU, and there is only the CPU; {remedy}")
+
+
+def check_auto_scale_lr(cfg: Config) -> None:
+    """Look for the batch size that ``--auto-scale-lr`` scales the learning rate from.
+
+    Args:
+        cfg (Config): Changed in place: mmdet's tool wants ``auto_scale_lr.enable`` to be there, too.
+
+    Raises:
+        ValueError: If the config does not say it.
+    """
+    found = cfg.get('auto_scale_lr')
+    size = found.get('base_batch_size') if isinstance(found, dict) else None
+    if not isinstance(size, int) or size < 1:
+        raise ValueError(
+            f'--auto-scale-lr: auto_scale_lr.base_batch_size={size} is not a batch size; add --cfg-options '
+            "auto_scale_lr.base_batch_size=N, the images of a step (all GPUs together) that the config's learning rate "
+            'is meant for'
+        )
+    cfg.auto_scale_lr.setdefault('enable', False)
+
+
+def check_switched_views(cfg: Config) -> None:
+    """Look for the second view in the pipelines that hooks switch to, if the first pipeline makes one.
+
+    Raises:
+        ValueError: If one has no ``TwoViews`` while the contrast still weighs something.
+    """
+    if not has_cds(cfg) or not any(_is_transform(each, TwoViews) for each in _dicts(cfg.get('train_dataloader'))):
+        return
+    for hook in _dicts([cfg.get('custom_hooks'), cfg.get('default_hooks')]):
+        for key, pipeline in hook.items():
+            if not key.endswith('pipeline') or not pipeline or not isinstance(pipeline, (list, tuple)):
+                continue
+            epoch = hook.get('switch_epoch', hook.get('action_epoch'))
+            if _contrasts_after(cfg, epoch) and not any(_is_transform(each, TwoViews) for each in _dicts(pipeline)):
+                when = '' if epoch is None else f' (from epoch {epoch} on)'
+                raise ValueError(
+                    f"custom_hooks: {key}{when} makes no second view, which the train_dataloader's pipeline does and "
+                    "the contrast needs; end it with dict(type='mmcds.TwoViews', ...), too, or stop the contrast "
+                    "before: dict(type='mmcds.CDSHook', schedule=dict(stop=...))"
+                )
+
+
+def _contrasts_after(cfg: Config, epoch: Any) -> bool:
+    """Whether the contrast weighs something in an epoch from this one on; True where that is not known."""
+    hooks = [hook for hook in cfg.get('custom_hooks') or [] if str(hook.get('type')).endswith('CDSHook')]
+    schedule = ContrastSchedule.from_cfg(hooks[0].get('schedule') if hooks else None)
+    epochs = (cfg.get('train_cfg') or {}).get('max_epochs')
+    if not isinstance(epoch, int) or not isinstance(epochs, int):
+        return schedule.stop is None
+    if schedule.unit == 'iter':
+        return schedule.stop is None
+    return any(schedule.factor(each, epochs, 1) > 0 for each in range(epoch, epochs))
+
+
+def _is_transform(value: Any, kind: type) -> bool:
+    """Whether a config names a transform of this class, as a name in any scope or as the class itself."""
+    name = value.get('type') if isinstance(value, dict) else None
+    if not isinstance(name, str):
+        return name is kind
+    return name.rpartition('.')[2] == kind.__name__ and TRANSFORMS.get(name) is kind
+
+
+def _dicts(value: Any) -> Iterator[dict]:
+    """All dicts in a part of a config."""
+    if isinstance(value, dict):
+        yield value
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        for each in value:
+            yield from _dicts(each)
 
 
 def set_teacher_checkpoint(cfg: Config, checkpoint: str) -> None:

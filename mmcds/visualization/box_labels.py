@@ -1,5 +1,6 @@
 """Labels of boxes that can be read where many boxes meet: coloured by what is said of them, none upon another."""
 
+import re
 from enum import Enum
 from typing import Any
 
@@ -7,6 +8,8 @@ import torch
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 from mmdet.visualization import DetLocalVisualizer
+
+from .fonts import use_fonts_for
 
 
 class Remark(Enum):
@@ -53,7 +56,8 @@ class LabelVisualizer(DetLocalVisualizer):
         Returns:
             DetLocalVisualizer: Itself.
         """
-        name, _, score = texts.partition(': ')
+        # From the right: a class may have a colon in its name.
+        name, score = match.groups() if (match := re.fullmatch(r'(.*): ([\d.]+)', texts)) else (texts, '')
         remark = next((each for each in Remark if each.value and name.endswith(each.value)), Remark.NONE)
         letters, ground = COLOURS[remark]
         # A score of zero says that there is none.
@@ -65,6 +69,7 @@ class LabelVisualizer(DetLocalVisualizer):
             bboxes={'facecolor': ground, 'alpha': 0.8, 'pad': 0.7, 'edgecolor': 'none'},
         )
         super().draw_texts(name, positions, **kwargs)
+        use_fonts_for(self.ax_save.texts[-1])
         self._place(self.ax_save.texts[-1])
         return self
 

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from mmengine.config import Config
 
 from .curves import MAX_PANELS, choose_losses, choose_metrics, plot_runs
+from .fonts import use_fonts
 from .report_tables import CLASS_SUFFIX, ReportedRun, class_table, cost_table, note, results_table
 from .run_log import read_run
 
@@ -92,7 +93,7 @@ def write_report(runs: Sequence[ReportedRun], out: str | Path, title: str = '') 
         f'<title>{escape(heading)}</title><style>{STYLE}</style></head>\n<body>\n' + '\n'.join(filter(None, parts))
     )
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(page + '\n</body></html>\n')
+    out.write_text(page + '\n</body></html>\n', encoding='utf-8')
     return out
 
 
@@ -147,6 +148,7 @@ def pictures(folder: Path) -> str:
 
 def _figure(figure: Figure) -> str:
     buffer = io.StringIO()
+    use_fonts(figure)
     # Letters stay letters, so that the page can be searched and is a tenth of the size.
     with matplotlib.rc_context({'svg.fonttype': 'none'}):
         figure.savefig(buffer, format='svg')

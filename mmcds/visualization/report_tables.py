@@ -57,7 +57,8 @@ def class_table(runs: Sequence[ReportedRun]) -> str:
         return note('Not logged. val_evaluator=dict(classwise=True) in the config makes mmdet log it.')
     rows = [
         [
-            escape(name.rpartition('/')[2].removesuffix(CLASS_SUFFIX)),
+            # Only the metric's prefix goes: a class may have a slash in its name.
+            escape((name.partition('/')[2] or name).removesuffix(CLASS_SUFFIX)),
             *_compared([_last(run.log, name) for run in runs]),
         ]
         for name in names

@@ -45,7 +45,7 @@ def _metrics(runs: Sequence[RunLog]) -> list[str]:
 
 
 def _row(run: RunLog, path: str, metrics: Sequence[str], base: RunLog | None) -> list[str]:
-    cells = [run.name, _seed(path), f'{run.val[-1]["step"]:.0f}']
+    cells = [run.name, _seed(path), f'{run.val[-1]["step"]:.0f}{"" if run.by_epoch else " iterations"}']
     for metric in metrics:
         value = run.series(metric)[1][-1]
         change = '' if base is None else f' ({value - base.series(metric)[1][-1]:+.3f})'

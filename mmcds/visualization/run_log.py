@@ -3,14 +3,21 @@
 import json
 import math
 import os
+from bisect import bisect
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from mmengine.config import Config
+from mmengine.runner.utils import calc_dynamic_intervals
 
 Record = dict[str, float]
+#: Whether it is of a training step, and the record.
+_Line = tuple[bool, Record]
 
 
 @dataclass
@@ -20,7 +27,8 @@ class RunLog:
     Attributes:
         name (str): Its name in legends.
         train (list[Record]): One record per logged training step, in the order of ``step`` (iterations).
-        val (list[Record]): One record per evaluation, in the order of ``step``.
+        val (list[Record]): One record per evaluation, in the order of ``step``. An iteration-based run logs 0 for
+            all of them, which is replaced by the iteration after which it was evaluated.
         by_epoch (bool): Whether ``step`` of ``val`` counts epochs, not iterations. Defaults to True.
         unreadable (int): Lines left out because they are not JSON, as the last one of a killed run.
     """
@@ -96,19 +104,22 @@ def read_run(path: str | os.PathLike[str], name: str = '') -> RunLog:
     run = RunLog(name or (path.stem if path.is_file() else path.resolve().name))
     files = _log_files(path)
     for file in files:
-        train, val = [], []
-        for line in file.read_text(errors='replace').splitlines():
+        # Training and evaluations, in the order of the file.
+        records: list[_Line] = []
+        for line in file.read_text(encoding='utf-8', errors='replace').splitlines():
             record = _parse(line)
             if record is None:
                 run.unreadable += bool(line.strip())
-            elif 'lr' in record or 'iter' in record:  # MMEngine logs these in training only
-                train.append(record)
             else:
-                val.append(record)
-        if any('iter' in record and 'epoch' not in record for record in train):
-            run.by_epoch = False
-        run.train = _joined(run.train, train)
-        run.val = _joined(run.val, val)
+                records.append(('lr' in record or 'iter' in record, record))  # MMEngine logs these in training only
+        if not records:
+            continue
+        config = _config_of(file)
+        run.by_epoch = _counts_epochs(records, config)
+        if not run.by_epoch:
+            _number_evaluations(records, _evaluated_at(config))
+        run.train = _joined(run.train, [record for is_train, record in records if is_train])
+        run.val = _joined(run.val, [record for is_train, record in records if not is_train])
     if not run.train and not run.val:
         raise ValueError(f"no scalars in '{files[0]}'; did the run stop before its first log interval?")
     return run
@@ -149,6 +160,68 @@ def _parse(line: str) -> Record | None:
         return None
     record = {key: float(value) for key, value in entry.items() if isinstance(value, (int, float))}
     return record if math.isfinite(record.get('step', math.nan)) else None
+
+
+def _config_of(file: Path) -> dict[str, Any]:
+    """The config that MMEngine writes beside its log; empty where there is none."""
+    path = file.with_name('config.py')
+    return Config.fromfile(path, import_custom_modules=False) if path.is_file() else {}
+
+
+def _counts_epochs(records: Sequence[_Line], config: dict[str, Any]) -> bool:
+    """Whether the evaluations of a log count epochs: from its config, else from what stands around them."""
+    loop = config.get('train_cfg') or {}
+    if 'max_iters' in loop or 'max_epochs' in loop:
+        logger = (config.get('default_hooks') or {}).get('logger') or {}
+        return 'max_iters' not in loop and logger.get('log_metric_by_epoch', True)
+    before: Record = {}
+    for is_train, record in records:
+        if is_train:
+            before = record
+        # An iteration-based run has no epoch, of which MMEngine counts 0 all the time.
+        elif before and record['step'] != before.get('epoch') and not 0 < record['step'] < before['step']:
+            return False
+    return True
+
+
+def _number_evaluations(records: Sequence[_Line], points: Sequence[int]) -> None:
+    """Give evaluations that MMEngine logged as of step 0 the iteration after which they were.
+
+    Those between two logged training steps are at the points between them; where no points are known, at the step
+    before and the ones right after it, so that none gets lost.
+
+    Args:
+        records (Sequence[_Line]): In the order of the file; changed in place.
+        points (Sequence[int]): Iterations at which the loop evaluates, from :func:`_evaluated_at`.
+    """
+    groups = [(is_train, [line[1] for line in lines]) for is_train, lines in groupby(records, key=itemgetter(0))]
+    for place, (is_train, found) in enumerate(groups):
+        if is_train or any(record['step'] for record in found):
+            continue
+        low = groups[place - 1][1][-1]['step'] if place else None
+        high = groups[place + 1][1][0]['step'] if place + 1 < len(groups) else math.inf
+        between = [point for point in points if (low or 0) <= point < high]
+        # A resumed run may evaluate before its first log: then only the end is known.
+        between = between[-len(found) :] if low is None and high < math.inf else between[: len(found)]
+        if len(between) < len(found):
+            first = int(low if low is not None else 1)
+            between = list(range(first, first + len(found)))
+        for record, point in zip(found, between, strict=True):
+            record['step'] = float(point)
+
+
+def _evaluated_at(config: dict[str, Any]) -> list[int]:
+    """The iterations after which an IterBasedTrainLoop evaluates; none where the config does not say it."""
+    loop = config.get('train_cfg') or {}
+    end = loop.get('max_iters')
+    if not isinstance(end, int):
+        return []
+    milestones, intervals = calc_dynamic_intervals(loop.get('val_interval', 1000), loop.get('dynamic_intervals'))
+    return [
+        point
+        for point in range(max(loop.get('val_begin', 1), 1), end + 1)
+        if point == end or point % intervals[bisect(milestones, point) - 1] == 0
+    ]
 
 
 def _joined(earlier: list[Record], later: list[Record]) -> list[Record]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmengine.fileio import load
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = 'configs/cds/faster_rcnn_r18_cds_shapes.py'
@@ -66,6 +67,24 @@ def test_test_with_the_cds_and_the_stock_config(work: Path, data: Path, tmp_path
         assert (tmp_path / 'out.pkl').is_file()
     assert len(found[0]) == 6
     assert found[0] == found[1]
+
+
+def test_tta_equals_that_of_mmdet_s_own_tool(work: Path, tmp_path: Path) -> None:
+    """With mmdet's default augmentation, on the config that training wrote down."""
+    own = (
+        'import runpy, sys, mmcds\nfrom importlib.util import find_spec\n'
+        "path = find_spec('mmdet').submodule_search_locations[0] + '/.mim/tools/test.py'\n"
+        "sys.argv[0] = path\nrunpy.run_path(path, run_name='__main__')"
+    )
+    arguments = [str(work / Path(CONFIG).name), str(work / 'epoch_1.pth'), '--tta', '--work-dir', str(tmp_path)]
+    run(sys.executable, 'tools/test.py', *arguments, '--out', str(tmp_path / 'ours.pkl'))
+    run(sys.executable, '-c', own, *arguments, '--out', str(tmp_path / 'theirs.pkl'))
+    ours, theirs = (load(tmp_path / f'{name}.pkl') for name in ('ours', 'theirs'))
+    assert len(ours) == len(theirs) == 2
+    for mine, other in zip(ours, theirs, strict=True):
+        assert len(mine['pred_instances']['scores'])
+        for key in ('bboxes', 'scores', 'labels'):
+            assert torch.equal(mine['pred_instances'][key], other['pred_instances'][key])
 
 
 def test_export(work: Path, tmp_path: Path) -> None:

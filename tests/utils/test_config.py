@@ -79,6 +79,41 @@ def test_data_root_moves_everywhere(new: str) -> None:
 @pytest.mark.parametrize('content', [{}, dict(data_root=None), dict(data_root='')])
 def test_a_config_without_data_root_is_refused(content: dict[str, Any]) -> None:
     with pytest.raises(
-        ValueError, match=r'^data_root is not a variable of this config; set train_dataloader\.dataset\.d'
+        ValueError,
+        match=r'^data_root=/new: data_root is not a variable of this config and no data set of it has a data_root; set',
     ):
         set_data_root(Config(content), '/new')
+
+
+LAZY_BASE = """
+from mmdet.datasets import CocoDataset
+from mmdet.evaluation import CocoMetric
+root = 'data/coco/'
+train_dataloader = dict(dataset=dict(type=CocoDataset, data_root=root, ann_file='annotations/train.json'))
+val_dataloader = dict(dataset=dict(type=CocoDataset, data_root=root, ann_file='annotations/val.json'))
+val_evaluator = dict(type=CocoMetric, ann_file=root + 'annotations/val.json')
+"""
+
+
+@pytest.mark.parametrize('names', ['train_dataloader, val_dataloader, val_evaluator', '*'])
+@pytest.mark.parametrize('variable', ['', 'data_root = root\n'])
+def test_data_root_of_a_pure_python_config(tmp_path: Path, names: str, variable: str) -> None:
+    """Its variable may be called otherwise, or not be imported; what is dumped can be read again."""
+    (tmp_path / 'base.py').write_text(LAZY_BASE + variable)
+    (tmp_path / 'config.py').write_text(
+        f'from mmengine.config import read_base\nwith read_base():\n    from .base import {names}\n'
+    )
+    cfg = load_config(str(tmp_path / 'config.py'))
+    set_data_root(cfg, '/new')
+    cfg.dump(tmp_path / 'dumped.py')
+    for each in (cfg, Config.fromfile(tmp_path / 'dumped.py')):
+        assert each.train_dataloader.dataset.data_root == '/new/'
+        assert each.val_dataloader.dataset.data_root == '/new/'
+        assert each.val_evaluator.ann_file == '/new/annotations/val.json'
+    assert "type='mmdet.datasets.CocoDataset'" in (tmp_path / 'dumped.py').read_text()
+
+
+def test_data_sets_in_different_folders_do_not_move_together() -> None:
+    cfg = Config({f'{split}_dataloader': dict(dataset=dict(data_root=f'/{split}/')) for split in ('train', 'val')})
+    with pytest.raises(ValueError, match=r'^data_root=/new: .* its data sets lie in /train, /val; set'):
+        set_data_root(cfg, '/new')

@@ -15,6 +15,7 @@ from mmcds.utils.prepare import (
     check_training_data,
     host_of,
     prepare_config,
+    prepare_training,
     set_teacher_checkpoint,
     skip_broken_images,
     stem_of,
@@ -62,6 +63,97 @@ def test_broken_images_are_skipped_in_training_only() -> None:
     skip_broken_images(cfg.train_dataloader)
     assert cfg.train_dataloader.dataset.pipeline[0].type == 'mmcds.LoadImageOrSkip'
     assert cfg.val_dataloader.dataset.pipeline[0].type == 'LoadImageFromFile'
+
+
+LOAD, PACK = dict(type='LoadImageFromFile'), dict(type='PackDetInputs')
+TWO = dict(type='mmcds.TwoViews', first=[], second=[], pack=PACK)
+
+
+def test_broken_images_are_skipped_in_the_pipelines_that_hooks_switch_to() -> None:
+    """mmdet's switch, mmpretrain's recipes, hooks in default_hooks, data sets inside data sets."""
+    cfg = prepare_config(STOCK, None, cds=True, check_data=False)
+    inner = cfg.train_dataloader.dataset
+    cfg.train_dataloader.dataset = dict(
+        type='MultiImageMixDataset', dataset=inner, pipeline=[dict(type='Mosaic'), PACK]
+    )
+    pipeline = [dict(type='RandomChoice', transforms=[[LOAD], [dict(LOAD, type='mmdet.LoadImageFromFile')]]), PACK]
+    cfg.custom_hooks += [
+        dict(type='mmdet.PipelineSwitchHook', switch_epoch=1, switch_pipeline=pipeline),
+        dict(type='mmpretrain.SwitchRecipeHook', schedule=[dict(action_epoch=3, train_pipeline=(LOAD, PACK))]),
+    ]
+    cfg.default_hooks.switch = dict(type='my.Hook', switch_pipeline=[dict(LOAD, color_type='grayscale')])
+    prepare_training(cfg)
+    text = cfg.pretty_text
+    assert text.count("'mmcds.LoadImageOrSkip'") == 5
+    assert 'grayscale' in text
+    assert cfg.val_dataloader.dataset.pipeline[0].type == 'LoadImageFromFile'
+    assert cfg.custom_hooks[-1].type == 'mmcds.ResumeCheckHook'
+
+
+def test_broken_images_are_skipped_in_a_pure_python_config(tmp_path: Path) -> None:
+    """There the type of a transform is a class; a loader of the user's own stays."""
+    path = tmp_path / 'config.py'
+    path.write_text(
+        'from mmengine.config import read_base\nwith read_base():\n    from .base import *\n'
+        'from mmcv.transforms import LoadImageFromFile, Resize\n'
+        'from mmdet.engine.hooks import PipelineSwitchHook\n'
+        'custom_hooks = [dict(type=PipelineSwitchHook, switch_epoch=1,\n'
+        '                     switch_pipeline=[dict(type=LoadImageFromFile), dict(type=Resize, scale=(8, 8))])]\n'
+    )
+    (tmp_path / 'base.py').write_text(
+        'from mmcv.transforms import LoadImageFromFile\n'
+        'from mmdet.datasets import CocoDataset\nfrom mmdet.datasets.transforms import LoadImageFromNDArray\n'
+        'from mmdet.models import RetinaNet\nmodel = dict(type=RetinaNet)\n'
+        'pipeline = [dict(type=LoadImageFromFile), dict(type=LoadImageFromNDArray)]\n'
+        'train_dataloader = dict(dataset=dict(type=CocoDataset, pipeline=pipeline))\n'
+    )
+    cfg = load_config(str(path))
+    prepare_training(cfg)
+    steps = cfg.train_dataloader.dataset.pipeline
+    assert [getattr(step.type, '__name__', step.type) for step in steps] == [
+        'mmcds.LoadImageOrSkip',
+        'LoadImageFromNDArray',
+    ]
+    assert cfg.custom_hooks[0].switch_pipeline[0].type == 'mmcds.LoadImageOrSkip'
+    # What the Runner writes into the work directory.
+    cfg.dump(tmp_path / 'dumped.py')
+    assert (tmp_path / 'dumped.py').read_text().count('mmcds.LoadImageOrSkip') == 2
+
+
+def two_views(switched: list, schedule: dict | None = None, hook: dict | None = None) -> Config:
+    from mmcds.apis import add_cds
+
+    cfg = load_config(STOCK)
+    cfg.train_dataloader.dataset.pipeline = [LOAD, TWO]
+    cfg = add_cds(cfg, schedule=schedule, view=dict(type='DataloaderView'))
+    hook = hook or dict(type='mmdet.PipelineSwitchHook', switch_epoch=10, switch_pipeline=switched)
+    cfg.custom_hooks = [*cfg.custom_hooks, hook]
+    return cfg
+
+
+def test_a_switched_pipeline_without_the_second_view_is_found_at_the_start() -> None:
+    with pytest.raises(
+        ValueError, match=r'^custom_hooks: switch_pipeline \(from epoch 10 on\) makes no second view, .*TwoViews'
+    ):
+        prepare_training(two_views([LOAD, PACK]))
+    with pytest.raises(ValueError, match=r'^custom_hooks: switch_pipeline \(from epoch 10 on\)'):
+        prepare_training(two_views([LOAD, PACK], schedule=dict(stop=11, unit='epoch')))
+    recipe = dict(type='SwitchRecipeHook', schedule=[dict(action_epoch=3, train_pipeline=[LOAD, PACK])])
+    with pytest.raises(ValueError, match=r'^custom_hooks: train_pipeline \(from epoch 3 on\)'):
+        prepare_training(two_views([], hook=recipe))
+
+
+@pytest.mark.parametrize(
+    ('switched', 'schedule'),
+    [
+        ([LOAD, TWO], None),
+        ([LOAD, PACK], dict(stop=0.8)),
+        ([LOAD, PACK], dict(stop=10, unit='epoch')),
+        ([LOAD, PACK], dict(stop=100, unit='iter')),
+    ],
+)
+def test_a_switched_pipeline_that_has_it_or_needs_none(switched: list, schedule: dict | None) -> None:
+    prepare_training(two_views(switched, schedule))
 
 
 def test_the_teacher_s_checkpoint_reaches_its_hook() -> None:
@@ -179,3 +271,32 @@ def test_classes_of_a_checkpoint_are_compared_where_the_training_file_is_gone(
     cfg.train_dataloader.dataset = detection_config(tmp_path, 'cat', 'dog').train_dataloader.dataset
     with pytest.raises(ValueError, match=r"'dog' is label 1 in train_dataloader\.dataset"):
         check_test_data(cfg, checkpoint)
+
+
+@pytest.mark.parametrize('given', [None, {}, dict(enable=False), dict(enable=True, base_batch_size=None)])
+def test_a_learning_rate_cannot_be_scaled_from_nothing(given: dict | None) -> None:
+    cfg = load_config(STOCK)
+    cfg.pop('auto_scale_lr')
+    if given is not None:
+        cfg.auto_scale_lr = given
+    with pytest.raises(ValueError, match=r'^--auto-scale-lr: auto_scale_lr\.base_batch_size=None .*--cfg-options auto'):
+        prepare_training(cfg, auto_scale_lr=True)
+    prepare_training(cfg)
+    cfg.auto_scale_lr = dict(base_batch_size=16)
+    prepare_training(cfg, auto_scale_lr=True)
+    assert cfg.auto_scale_lr == dict(base_batch_size=16, enable=False)
+
+
+def test_mixed_precision_on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr('mmcds.utils.prepare.get_device', lambda: 'cpu')
+    cfg = load_config(STOCK)
+    with pytest.raises(ValueError, match=r"^--amp: MMEngine's mixed precision needs a GPU, .*; leave it out$"):
+        prepare_training(cfg, amp=True)
+    cfg.optim_wrapper.type = 'AmpOptimWrapper'
+    with pytest.raises(ValueError, match=r"^optim_wrapper\.type='AmpOptimWrapper': .*set optim_wrapper\.type"):
+        prepare_training(cfg)
+    monkeypatch.setattr('mmcds.utils.prepare.get_device', lambda: 'cuda')
+    prepare_training(cfg)
+    cfg.pop('optim_wrapper')
+    with pytest.raises(ValueError, match=r'^--amp: the config has no optim_wrapper'):
+        prepare_training(cfg, amp=True)

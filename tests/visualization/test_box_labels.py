@@ -39,6 +39,12 @@ def test_no_score_is_written_where_there_is_none(visualizer: LabelVisualizer) ->
     assert [label.get_text() for label in labels(visualizer)] == ['cat', 'dog']
 
 
+def test_a_colon_in_a_class_name(visualizer: LabelVisualizer) -> None:
+    visualizer.draw_texts('bird: small: 41.6', torch.tensor([50.0, 100]))
+    visualizer.draw_texts('bird: big', torch.tensor([50.0, 150]))
+    assert [label.get_text() for label in labels(visualizer)] == ['bird: small 42', 'bird: big']
+
+
 def test_labels_do_not_lie_on_each_other_and_the_first_stays_at_its_corner(visualizer: LabelVisualizer) -> None:
     places = torch.rand(12, 2, generator=torch.Generator().manual_seed(0)) * 60 + 100
     for index, place in enumerate(places):

@@ -3,6 +3,7 @@
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -64,6 +65,67 @@ def test_half_a_line_and_nan_do_no_harm(tmp_path: Path) -> None:
 def test_an_iteration_based_run_is_recognised(tmp_path: Path) -> None:
     write(tmp_path, '20260101_000000', ['{"lr": 1, "loss": 2, "iter": 10, "step": 10}', val_line(1000, 0.5)])
     assert not read_run(tmp_path).by_epoch
+
+
+def iteration_line(step: int) -> str:
+    return json.dumps({'lr': 0.1, 'loss': 1.0, 'iter': step, 'step': step})
+
+
+def iteration_config(file: Path, **loop: Any) -> None:
+    loop = {'type': 'IterBasedTrainLoop', 'max_iters': 12, 'val_interval': 4, **loop}
+    file.with_name('config.py').write_text(f'train_cfg = {loop}\n')
+
+
+def test_all_evaluations_of_an_iteration_based_run_are_kept(tmp_path: Path) -> None:
+    """MMEngine logs all of them as of step 0."""
+    lines = [iteration_line(4), val_line(0, 0.1), iteration_line(8), val_line(0, 0.2), iteration_line(12)]
+    file = write(tmp_path, '20260101_000000', [*lines, val_line(0, 0.3)])
+    for with_config in (False, True):
+        if with_config:
+            iteration_config(file)
+        run = read_run(tmp_path)
+        assert not run.by_epoch
+        np.testing.assert_array_equal(run.series('coco/bbox_mAP'), [[4, 8, 12], [0.1, 0.2, 0.3]])
+
+
+def test_evaluations_between_two_logged_steps(tmp_path: Path) -> None:
+    """More of them than training logs, and the last one at the end of the run."""
+    lines = [val_line(0, 0.1), val_line(0, 0.2), iteration_line(10), val_line(0, 0.3), val_line(0, 0.4)]
+    file = write(tmp_path, '20260101_000000', lines)
+    assert len(read_run(tmp_path).val) == 4
+    iteration_config(file, max_iters=14)
+    np.testing.assert_array_equal(read_run(tmp_path).series('coco/bbox_mAP')[0], [4, 8, 12, 14])
+    iteration_config(file, max_iters=16, val_begin=5, dynamic_intervals=[(8, 8)])
+    file.write_text('\n'.join([iteration_line(5), val_line(0, 0.1), iteration_line(9), val_line(0, 0.1)]))
+    np.testing.assert_array_equal(read_run(tmp_path).series('coco/bbox_mAP')[0], [8, 16])
+
+
+def test_evaluations_of_a_resumed_iteration_based_run(tmp_path: Path) -> None:
+    """Killed after iteration 10, resumed from 8, where nothing had been logged before the evaluation at 12."""
+    first = [iteration_line(5), val_line(0, 0.1), iteration_line(10)]
+    iteration_config(write(tmp_path, '20260101_000000', [first[0], val_line(0, 0.1), first[2]]), max_iters=20)
+    later = [val_line(0, 0.2), iteration_line(15), val_line(0, 0.3), iteration_line(20), val_line(0, 0.4)]
+    iteration_config(write(tmp_path, '20260102_000000', later), max_iters=20)
+    np.testing.assert_array_equal(read_run(tmp_path).series('coco/bbox_mAP'), [[8, 12, 16, 20], [0.1, 0.2, 0.3, 0.4]])
+
+
+def test_what_the_evaluations_count_is_said_by_the_config(tmp_path: Path) -> None:
+    """An epoch-based run whose training log counts iterations, and one whose evaluations do."""
+    lines = [iteration_line(10), val_line(1, 0.1), iteration_line(20), val_line(2, 0.2)]
+    file = write(tmp_path / 'a', '20260101_000000', lines)
+    assert read_run(tmp_path / 'a').by_epoch
+    file.with_name('config.py').write_text("train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=2)\n")
+    assert read_run(tmp_path / 'a').by_epoch
+    file = write(
+        tmp_path / 'b', '20260101_000000', [train_line(10), val_line(10, 0.1), train_line(20), val_line(20, 1)]
+    )
+    assert not read_run(tmp_path / 'b').by_epoch
+    file.with_name('config.py').write_text(
+        'train_cfg = dict(by_epoch=True, max_epochs=2)\ndefault_hooks = dict(logger=dict(log_metric_by_epoch=False))\n'
+    )
+    run = read_run(tmp_path / 'b')
+    assert not run.by_epoch
+    np.testing.assert_array_equal(run.series('coco/bbox_mAP')[0], [10, 20])
 
 
 def test_a_path_without_a_log_says_where_one_is(tmp_path: Path) -> None:

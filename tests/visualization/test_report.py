@@ -22,7 +22,10 @@ def make_run(folder: Path, ap: float, seconds: float, weight: float) -> Path:
         dict(lr=0.1, epoch=1 + i // 2, iter=i + 1, step=i + 1, time=seconds, loss=4.0 - i, loss_cds_a=weight)
         for i in range(4)
     ]
-    val = [{'coco/bbox_mAP': ap - 0.1 * (2 - e), 'coco/cat & dog_precision': ap, 'step': e} for e in (1, 2)]
+    val = [
+        {'coco/bbox_mAP': ap - 0.1 * (2 - e), 'coco/cat & dog_precision': ap, 'coco/truck/bus_precision': ap, 'step': e}
+        for e in (1, 2)
+    ]
     (data / 'scalars.json').write_text('\n'.join(map(json.dumps, [*train, *val])) + '\n')
     (data / 'config.py').write_text(f"model = dict(type='A', weight={weight})\nrandomness = dict(seed=3)\n")
     return folder
@@ -69,7 +72,7 @@ def test_a_comparison(runs: list[ReportedRun], tmp_path: Path) -> None:
     assert '<h1>A &lt;title&gt;</h1>' in text
     found = {row[0]: row[1:] for row in page.rows if row}
     assert found['coco/bbox_mAP'] == ['0.500', '0.550 (+0.050)']
-    assert found['cat & dog'] == ['0.500', '0.550 (+0.050)']
+    assert found['cat & dog'] == found['truck/bus'] == ['0.500', '0.550 (+0.050)']
     assert found['seconds of a step, median'] == ['0.200', '0.300 (1.50 x)']
     assert found['seed'] == ['3', '3']
     assert found['evaluated after'] == ['2 epochs', '2 epochs']

@@ -22,6 +22,7 @@ custom_hooks = [dict(type='mmcds.EpochSeedHook')]
 
 default_hooks = dict(
     logger=dict(type='LoggerHook', interval=10),
-    checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=1, save_best='auto', rule='greater'),
+    # By name: 'auto' is the first metric of the first evaluation, with classwise=True that of the first class.
+    checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=1, save_best='coco/bbox_mAP', rule='greater'),
 )
 log_processor = dict(window_size=10)

@@ -5,6 +5,7 @@ from .diagnostics_hook import DiagnosticsHook
 from .distill_hook import DistillHook
 from .epoch_seed_hook import EpochSeedHook
 from .label_check_hook import LabelCheckHook
+from .resume_check_hook import ResumeCheckHook
 from .schedule import ContrastSchedule
 from .stock_weights_hook import StockWeightsHook
 
@@ -15,5 +16,6 @@ __all__ = [
     'DistillHook',
     'EpochSeedHook',
     'LabelCheckHook',
+    'ResumeCheckHook',
     'StockWeightsHook',
 ]

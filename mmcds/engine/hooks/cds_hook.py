@@ -12,6 +12,7 @@ from mmcds.models.two_view_forward import TwoViewForward
 from mmcds.registry import HOOKS
 from mmcds.utils.dist import get_rank, get_world_size
 
+from .resume_check_hook import check_resumed_by
 from .schedule import ContrastSchedule
 
 #: Iterations without anything to contrast after which a warning says so.
@@ -50,6 +51,10 @@ class CDSHook(Hook):
         self._steps = 0
         #: Iterations in a row whose contrast was 0; None once it was not.
         self._empty: int | None = 0
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Refuse to resume the checkpoint of another model, also in a user's own train.py."""
+        check_resumed_by(runner, checkpoint)
 
     def before_train(self, runner: Runner) -> None:
         """Put the hooks on; a model without a CDSNeck is refused here."""

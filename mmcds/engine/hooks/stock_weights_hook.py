@@ -3,11 +3,10 @@
 from typing import Any
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from mmcds.registry import HOOKS
-from mmcds.utils.checkpoint import without_cds
+from mmcds.utils.checkpoint import unwrapped, without_cds
 
 
 @HOOKS.register_module()
@@ -32,7 +31,7 @@ class StockWeightsHook(Hook):
         """
         weights = without_cds(checkpoint['state_dict'])
         checkpoint['state_dict'] = weights
-        model: Any = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = unwrapped(runner.model)
         found = {key.removeprefix('module.'): tuple(value.shape) for key, value in weights.items()}
         names = [name for name, _ in model.named_parameters()]
         wrong = [name for name, value in model.named_parameters() if found.get(name) != tuple(value.shape)]

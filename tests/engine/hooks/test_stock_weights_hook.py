@@ -40,6 +40,28 @@ def test_the_contrast_is_left_behind_without_a_word(
     assert all(torch.equal(value, expected[name]) for name, value in model.state_dict().items())
 
 
+@pytest.mark.parametrize('wrapper', [None, torch.nn.DataParallel])
+def test_the_model_inside_one_of_test_time_augmentation(
+    stock_config: Config, tmp_path: Path, wrapper: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As ``test.py --tta`` builds it; with the wrapper of several GPUs around it, too."""
+    model = build(stock_config, seed=3)
+    torch.save({'state_dict': model.state_dict()}, tmp_path / 'a.pth')
+    stock_config.model = dict(type='DetTTAModel', module=stock_config.model)
+    stock_config.custom_hooks = [dict(type='mmcds.StockWeightsHook')]
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        runner = Runner.from_cfg(stock_config)
+    inner: Any = runner.model
+    if wrapper is not None:
+        runner.model = wrapper(runner.model)
+    runner.load_checkpoint(str(tmp_path / 'a.pth'))
+    assert 'do not match' not in capsys.readouterr().out
+    assert all(torch.equal(value, model.state_dict()[name]) for name, value in inner.module.state_dict().items())
+    torch.save({'state_dict': build(toy_model('retinanet')).state_dict()}, tmp_path / 'b.pth')
+    with pytest.raises(ValueError, match=r'^the checkpoint does not fit the config: \d+ of \d+ weights such as'):
+        runner.load_checkpoint(str(tmp_path / 'b.pth'))
+
+
 def test_another_model_s_checkpoint(stock_config: Config, tmp_path: Path) -> None:
     torch.save({'state_dict': build(toy_model('retinanet')).state_dict()}, tmp_path / 'a.pth')
     with pytest.raises(

@@ -1,0 +1,40 @@
+"""Refuses to resume the checkpoint of another model."""
+
+from typing import Any
+
+from mmengine.hooks import Hook
+from mmengine.runner import Runner, find_latest_checkpoint
+
+from mmcds.registry import HOOKS
+from mmcds.utils.checkpoint import check_resumed, unwrapped
+
+
+@HOOKS.register_module()
+class ResumeCheckHook(Hook):
+    """Compares a checkpoint that is resumed with the model, before anything of it is loaded.
+
+    ``tools/train.py`` adds it to every config, with CDS and without. A checkpoint that is only loaded
+    (``load_from``) is not looked at.
+
+    Raises:
+        ValueError: If the checkpoint was trained with another model, naming what differs.
+
+    Example:
+        >>> custom_hooks = [dict(type='mmcds.ResumeCheckHook')]
+    """
+
+    # Before the EMAHook, which loads the same checkpoint.
+    priority = 'VERY_HIGH'
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Look at what was read, before it goes into the model."""
+        check_resumed_by(runner, checkpoint)
+
+
+def check_resumed_by(runner: Runner, checkpoint: dict[str, Any]) -> None:
+    """What :class:`ResumeCheckHook` does, also for :class:`CDSHook` in a user's own train.py."""
+    resume: bool | str = runner._resume  # a FlexibleRunner's may be the path
+    if not resume:
+        return
+    path = resume if isinstance(resume, str) else runner._load_from or find_latest_checkpoint(runner.work_dir)
+    check_resumed(unwrapped(runner.model), checkpoint, path or 'the checkpoint')
