@@ -40,7 +40,9 @@ setup(
     packages=find_packages(include=['mmcds', 'mmcds.*']),
     package_data={'mmcds': ['py.typed', *MIM]},
     python_requires='>=3.10',
-    install_requires=['torch', 'kornia>=0.7', 'matplotlib', 'pycocotools', 'scikit-learn>=1.5,<2'],
+    # kornia 0.9 needs torch >= 2.5.1: pip would replace an older torch under mmcv's compiled operators.
+    install_requires=['torch', 'kornia>=0.7.4,<0.9'],
+    extras_require={'analysis': ['matplotlib', 'pycocotools', 'scikit-learn>=1.5,<2']},
     classifiers=[
         'Programming Language :: Python :: 3.11',
         'Topic :: Scientific/Engineering :: Artificial Intelligence',

@@ -1,5 +1,6 @@
 """Fixtures that the tests of the core share; plain functions are in toys.py."""
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,12 @@ from mmengine.registry import DefaultScope
 from toys import make_toy_data, toy_config
 
 import mmcds  # noqa: F401, before anything imports torchvision
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests come first: of several processes none is left alone with a long file at the end."""
+    slow = Counter(item.path for item in items if item.get_closest_marker('slow') or 'smoke' in item.path.parts)
+    items.sort(key=lambda item: -slow[item.path])
 
 
 @pytest.fixture(autouse=True)

@@ -239,7 +239,6 @@ def test_other_modes_and_evaluation_are_untouched(name: str) -> None:
     cds: Any = build(add_cds(cfg), like=stock)
     TwoViewForward(cds).attach()
     cds.neck.cds.view = None  # whoever would make a view fails
-    leaves = torch.utils._pytree.tree_leaves
     for training in (True, False):
         stock.train(training)
         cds.train(training)
@@ -252,7 +251,8 @@ def test_other_modes_and_evaluation_are_untouched(name: str) -> None:
                 with torch.no_grad():
                     output = model(**toy_batch(model), mode=mode)
                 instances = [each.pred_instances.bboxes for each in output] if mode == 'predict' else output
-                outputs.append([x for x in leaves(instances) if isinstance(x, Tensor)])
+                leaves, _ = torch.utils._pytree.tree_flatten(instances)  # tree_leaves is not in torch 2.1
+                outputs.append([x for x in leaves if isinstance(x, Tensor)])
             assert len(outputs[0]) > 1
             assert len(outputs[0]) == len(outputs[1])
             assert all(torch.equal(a, b) for a, b in zip(*outputs, strict=True))
