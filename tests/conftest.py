@@ -1,5 +1,7 @@
 """Fixtures that the tests of the core share; plain functions are in toys.py."""
 
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +17,8 @@ from mmengine.registry import DefaultScope
 from toys import make_toy_data, toy_config
 
 import mmcds  # noqa: F401, before anything imports torchvision
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -44,6 +48,20 @@ def mmdet_scope() -> Iterator[None]:
 @pytest.fixture
 def generator() -> torch.Generator:
     return torch.Generator().manual_seed(0)
+
+
+@pytest.fixture(scope='session')
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """mmcds' wheel, built from a copy, since a build leaves folders behind."""
+    folder = tmp_path_factory.mktemp('wheel')
+    source = folder / 'source'
+    source.mkdir()
+    names = ['mmcds', 'configs', 'tools', 'setup.py', 'pyproject.toml', 'README.md', 'model-index.yml', 'LICENSE']
+    subprocess.run(['cp', '-R', *(str(ROOT / name) for name in names), str(source)], check=True)
+    pip = [sys.executable, '-m', 'pip', '-q', 'wheel', '--no-deps', '--no-build-isolation', '--no-index']
+    subprocess.run([*pip, '-w', str(folder), str(source)], check=True, capture_output=True)
+    (path,) = folder.glob('*.whl')
+    return path
 
 
 @pytest.fixture(scope='session')

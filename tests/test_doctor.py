@@ -123,7 +123,7 @@ def test_missing_torch_is_one_problem() -> None:
     [
         ('mmdet', 'default', "python -m pip install --no-build-isolation 'onedl-mmdetection==3.5.1'"),
         ('mmdet', 'upstream', "python -m pip install --no-build-isolation 'mmdet==3.3.0'"),
-        ('kornia', 'upstream', "python -m pip install --no-build-isolation 'kornia==0.8.3'"),
+        ('kornia', 'upstream', "python -m pip install --no-build-isolation 'kornia==0.8.2'"),
     ],
 )
 def test_missing_package(name: str, stack: str, command: str) -> None:

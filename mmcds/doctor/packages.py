@@ -68,7 +68,7 @@ PINS: dict[str, dict[str, str]] = {
     },
 }
 COMMON_PINS: dict[str, str] = {
-    'kornia': 'kornia==0.8.3',
+    'kornia': 'kornia==0.8.2',
     'pycocotools': 'pycocotools==2.0.11',
     'matplotlib': 'matplotlib>=3.7',
     'sklearn': 'scikit-learn>=1.5,<2',

@@ -219,6 +219,8 @@ def _import_errors(inventory: Inventory, blamed: set[str]) -> Iterator[Problem]:
         command = f'{PIP} --force-reinstall --no-deps --no-build-isolation {distributions or name}'
         if name in ('mmcds', 'mmcv'):
             command = install_mmcds() if name == 'mmcds' else build_mmcv(inventory)
+        elif name == 'kornia':  # 0.8.3 and newer do not import beside torch 2.1
+            command = f"{PIP} --force-reinstall --no-deps '{pin(name, inventory.stack)}'"
         text = f'{name} {package.label} does not import: {package.error}'
         yield Problem(name, text, command, is_fatal=name not in OPTIONAL)
 
