@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mmengine.config import DictAction
+from mmengine.config import Config, DictAction
 
 from mmcds.apis import NECKS
 from mmcds.models.necks.cds_neck import PARTS, part_of
@@ -59,10 +59,21 @@ class Record:
 
 def digest_of(config: str, options: dict[str, Any], needed: Sequence[str] = ()) -> str:
     """Twelve hexadecimal digits of a config with all it inherits, the options on it, and digests of what it needs."""
-    text = load_config(config).pretty_text + json.dumps(options, sort_keys=True, default=str) + ''.join(needed)
+    text = _pretty_text(load_config(config)) + json.dumps(options, sort_keys=True, default=str) + ''.join(needed)
     # A config may name its own folder; wherever the repository lies, it is the same experiment.
     text = text.replace(f'{ROOT}/', '')
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+#: Text of a config by its content: formatting it takes half a second, and many arms of a matrix share a config.
+_texts: dict[str, str] = {}
+
+
+def _pretty_text(cfg: Config) -> str:
+    content = repr(cfg.to_dict())
+    if content not in _texts:
+        _texts[content] = cfg.pretty_text
+    return _texts[content]
 
 
 def defaults_of(config: str, options: dict[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import pytest
 from mmcds.doctor import inventory as inventory_module
 from mmcds.doctor.commands import release
 from mmcds.doctor.inventory import Conflict, Inventory, Package, _conflicts, _probe
-from mmcds.doctor.packages import COMMON_PINS, MINIMUM_PYTHON, NEEDS, PINS, PROVIDERS, STACKS, pin
+from mmcds.doctor.packages import COMMON_PINS, MINIMUM_PYTHON, MM_PACKAGES, NEEDS, PINS, PROVIDERS, STACKS, pin
 from mmcds.doctor.problems import Problem, find_problems
 from mmcds.doctor.report import to_json, to_text
 
@@ -55,6 +55,25 @@ def test_pins_are_those_of_the_requirements(stack: str) -> None:
     files += ['requirements/runtime.txt']
     required = {line.split('#')[0].strip() for name in files for line in (ROOT / name).read_text().splitlines()}
     assert {*PINS[stack].values(), *COMMON_PINS.values()} <= required
+
+
+def test_the_readme_names_the_tested_versions() -> None:
+    text = (ROOT / 'README.md').read_text()
+    for stack in STACKS:
+        (row,) = re.findall(rf'^\| {stack} [^|]*\|(.*)\|$', text, re.MULTILINE)
+        names = ['torch', 'numpy', 'cv2', 'kornia', *MM_PACKAGES]
+        pinned = [pin(name, stack).partition('==')[2] for name in names]
+        # Of OpenCV's four numbers the last is the packaging's.
+        assert [cell.strip() for cell in row.split('|')] == [
+            v if v.count('.') < 3 else v.rpartition('.')[0] for v in pinned
+        ]
+
+
+def test_kornia_that_does_not_import_gives_way_to_the_tested_one() -> None:
+    """kornia 0.8.3 beside torch 2.1: installing the same version again would not help."""
+    inventory = healthy('upstream')
+    inventory.packages['kornia'] = Package('kornia', {'kornia': '0.8.3'}, error='RuntimeError: Arguments for call')
+    assert only(find_problems(inventory)).command.endswith("--no-deps 'kornia==0.8.2'")
 
 
 def test_minimum_python_is_that_of_setup() -> None:
@@ -475,10 +494,10 @@ def test_import_that_kills_the_interpreter(
 
 
 def test_import_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inventory_module, 'TIMEOUT', 5)
+    monkeypatch.setattr(inventory_module, 'TIMEOUT', 10)
     monkeypatch.setenv('PYTHONPATH', str(shadow(tmp_path, kornia='import time; time.sleep(600)')))
     kornia, pycocotools = _probe(['kornia', 'pycocotools'])
-    assert kornia['error'] == 'the import was not over after 5 s'
+    assert kornia['error'] == 'the import was not over after 10 s'
     assert 'error' not in pycocotools
 
 
