@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from environments import SITE, layered_venv
 from mmengine.config import Config
 from mmengine.logging import MessageHub, MMLogger
 from mmengine.registry import DefaultScope
@@ -62,6 +63,15 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     subprocess.run([*pip, '-w', str(folder), str(source)], check=True, capture_output=True)
     (path,) = folder.glob('*.whl')
     return path
+
+
+@pytest.fixture(scope='session')
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The interpreter of an environment where the wheel is installed, and the repository is not seen."""
+    python = layered_venv(tmp_path_factory.mktemp('venv') / 'venv', SITE)
+    pip = [sys.executable, '-m', 'pip', '--python', str(python), '-q', 'install', '--no-deps', '--no-index']
+    subprocess.run([*pip, str(wheel)], check=True)
+    return python
 
 
 @pytest.fixture(scope='session')
