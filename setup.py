@@ -40,7 +40,10 @@ setup(
     packages=find_packages(include=['mmcds', 'mmcds.*']),
     package_data={'mmcds': ['py.typed', *MIM]},
     python_requires='>=3.10',
-    install_requires=['torch', 'kornia>=0.7', 'matplotlib', 'pycocotools', 'scikit-learn>=1.5,<2'],
+    # kornia 0.9 needs torch >= 2.5.1, and pip would replace an older torch under mmcv's compiled operators;
+    # 0.8.3 does not import beside torch 2.1. 0.7.4 to 0.8.2 give the same pictures to the last bit.
+    install_requires=['torch', 'kornia>=0.7.4,<0.8.3'],
+    extras_require={'analysis': ['matplotlib', 'pycocotools', 'scikit-learn>=1.5,<2']},
     classifiers=[
         'Programming Language :: Python :: 3.11',
         'Topic :: Scientific/Engineering :: Artificial Intelligence',

@@ -10,12 +10,13 @@ import inspect
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mmengine.config import DictAction
+from mmengine.config import Config, DictAction
 
 from mmcds.apis import NECKS
 from mmcds.models.necks.cds_neck import PARTS, part_of
@@ -57,21 +58,35 @@ class Record:
     metrics: dict[str, float]
 
 
-def digest_of(config: str, options: dict[str, Any], needed: Sequence[str] = ()) -> str:
+Load = Callable[[str], Config]
+
+
+def digest_of(config: str, options: dict[str, Any], needed: Sequence[str] = (), load: Load = load_config) -> str:
     """Twelve hexadecimal digits of a config with all it inherits, the options on it, and digests of what it needs."""
-    text = load_config(config).pretty_text + json.dumps(options, sort_keys=True, default=str) + ''.join(needed)
+    text = _pretty_text(load(config)) + json.dumps(options, sort_keys=True, default=str) + ''.join(needed)
     # A config may name its own folder; wherever the repository lies, it is the same experiment.
     text = text.replace(f'{ROOT}/', '')
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def defaults_of(config: str, options: dict[str, Any]) -> dict[str, Any]:
+#: Text of a config by its content: formatting it takes half a second, and many arms of a matrix share a config.
+_texts: dict[str, str] = {}
+
+
+def _pretty_text(cfg: Config) -> str:
+    content = repr(cfg.to_dict())
+    if content not in _texts:
+        _texts[content] = cfg.pretty_text
+    return _texts[content]
+
+
+def defaults_of(config: str, options: dict[str, Any], load: Load = load_config) -> dict[str, Any]:
     """What the neck of a run takes from mmcds' defaults, since neither its config nor its options say.
 
     Returns:
         dict[str, Any]: By field, those of the parts with a dot: 'stop_gradient' -> False, 'sampler.roi_size' -> 2.
     """
-    cfg = load_config(config)
+    cfg = deepcopy(load(config))
     cfg.merge_from_dict({key: DictAction._parse_iterable(str(value)) for key, value in options.items()})
     neck: Any = cfg.model.get('neck')
     builder = NECKS.get(neck.get('type', '')) if isinstance(neck, Mapping) else None

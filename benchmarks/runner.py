@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from mmcds.utils.checkpoint import latest_checkpoint, load_checkpoint
 from mmcds.utils.config import load_config
 
 from .matrix import Arm, Matrix
-from .record import Record, changed_defaults, defaults_of, digest_of, make_record, read_record, write_record
+from .record import Load, Record, changed_defaults, defaults_of, digest_of, make_record, read_record, write_record
 from .state import State, read_state, resident_peak, write_state
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -56,15 +57,15 @@ class Run:
         return str(latest_checkpoint(self.folder))
 
 
-def experiment_of(matrix: Matrix, arm: Arm) -> tuple[str, dict[str, Any]]:
+def experiment_of(matrix: Matrix, arm: Arm, load: Load = load_config) -> tuple[str, dict[str, Any]]:
     """What tells an arm's experiment from others: its digest, and the defaults that it relies on.
 
     Both contain those of the arms that it starts from.
     """
-    needed = {name: experiment_of(matrix, matrix.arms[name]) for name in arm.after}
+    needed = {name: experiment_of(matrix, matrix.arms[name], load) for name in arm.after}
     defaults = {f'{name}: {field}': value for name, (_, found) in needed.items() for field, value in found.items()}
-    digest = digest_of(arm.config, arm.options, [digest for digest, _ in needed.values()])
-    return digest, {**defaults_of(arm.config, arm.options), **defaults}
+    digest = digest_of(arm.config, arm.options, [digest for digest, _ in needed.values()], load)
+    return digest, {**defaults_of(arm.config, arm.options, load), **defaults}
 
 
 def records_of(matrix: Matrix) -> Path:
@@ -226,13 +227,14 @@ def check_unchanged(matrix: Matrix, runs: Sequence[Run]) -> None:
         ValueError: With what differs and the remedy.
     """
     now: dict[str, tuple[str, dict[str, Any]]] = {}
+    load = cache(load_config)  # seconds each, and many arms share a config
     for run in runs:
         then = read_record(run.record) if run.done else read_state(run.folder)
         if not then.digest:
             continue
         arm = run.arm
         if arm.name not in now:
-            now[arm.name] = experiment_of(matrix, arm)
+            now[arm.name] = experiment_of(matrix, arm, load)
         digest, defaults = now[arm.name]
         changed = changed_defaults(then.defaults, defaults)
         if then.digest == digest and not changed:

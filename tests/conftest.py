@@ -1,5 +1,8 @@
 """Fixtures that the tests of the core share; plain functions are in toys.py."""
 
+import subprocess
+import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,12 +11,21 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from environments import SITE, layered_venv
 from mmengine.config import Config
 from mmengine.logging import MessageHub, MMLogger
 from mmengine.registry import DefaultScope
 from toys import make_toy_data, toy_config
 
 import mmcds  # noqa: F401, before anything imports torchvision
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests come first: of several processes none is left alone with a long file at the end."""
+    slow = Counter(item.path for item in items if item.get_closest_marker('slow') or 'smoke' in item.path.parts)
+    items.sort(key=lambda item: -slow[item.path])
 
 
 @pytest.fixture(autouse=True)
@@ -37,6 +49,29 @@ def mmdet_scope() -> Iterator[None]:
 @pytest.fixture
 def generator() -> torch.Generator:
     return torch.Generator().manual_seed(0)
+
+
+@pytest.fixture(scope='session')
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """mmcds' wheel, built from a copy, since a build leaves folders behind."""
+    folder = tmp_path_factory.mktemp('wheel')
+    source = folder / 'source'
+    source.mkdir()
+    names = ['mmcds', 'configs', 'tools', 'setup.py', 'pyproject.toml', 'README.md', 'model-index.yml', 'LICENSE']
+    subprocess.run(['cp', '-R', *(str(ROOT / name) for name in names), str(source)], check=True)
+    pip = [sys.executable, '-m', 'pip', '-q', 'wheel', '--no-deps', '--no-build-isolation', '--no-index']
+    subprocess.run([*pip, '-w', str(folder), str(source)], check=True, capture_output=True)
+    (path,) = folder.glob('*.whl')
+    return path
+
+
+@pytest.fixture(scope='session')
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The interpreter of an environment where the wheel is installed, and the repository is not seen."""
+    python = layered_venv(tmp_path_factory.mktemp('venv') / 'venv', SITE)
+    pip = [sys.executable, '-m', 'pip', '--python', str(python), '-q', 'install', '--no-deps', '--no-index']
+    subprocess.run([*pip, str(wheel)], check=True)
+    return python
 
 
 @pytest.fixture(scope='session')

@@ -15,8 +15,8 @@ import torch
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = 'configs/cds/faster_rcnn_r18_cds_shapes.py'
 RANKS = 2
-#: What a rank's death may take to end the launcher: torch gives the other ranks 30 s to end by themselves.
-SECONDS = 60
+#: What a rank's death may take to end the launcher, beside other tests: torch gives the other ranks 30 s.
+SECONDS = 120
 
 
 class Job:

@@ -6,15 +6,16 @@ usage() {
     cat <<'USAGE'
 usage: tools/run_tests.sh [--fast] [--stack default|upstream] [PYTEST ARGUMENT ...]
 
-Sets up the environment (tools/setup_env.sh) and runs ruff, mypy and the tests in it, then the smoke
-tests on upstream's stack. Stops at the first part that fails, and says at the end how long each took.
+Sets up the environments (tools/setup_env.sh), runs ruff, mypy and all tests on the default stack, then
+the tests that older packages can break on upstream's stack. Stops at the first part that fails, and says
+at the end how long each took.
 
   --fast             lint, types and the tests that are not slow, on the default stack
   --stack default    only what runs on the default stack (.venv)
-  --stack upstream   only the smoke tests, on upstream's stack (.venv-upstream)
+  --stack upstream   only what runs on upstream's stack (.venv-upstream)
 
-Everything else goes to pytest; a pytest that finds no test fails. OMP_NUM_THREADS is left as it is:
-set it to 1 where something else is running.
+Everything else goes to pytest; a pytest that finds no test fails. One test runs per core, eight at most,
+each with one OpenMP thread; `-n 0` runs them one after the other.
 
 Examples:
   tools/run_tests.sh --fast
@@ -42,7 +43,7 @@ done
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
 
 # part NAME COMMAND...: run it, note its time, and end here with its status if it fails.
-names=() times=() results=()
+names=() times=() results=() scratch='' background=''
 part() {
     local began=$SECONDS status=0
     printf '\n[tests] %s\n' "$1"
@@ -53,6 +54,8 @@ part() {
 }
 summary() {
     local status=$? i
+    [ -z "$background" ] || kill "$background" 2>/dev/null || true
+    [ -z "$scratch" ] || rm -rf "$scratch"
     [ ${#names[@]} -gt 0 ] || return
     printf '\n'
     for i in "${!names[@]}"; do printf '[tests] %-28s %6s  %s\n' "${names[i]}" "${times[i]}" "${results[i]}"; done
@@ -60,20 +63,47 @@ summary() {
 }
 trap summary EXIT
 
+# Two tests at once where there are two cores; each test then has one thread, or they slow each other down.
+# A file stays in one process, for its fixtures; tests/conftest.py puts the longest files first.
+cores=$(OMP_NUM_THREADS='' nproc)
+[ "$cores" -lt 2 ] || export OMP_NUM_THREADS=1
+parallel=(-n "$((cores < 2 ? 0 : cores < 8 ? cores : 8))" --dist loadfile --no-loadscope-reorder)
+
+# What runs on the upstream stack: all that calls its packages in a way that their versions change.
+upstream=(tests/smoke tests/models/losses tests/models/samplers tests/models/views tests/models/necks
+    tests/models/test_two_view_forward.py tests/test_parity.py)
+
+# Both environments at once: one downloads while the other compiles.
+prepare() {
+    local status=0
+    if [ "$stack" = both ]; then
+        tools/setup_env.sh --stack upstream > "$scratch/upstream" 2>&1 & background=$!
+    fi
+    if [ "$stack" = upstream ]; then tools/setup_env.sh --stack upstream; else tools/setup_env.sh --with docs; fi || status=$?
+    if [ -n "$background" ]; then
+        wait "$background" || status=$?
+        background=''
+        sed 's/^/  /' "$scratch/upstream"
+    fi
+    return $status
+}
 on_default() {
     local bin=.venv/bin
-    part 'environment, default stack' tools/setup_env.sh --stack default --with docs
     part 'ruff check' $bin/ruff check .
     part 'ruff format' $bin/ruff format --check .
     part 'mypy' $bin/mypy
-    part 'tests' $bin/python -m pytest -m 'not slow' "${arguments[@]}"
-    [ "$fast" = 1 ] || part 'slow tests' $bin/python -m pytest -m slow "${arguments[@]}"
+    if [ "$fast" = 1 ]; then
+        part 'fast tests' $bin/python -m pytest "${parallel[@]}" -m 'not slow' "${arguments[@]}"
+    else
+        part 'tests' $bin/python -m pytest "${parallel[@]}" "${arguments[@]}"
+    fi
 }
 on_upstream() {
-    part 'environment, upstream stack' tools/setup_env.sh --stack upstream
-    part 'smoke tests, upstream stack' .venv-upstream/bin/python -m pytest tests/smoke "${arguments[@]}"
+    part 'tests, upstream stack' .venv-upstream/bin/python -m pytest "${parallel[@]}" "${upstream[@]}" "${arguments[@]}"
 }
 
+scratch=$(mktemp -d)
+part "environment, $stack" prepare
 case $stack in
     default) on_default ;;
     upstream) on_upstream ;;

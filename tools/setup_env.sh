@@ -42,10 +42,10 @@ while [ $# -gt 0 ]; do
     esac
 done
 case $stack in
-    default) requirements=requirements.txt mmcv_name=onedl-mmcv setuptools='setuptools>=80'
+    default) requirements=requirements.txt tests=requirements/dev.txt mmcv_name=onedl-mmcv setuptools='setuptools>=80'
              others='mm(engine|cv|cv-lite|cv-full|det|cls|pretrain)' venv=${venv:-$root/.venv} ;;
     # pkg_resources, which upstream's setup files import, left setuptools at 81.
-    upstream) requirements=requirements/upstream.txt mmcv_name=mmcv setuptools='setuptools<81'
+    upstream) requirements=requirements/upstream.txt tests=requirements/tests.txt mmcv_name=mmcv setuptools='setuptools<81'
               others='onedl-mm[a-z]*|mmcv-(lite|full)' venv=${venv:-$root/.venv-upstream} ;;
     *) die "--stack takes default or upstream, got '$stack'" ;;
 esac
@@ -109,7 +109,7 @@ foreign=$(pip list --format=freeze 2>>"$log" | grep -m 1 -E "^($others)==" || tr
 [ -z "$foreign" ] || die "$venv holds ${foreign/==/ }, which cannot be beside the $stack stack; choose another folder with --venv"
 step 'installing build tools' install -U pip "$setuptools" wheel packaging ninja
 
-torch=$(sed -n 's/^\(torch==[^ ]*\).*/\1/p' "$root/requirements/build.txt")
+torch=$(sed -n 's/^\(torch==[^ ]*\).*/\1/p' "$root/$requirements")
 has_torch() { ask "import torch; assert torch.__version__.split('+')[0] == '${torch#torch==}' and (torch.version.cuda or not $FORCE_CUDA)"; }
 if ! has_torch; then
     say "installing ${torch/==/ } ($build build)"
@@ -137,6 +137,8 @@ build_mmcv() {
     if [ "$FORCE_CUDA" = 0 ]; then
         # Reading torch's headers takes most of the time: do it once for all files. With other flags than
         # the extension's, to the last -pthread, g++ ignores the result silently (-H shows 'x' instead of '!').
+        # Older torch has the old C++ ABI and sets it for extensions.
+        cflags="$cflags -D_GLIBCXX_USE_CXX11_ABI=$(ask 'import torch; print(int(torch.compiled_with_cxx11_abi()))')"
         echo '#include <torch/types.h>' > "$work/torch.h"
         includes=$(ask 'import sysconfig; from torch.utils.cpp_extension import include_paths
 print(*("-I" + p for p in [*include_paths(), sysconfig.get_path("include")]))')
@@ -162,7 +164,7 @@ if [ "$(cat "$venv/.mmcds-mmcv" 2>/dev/null)" != "$wheel" ]; then
     echo "$wheel" > "$venv/.mmcds-mmcv"
 fi
 
-step "installing $requirements" install --no-build-isolation -r "$root/$requirements" -r "$root/requirements/tests.txt"
+step "installing $requirements" install --no-build-isolation -r "$root/$requirements" -r "$root/$tests"
 [ "$docs" = 0 ] || step 'installing requirements/docs.txt' install -r "$root/requirements/docs.txt"
 step 'installing mmcds' install --no-build-isolation --no-deps -e "$root"
 ask 'import mmcv.ops' || {

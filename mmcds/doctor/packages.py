@@ -47,6 +47,8 @@ NEEDS: dict[str, tuple[str, ...]] = {
 #: Import name -> the requirement each stack was tested with; ``requirements*.txt`` says the same.
 PINS: dict[str, dict[str, str]] = {
     'default': {
+        'torch': 'torch==2.13.0',
+        'torchvision': 'torchvision==0.28.0',
         'mmengine': 'onedl-mmengine==0.10.12',
         'mmcv': 'onedl-mmcv==2.3.6',
         'mmdet': 'onedl-mmdetection==3.5.1',
@@ -55,20 +57,27 @@ PINS: dict[str, dict[str, str]] = {
         'cv2': 'opencv-python==4.12.0.88',
     },
     'upstream': {
-        'mmengine': 'mmengine==0.11.0rc3',
+        'torch': 'torch==2.1.2',
+        'torchvision': 'torchvision==0.16.2',
+        'mmengine': 'mmengine==0.10.7',
         'mmcv': 'mmcv==2.1.0',
         'mmdet': 'mmdet==3.3.0',
         'mmpretrain': 'mmpretrain==1.2.0',
+        'numpy': 'numpy==1.26.4',
+        'cv2': 'opencv-python==4.11.0.86',
     },
 }
 COMMON_PINS: dict[str, str] = {
-    'torch': 'torch==2.13.0',
-    'torchvision': 'torchvision==0.28.0',
-    'kornia': 'kornia==0.9.0',
+    'kornia': 'kornia==0.8.2',
     'pycocotools': 'pycocotools==2.0.11',
     'matplotlib': 'matplotlib>=3.7',
     'sklearn': 'scikit-learn>=1.5,<2',
 }
+#: The first mmengine of OpenMMLab that loads its own checkpoints under torch >= 2.6.
+MMENGINE_FOR_NEW_TORCH = 'mmengine==0.11.0rc3'
+
+#: Import names without which training works: packages of the extra ``analysis`` that no mm package needs.
+OPTIONAL = ('sklearn',)
 
 #: Import name -> (from, below): the versions mmcds can work with; ``mmdet`` 3.3 itself refuses others of mmcv.
 SUPPORTED: dict[str, tuple[str, str]] = {

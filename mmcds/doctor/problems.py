@@ -7,7 +7,18 @@ from dataclasses import dataclass
 
 from .commands import PIP, build_mmcv, install, install_mmcds, is_cuda, release, set_up
 from .inventory import Inventory
-from .packages import MINIMUM_PYTHON, MM_PACKAGES, NEEDS, PROVIDERS, STACKS, SUPPORTED, pin, stack_of
+from .packages import (
+    MINIMUM_PYTHON,
+    MM_PACKAGES,
+    MMENGINE_FOR_NEW_TORCH,
+    NEEDS,
+    OPTIONAL,
+    PROVIDERS,
+    STACKS,
+    SUPPORTED,
+    pin,
+    stack_of,
+)
 
 
 @dataclass(frozen=True)
@@ -60,6 +71,13 @@ def _missing(inventory: Inventory) -> Iterator[Problem]:
         return
     for name in missing:
         yield Problem(name, f'{name} is not installed', install(name, inventory))
+
+
+def _missing_optional(inventory: Inventory) -> Iterator[Problem]:
+    for name in OPTIONAL:
+        if inventory.packages[name].is_missing and not _missing_names(inventory):
+            text = f'{PROVIDERS[name][0]} is not installed: training works, some analysis tools do not'
+            yield Problem(name, text, install(name, inventory), is_fatal=False)
 
 
 def _out_of_range(inventory: Inventory) -> Iterator[Problem]:
@@ -152,7 +170,7 @@ def _mmengine_checkpoints(inventory: Inventory) -> Iterator[Problem]:
     version = found.get('mmengine') or found.get('mmengine-lite') or ''
     if version and release(version) < (0, 11) and release(inventory.packages['torch'].label) >= (2, 6):
         text = f'mmengine {version} cannot load its own checkpoints under torch >= 2.6, except where mmcds is imported'
-        yield Problem('mmengine', text, f"{PIP} '{pin('mmengine', 'upstream')}'", is_fatal=False)
+        yield Problem('mmengine', text, f"{PIP} '{MMENGINE_FOR_NEW_TORCH}'", is_fatal=False)
 
 
 def _transformers(inventory: Inventory) -> Iterator[Problem]:
@@ -174,6 +192,7 @@ RULES: tuple[Callable[[Inventory], Iterator[Problem]], ...] = (
     _python,
     _mixed_stacks,
     _missing,
+    _missing_optional,
     _out_of_range,
     _opencv,
     _conflicts,
@@ -193,12 +212,17 @@ def _import_errors(inventory: Inventory, blamed: set[str]) -> Iterator[Problem]:
         package = inventory.packages[name]
         if not package.error or name in blamed or broken & _all_needs(name):
             continue
+        if name in OPTIONAL and package.is_missing:  # _missing_optional said so
+            continue
         broken.add(name)
         distributions = ' '.join(f'{each}=={version}' for each, version in package.distributions.items())
         command = f'{PIP} --force-reinstall --no-deps --no-build-isolation {distributions or name}'
         if name in ('mmcds', 'mmcv'):
             command = install_mmcds() if name == 'mmcds' else build_mmcv(inventory)
-        yield Problem(name, f'{name} {package.label} does not import: {package.error}', command)
+        elif name == 'kornia':  # 0.8.3 and newer do not import beside torch 2.1
+            command = f"{PIP} --force-reinstall --no-deps '{pin(name, inventory.stack)}'"
+        text = f'{name} {package.label} does not import: {package.error}'
+        yield Problem(name, text, command, is_fatal=name not in OPTIONAL)
 
 
 def _all_needs(name: str) -> set[str]:
@@ -207,4 +231,5 @@ def _all_needs(name: str) -> set[str]:
 
 
 def _missing_names(inventory: Inventory) -> list[str]:
-    return [name for name in PROVIDERS if name != 'mmcds' and inventory.packages[name].is_missing]
+    needed = [name for name in PROVIDERS if name not in ('mmcds', *OPTIONAL)]
+    return [name for name in needed if inventory.packages[name].is_missing]

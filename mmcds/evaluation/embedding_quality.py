@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from mmcds.utils.errors import check_count
+from mmcds.utils.extras import need_analysis
 
 #: Rows of a block of distances, so that nothing of the size of all pairs is held.
 BLOCK = 1024
@@ -93,6 +94,7 @@ def measure(rows: Tensor, labels: Tensor, k: int = 20) -> Quality:
     Raises:
         ValueError: If there are fewer than two rows.
     """
+    need_analysis('sklearn')
     from sklearn.neighbors import KNeighborsClassifier  # type: ignore[import-untyped]
 
     if len(rows) < 2:

@@ -10,6 +10,8 @@ from mmengine.registry import init_default_scope
 from rich.console import Console
 from rich.progress import track
 
+from mmcds.utils.extras import need_analysis
+
 from .probe_data import ProbeData
 from .probes import Probe, jobs, majority, probe_all
 from .tap_features import TapFeatures, tap_features
@@ -44,7 +46,9 @@ def probe_checkpoint(
     Raises:
         FileNotFoundError, ValueError: If the checkpoint is not this model's, the data are not there, or a tap is
             not known.
+        ImportError: If scikit-learn is missing.
     """
+    need_analysis('sklearn')
     init_default_scope(cfg.get('default_scope') or 'mmdet')
     model, projected = load_trained(cfg, checkpoint, device)
     parts: list[TapFeatures] = []

@@ -9,6 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from mmcds.utils.errors import check_count
+from mmcds.utils.extras import need_analysis
 
 from .tap_features import TapFeatures
 
@@ -49,6 +50,7 @@ def knn_accuracy(
     Returns:
         float: In percent.
     """
+    need_analysis('sklearn')
     from sklearn.neighbors import KNeighborsClassifier  # type: ignore[import-untyped]
 
     voters = KNeighborsClassifier(min(check_count('k', k, 1), len(train)), metric='cosine', algorithm='brute')
@@ -70,6 +72,7 @@ def linear_accuracy(
     Returns:
         tuple[float, bool]: Accuracy in percent, and whether the fit converged.
     """
+    need_analysis('sklearn')
     from sklearn.exceptions import ConvergenceWarning  # type: ignore[import-untyped]
     from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
     from sklearn.preprocessing import StandardScaler  # type: ignore[import-untyped]

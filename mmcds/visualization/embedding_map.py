@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from mmcds.utils.errors import unknown_name
+from mmcds.utils.extras import need_analysis
 
 METHODS = ('pca', 'tsne', 'umap')
 #: Colours before they repeat with another marker.
@@ -45,12 +46,14 @@ def reduce_to_plane(rows: np.ndarray, method: str = 'tsne', seed: int = 0) -> np
 
     Raises:
         ValueError: If the method is not known, or there are too few rows.
-        ImportError: If umap-learn is not installed.
+        ImportError: If scikit-learn, or for 'umap' umap-learn, is not installed.
     """
     if method not in METHODS:
         raise unknown_name('method', method, METHODS)
     if len(rows) < 4:
         raise ValueError(f'{len(rows)} rows are too few for a map; give at least 4 (--max-images)')
+    if method != 'umap':
+        need_analysis('sklearn')
     if method == 'pca':
         from sklearn.decomposition import PCA  # type: ignore[import-untyped]
 

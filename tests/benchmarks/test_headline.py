@@ -1,5 +1,7 @@
 """Values on their way from a benchmark to the table of all of them."""
 
+import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +24,24 @@ def test_written_and_read_again(tmp_path: Path) -> None:
     assert read_headlines(path) == (machine(), {'a: b': Headline('a: b', 1.5, 1.0, 2.0)})
 
 
-def test_nothing_is_written_where_nobody_asks() -> None:
-    write_headlines(None, [Headline('a', 1, 1, 1)])
+def test_nothing_is_written_where_nobody_asks(tmp_path: Path) -> None:
+    written: list[str] = []
+
+    def note(event: str, arguments: tuple) -> None:
+        # 'open' is raised for every file that Python opens: path, mode, flags.
+        if watching and event == 'open' and arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+            written.append(str(arguments[0]))
+
+    watching = True
+    sys.addaudithook(note)  # cannot be removed, so `watching` ends it
+    try:
+        write_headlines(None, [Headline('a', 1, 1, 1)])
+        assert written == []
+        # The hook sees a write.
+        write_headlines(tmp_path / 'values.json', [Headline('a', 1, 1, 1)])
+        assert written == [str(tmp_path / 'values.json')]
+    finally:
+        watching = False
 
 
 def test_machine_names_no_host() -> None:

@@ -36,7 +36,7 @@ def matrix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Matrix:
             val = [{'accuracy/top1': value + 9 - 9 * (step == 2), 'time': 70.0, 'step': step} for step in (1, 2)]
             (log / 'scalars.json').write_text('\n'.join(json.dumps(each) for each in [*train, *val]) + '\n')
     monkeypatch.setattr('benchmarks.runner.digest_of', lambda *args: 'd')
-    monkeypatch.setattr('benchmarks.runner.defaults_of', lambda config, options: {})
+    monkeypatch.setattr('benchmarks.runner.defaults_of', lambda *args: {})
     matrix = Matrix(tmp_path / 'toy_matrix.py', 'Toys', 'A note.', (0, 1, 2), {'accuracy/top1': 'top-1 (%)'}, arms)
     for run in runs_of(matrix, tmp_path):
         write_record(run.record, make_record(run.folder, run.arm, State('d', {}, seconds=90, memory=700), threads=1))

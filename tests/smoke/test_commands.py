@@ -1,25 +1,21 @@
-"""The commands on either stack: train, save, resume, test, export, and two ranks on the CPU."""
+"""The commands of the installed wheel, in another folder: train, kill, resume, test, export, two ranks, pictures."""
 
 import os
 import re
+import signal
 import subprocess
-import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from mmengine.fileio import load
 
-ROOT = Path(__file__).resolve().parents[2]
-CONFIG = 'configs/cds/faster_rcnn_r18_cds_shapes.py'
-STOCK = 'configs/shapes/faster_rcnn_r18_shapes.py'
+CONFIG = 'mmcds::cds/faster_rcnn_r18_cds_shapes.py'
+STOCK = 'mmcds::shapes/faster_rcnn_r18_shapes.py'
 
-
-def run(*command: str) -> str:
-    env = {**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHON': sys.executable}
-    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=400, check=False)
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    return done.stdout + done.stderr
+Run = Callable[..., str]
 
 
 def options(data: Path, epochs: int) -> list[str]:
@@ -34,6 +30,48 @@ def options(data: Path, epochs: int) -> list[str]:
 
 
 @pytest.fixture(scope='module')
+def tools(installed: Path) -> Path:
+    """The folder of mmcds' tools in the installed wheel."""
+    script = 'import mmcds; print(mmcds.__path__[0])'
+    done = subprocess.run(
+        [str(installed), '-c', script], cwd=installed.parent, capture_output=True, text=True, check=True
+    )
+    package = Path(done.stdout.split()[-1])
+    assert installed.parents[1] in package.parents
+    return package / '.mim/tools'
+
+
+@pytest.fixture(scope='module')
+def start(installed: Path, tools: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., subprocess.Popen]:
+    """Start a tool of the installed wheel, in a folder without mmcds."""
+    folder = tmp_path_factory.mktemp('elsewhere')
+    env = {key: value for key, value in os.environ.items() if key != 'PYTHONPATH'}
+    env |= {'OMP_NUM_THREADS': '1', 'PYTHON': str(installed)}
+
+    def start(tool: str, *arguments: str) -> subprocess.Popen:
+        program = 'bash' if tool.endswith('.sh') else str(installed)
+        return subprocess.Popen(
+            [program, str(tools / tool), *arguments],
+            cwd=folder, env=env, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+
+    return start
+
+
+@pytest.fixture(scope='module')
+def run(start: Callable[..., subprocess.Popen]) -> Run:
+    """Run it to its end; returns what it printed."""
+
+    def run(tool: str, *arguments: str) -> str:
+        process = start(tool, *arguments)
+        output, _ = process.communicate(timeout=400)
+        assert process.returncode == 0, output[-3000:]
+        return output
+
+    return run
+
+
+@pytest.fixture(scope='module')
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from mmcds.datasets.shapes import make_shapes
 
@@ -41,26 +79,34 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope='module')
-def work(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def work(run: Run, data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     work = tmp_path_factory.mktemp('work')
-    log = run(sys.executable, 'tools/train.py', CONFIG, '--work-dir', str(work), *options(data, 1))
+    log = run('train.py', CONFIG, '--work-dir', str(work), *options(data, 1))
     assert re.search(r'eta: .*loss_cds_backbone0: .*loss_cds_backbone3: ', log)
     return work
 
 
-def test_resume(work: Path, data: Path) -> None:
-    log = run(sys.executable, 'tools/train.py', CONFIG, '--work-dir', str(work), '--resume', *options(data, 2))
-    assert 'Epoch(train) [2][1/2]' in log.replace('  ', ' ')
-    assert 'Epoch(train) [1]' not in log.replace('  ', ' ')
-    assert (work / 'epoch_2.pth').is_file()
+def test_killed_and_resumed(run: Run, start: Callable[..., subprocess.Popen], work: Path, data: Path) -> None:
+    process = start('train.py', CONFIG, '--work-dir', str(work), '--resume', *options(data, 99))
+    end = time.monotonic() + 200
+    while not (work / 'epoch_2.pth').is_file() and process.poll() is None:
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    process.kill()
+    output, _ = process.communicate()
+    assert process.returncode == -signal.SIGKILL, output[-3000:]
+    last = int(re.findall(r'epoch_(\d+)', (work / 'last_checkpoint').read_text())[-1])
+    log = run('train.py', CONFIG, '--work-dir', str(work), '--resume', *options(data, last + 1))
+    assert set(re.findall(r'Epoch\(train\)\s+\[(\d+)\]', log)) == {str(last + 1)}
+    assert (work / f'epoch_{last + 1}.pth').is_file()
 
 
-def test_test_with_the_cds_and_the_stock_config(work: Path, data: Path, tmp_path: Path) -> None:
+def test_test_with_the_cds_and_the_stock_config(run: Run, work: Path, data: Path, tmp_path: Path) -> None:
     """The same checkpoint gives the same AP either way."""
     found = []
     for config in (CONFIG, STOCK):
         log = run(
-            sys.executable, 'tools/test.py', config, str(work / 'epoch_1.pth'), '--work-dir', str(tmp_path),
+            'test.py', config, str(work / 'epoch_1.pth'), '--work-dir', str(tmp_path),
             '--out', str(tmp_path / 'out.pkl'), '--cfg-options', f'data_root={data}',
         )  # fmt: skip
         found.append(re.findall(r'Average Precision .*', log))
@@ -69,7 +115,7 @@ def test_test_with_the_cds_and_the_stock_config(work: Path, data: Path, tmp_path
     assert found[0] == found[1]
 
 
-def test_tta_equals_that_of_mmdet_s_own_tool(work: Path, tmp_path: Path) -> None:
+def test_tta_equals_that_of_mmdet_s_own_tool(run: Run, installed: Path, work: Path, tmp_path: Path) -> None:
     """With mmdet's default augmentation, on the config that training wrote down."""
     own = (
         'import runpy, sys, mmcds\nfrom importlib.util import find_spec\n'
@@ -77,8 +123,9 @@ def test_tta_equals_that_of_mmdet_s_own_tool(work: Path, tmp_path: Path) -> None
         "sys.argv[0] = path\nrunpy.run_path(path, run_name='__main__')"
     )
     arguments = [str(work / Path(CONFIG).name), str(work / 'epoch_1.pth'), '--tta', '--work-dir', str(tmp_path)]
-    run(sys.executable, 'tools/test.py', *arguments, '--out', str(tmp_path / 'ours.pkl'))
-    run(sys.executable, '-c', own, *arguments, '--out', str(tmp_path / 'theirs.pkl'))
+    run('test.py', *arguments, '--out', str(tmp_path / 'ours.pkl'))
+    command = [str(installed), '-c', own, *arguments, '--out', str(tmp_path / 'theirs.pkl')]
+    subprocess.run(command, cwd=tmp_path, check=True, timeout=400)
     ours, theirs = (load(tmp_path / f'{name}.pkl') for name in ('ours', 'theirs'))
     assert len(ours) == len(theirs) == 2
     for mine, other in zip(ours, theirs, strict=True):
@@ -87,34 +134,32 @@ def test_tta_equals_that_of_mmdet_s_own_tool(work: Path, tmp_path: Path) -> None
             assert torch.equal(mine['pred_instances'][key], other['pred_instances'][key])
 
 
-def test_export(work: Path, tmp_path: Path) -> None:
+def test_export(run: Run, work: Path, tmp_path: Path) -> None:
     out = tmp_path / 'stock.pth'
-    log = run(sys.executable, 'tools/export.py', str(work / 'epoch_1.pth'), '--out', str(out), '--config', CONFIG)
+    log = run('export.py', str(work / 'epoch_1.pth'), '--out', str(out), '--config', CONFIG)
     assert 'equal to the last bit' in log
     content = torch.load(out, weights_only=True)
     assert not any('cds' in key for key in content['state_dict'])
 
 
-def test_export_of_a_backbone(work: Path, tmp_path: Path) -> None:
+def test_export_of_a_backbone(run: Run, work: Path, tmp_path: Path) -> None:
     out = tmp_path / 'backbone.pth'
-    checkpoint = str(work / 'epoch_1.pth')
-    log = run(sys.executable, 'tools/export.py', checkpoint, '--out', str(out), '--config', CONFIG, '--backbone')
+    log = run('export.py', str(work / 'epoch_1.pth'), '--out', str(out), '--config', CONFIG, '--backbone')
     assert 'stock ResNet' in log
     assert 'conv1.weight' in torch.load(out, weights_only=True)['state_dict']
 
 
-def test_two_ranks(data: Path, tmp_path: Path) -> None:
+def test_two_ranks(run: Run, data: Path, tmp_path: Path) -> None:
     log = run(
-        'bash', 'tools/dist_train.sh', CONFIG, '2', '--work-dir', str(tmp_path), *options(data, 1),
-        'train_dataloader.batch_size=1',
-    )  # fmt: skip
+        'dist_train.sh', CONFIG, '2', '--work-dir', str(tmp_path), *options(data, 1), 'train_dataloader.batch_size=1'
+    )
     assert 'GPU number: 2' in log
     assert (tmp_path / 'epoch_1.pth').is_file()
 
 
-def test_a_stock_config_by_its_name(data: Path, tmp_path: Path) -> None:
+def test_a_stock_config_by_its_name(run: Run, data: Path, tmp_path: Path) -> None:
     log = run(
-        sys.executable, 'tools/train.py', 'configs/shapes/retinanet_r18_shapes.py', '--cds',
+        'train.py', 'mmcds::shapes/retinanet_r18_shapes.py', '--cds',
         '--work-dir', str(tmp_path), *options(data, 1), 'model.neck.queue_length=16',
     )  # fmt: skip
     assert 'loss_cds_backbone0' in log
@@ -149,13 +194,15 @@ def test_a_stock_config_by_its_name(data: Path, tmp_path: Path) -> None:
         ('../report.py', ['{work}', '{work}', '--names', 'a', 'b', '--out', '{out}/report.html'], []),
     ],
 )  # fmt: skip
-def test_analysis(work: Path, data: Path, tmp_path: Path, tool: str, arguments: list[str], pictures: list[str]) -> None:
+def test_analysis(
+    run: Run, work: Path, data: Path, tmp_path: Path, tool: str, arguments: list[str], pictures: list[str]
+) -> None:
     """Each tool on a checkpoint of one epoch: it ends well, and what it names is there."""
     places = {'work': work, 'data': data, 'checkpoint': work / 'epoch_1.pth', 'out': tmp_path}
     command = [each.format(**places) for each in arguments]
     if tool not in ('curves.py', '../report.py'):
         command += ['--cfg-options', f'data_root={data}']
-    log = run(sys.executable, f'tools/analysis/{tool}', *command)
+    log = run(f'analysis/{tool}', *command)
     written = [line.partition(':')[0].strip() for line in log.splitlines() if line.startswith(str(tmp_path))]
     assert written
     assert all(Path(path).stat().st_size > 100 for path in written)

@@ -49,10 +49,12 @@ def main() -> None:
     from mmcds.evaluation.embed_checkpoint import embed_checkpoint
     from mmcds.evaluation.embedding_quality import measure
     from mmcds.utils.errors import check_count, unknown_name
+    from mmcds.utils.extras import need_analysis
     from mmcds.utils.model_options import named_models
     from mmcds.visualization import embedding_map as maps
     from mmcds.visualization.save import save_figure
 
+    need_analysis('sklearn')
     if args.method not in maps.METHODS:
         raise unknown_name('--method', args.method, maps.METHODS)
     check_count('--max-images', args.max_images, 0)

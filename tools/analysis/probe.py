@@ -43,8 +43,10 @@ def main() -> None:
 
     from mmcds.evaluation.probe_checkpoint import probe_checkpoint
     from mmcds.evaluation.probes import table
+    from mmcds.utils.extras import need_analysis
     from mmcds.utils.model_options import named_models
 
+    need_analysis('sklearn')
     (model,) = named_models(args)
     probes, about = probe_checkpoint(
         model.cfg, model.checkpoint, args.taps, args.neighbours, args.max_train, args.max_test, args.device

@@ -31,8 +31,9 @@ for what in "$@"; do
         "./$script"
     ) > "$scratch/$what/log" 2>&1 < /dev/null || { tail -n 30 "$scratch/$what/log" >&2; echo "error: $script failed; $scratch/$what/log" >&2; exit 1; }
     seconds=$((SECONDS - started))
-    # "[setup 6:54] done", once per stack.
-    setup=$(awk -F'[ :\\]]' '/^\[setup [0-9]+:[0-9]+\] done/ { total += $2 * 60 + $3 } END { print total + 0 }' "$scratch/$what/log")
+    # "[tests] environment, both  6:54  passed", or "[setup 6:54] done".
+    setup=$(sed -nE 's/^\[tests\] environment.* ([0-9]+):([0-9]+)  passed$/\1 \2/p; s/^\[setup ([0-9]+):([0-9]+)\] done.*/\1 \2/p' \
+        "$scratch/$what/log" | awk '{ seconds = $1 * 60 + $2 } END { print seconds + 0 }')
     rows+=("| \`$script\` | $seconds | $setup |")
     echo "$script: $seconds s, of which set-up $setup s; log: $scratch/$what/log"
 done
