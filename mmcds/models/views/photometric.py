@@ -208,11 +208,12 @@ def full_scale(low: float, high: float, mean: float, whole: bool) -> float | Non
     brightest = max(high, mean)
     if brightest <= FULL_SCALES[0] and whole:
         return None
-    # mmdet's PhotoMetricDistortion goes up to 1.7 times the scale and down to -0.2 of it.
+    # mmdet's PhotoMetricDistortion takes 8 bits to -0.94 and 1.7 times the scale.
     scale = next((each for each in FULL_SCALES if brightest <= 2 * each), None)
+    lowest = -0.25 if scale == FULL_SCALES[0] else -1.0
     # Fractions that 8 bits would hardly hold are what a pipeline has normalised.
     dim = scale == FULL_SCALES[1] and brightest < scale / 8 and not whole
-    if scale is not None and (low < -0.25 * scale or dim):
+    if scale is not None and (low < lowest * scale or dim):
         raise ValueError(
             f'neck.view: pixels from {low:.3g} to {high:.3g} before the data preprocessor are no colours; where the '
             'pipeline normalises, let model.data_preprocessor do it (mean, std), or use '

@@ -1,8 +1,10 @@
 """The second view against pixels, colours and places known without it."""
 
+import random
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from mmdet.models import DetDataPreprocessor
@@ -181,10 +183,22 @@ def test_a_dark_first_batch_does_not_decide_the_range() -> None:
 
 def test_distorted_pixels_beyond_the_range_are_8_bits() -> None:
     """mmdet's PhotoMetricDistortion does not clip."""
-    pixels = images() * 1.6 - 40
-    view = PhotometricView(**RANDOM_PARTS)
-    view(normalise(pixels), samples_of([(64, 64)] * 2), preprocessor())
-    assert view.max_value == 255
+    from mmdet.datasets.transforms import PhotoMetricDistortion
+
+    distort, low, high = PhotoMetricDistortion(), 0.0, 0.0
+    generator = np.random.default_rng(0)
+    for seed in range(60):
+        np.random.seed(seed)
+        random.seed(seed)
+        # Saturated colours go furthest.
+        pixels = generator.choice([0.0, 255.0], (16, 16, 3)).astype(np.float32)
+        found = torch.from_numpy(distort(dict(img=pixels))['img']).permute(2, 0, 1)
+        low, high = min(low, found.min().item()), max(high, found.max().item())
+        view = PhotometricView(**RANDOM_PARTS)
+        view(normalise(found[None]), samples_of([(16, 16)]), preprocessor())
+        assert view.max_value == 255
+    assert low < -20
+    assert high > 300
 
 
 def test_one_channel_stays_one_channel() -> None:
