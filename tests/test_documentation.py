@@ -64,7 +64,6 @@ def help_of(tool: str) -> str:
     return out.getvalue()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize('page', PAGES_WITH_COMMANDS, ids=name)
 def test_commands(page: Path) -> None:
     for command in commands(page):
@@ -87,7 +86,6 @@ def test_commands(page: Path) -> None:
                 assert (package_configs(package) / path).is_file(), command
 
 
-@pytest.mark.slow
 def test_the_table_of_tools_names_their_arguments() -> None:
     """Every row of docs/tools.md against the tool's own usage."""
     rows = re.findall(r'^\| `(?:tools/)?(\w+\.py)([^`]*)`', (ROOT / 'docs/tools.md').read_text(), re.MULTILINE)
