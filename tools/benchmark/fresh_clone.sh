@@ -31,9 +31,10 @@ for what in "$@"; do
         "./$script"
     ) > "$scratch/$what/log" 2>&1 < /dev/null || { tail -n 30 "$scratch/$what/log" >&2; echo "error: $script failed; $scratch/$what/log" >&2; exit 1; }
     seconds=$((SECONDS - started))
-    # "[tests] environment, both  6:54  passed", or "[setup 6:54] done".
-    setup=$(sed -nE 's/^\[tests\] environment.* ([0-9]+):([0-9]+)  passed$/\1 \2/p; s/^\[setup ([0-9]+):([0-9]+)\] done.*/\1 \2/p' \
-        "$scratch/$what/log" | awk '{ seconds = $1 * 60 + $2 } END { print seconds + 0 }')
+    # "[tests] environment, default stack  2:54  passed" once per stack, or "[setup 2:54] done".
+    setup=$(sed -nE 's/^\[tests\] environment.* ([0-9]+):([0-9]+)  passed$/\1 \2/p' "$scratch/$what/log")
+    setup=${setup:-$(sed -nE 's/^\[setup ([0-9]+):([0-9]+)\] done.*/\1 \2/p' "$scratch/$what/log")}
+    setup=$(awk '{ total += $1 * 60 + $2 } END { print total + 0 }' <<< "$setup")
     rows+=("| \`$script\` | $seconds | $setup |")
     echo "$script: $seconds s, of which set-up $setup s; log: $scratch/$what/log"
 done
