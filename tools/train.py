@@ -58,6 +58,7 @@ def main() -> None:
     """Prepare the config and hand over to the host's train.py."""
     args, rest = parse_args()
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    from mmcds.engine.hooks import ResumeCheckHook
     from mmcds.models.cpu_ranks import use_cpu_ranks
     from mmcds.utils.allocator import keep_freed_memory
     from mmcds.utils.checkpoint import check_checkpoint, check_resume
@@ -90,7 +91,7 @@ def main() -> None:
     host = host_tool(host_of(cfg), 'train.py')
     keep_freed_memory()
     use_cpu_ranks(cfg, args.launcher)
-    with prepared(host, cfg, argv):
+    with prepared(host, cfg, argv, [ResumeCheckHook()]):
         host.main()
 
 

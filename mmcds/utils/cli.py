@@ -6,13 +6,15 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from pickle import UnpicklingError
 from types import ModuleType, SimpleNamespace
+from typing import Any
 
 from mmengine.config import Config
+from mmengine.hooks import Hook
 
 from .config import package_configs
 
@@ -149,19 +151,37 @@ def one_line(error: BaseException) -> str:
 
 
 @contextmanager
-def prepared(host: ModuleType, cfg: Config, argv: list[str]) -> Iterator[None]:
+def prepared(host: ModuleType, cfg: Config, argv: list[str], hooks: Sequence[Hook] = ()) -> Iterator[None]:
     """Let a host tool's ``main()`` find a config that is already loaded, and these arguments.
 
     Args:
         host (ModuleType): From :func:`host_tool`.
         cfg (Config): What its ``Config.fromfile`` returns.
         argv (list[str]): Its arguments, without the program's name.
+        hooks (Sequence[Hook]): Registered in the runner that it builds, and not in the config, which the run writes
+            down for others. Defaults to none.
     """
-    stock_config, stock_argv = host.Config, sys.argv
-    host.Config = SimpleNamespace(fromfile=lambda *args, **kwargs: cfg)  # type: ignore[attr-defined]
+
+    def with_hooks(build: Callable[..., Any]) -> Callable[..., Any]:
+        def built(*args: Any, **kwargs: Any) -> Any:
+            runner = build(*args, **kwargs)
+            for hook in hooks:
+                runner.register_hook(hook)
+            return runner
+
+        return built
+
+    names: Any = vars(host)
+    replaced = {
+        'Config': SimpleNamespace(fromfile=lambda *args, **kwargs: cfg),
+        'Runner': SimpleNamespace(from_cfg=with_hooks(names['Runner'].from_cfg)),
+        'RUNNERS': SimpleNamespace(build=with_hooks(names['RUNNERS'].build)),
+    }
+    stock, stock_argv = {name: names[name] for name in replaced}, sys.argv
+    names.update(replaced)
     sys.argv = [stock_argv[0], *argv]
     try:
         yield
     finally:
-        host.Config = stock_config  # type: ignore[attr-defined]
+        names.update(stock)
         sys.argv = stock_argv

@@ -77,8 +77,7 @@ def prepare_training(cfg: Config, amp: bool = False, auto_scale_lr: bool = False
     """What training adds to a config, and what can be said of its later epochs before the first.
 
     Args:
-        cfg (Config): Changed in place: broken images are skipped by the pipelines that hooks switch to, too, and a
-            :class:`~mmcds.engine.hooks.ResumeCheckHook` looks at what is resumed.
+        cfg (Config): Changed in place: broken images are skipped by the pipelines that hooks switch to, too.
         amp (bool): Whether ``--amp`` is given. Defaults to False.
         auto_scale_lr (bool): Whether ``--auto-scale-lr`` is given. Defaults to False.
 
@@ -92,7 +91,6 @@ def prepare_training(cfg: Config, amp: bool = False, auto_scale_lr: bool = False
     for part in ('train_dataloader', 'custom_hooks', 'default_hooks'):
         skip_broken_images(cfg.get(part))
     check_switched_views(cfg)
-    cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type='mmcds.ResumeCheckHook')]
 
 
 def check_mixed_precision(cfg: Config, amp: bool) -> None:

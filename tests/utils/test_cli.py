@@ -3,11 +3,14 @@
 import re
 from collections.abc import Callable
 from pickle import UnpicklingError
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 from mmengine.config import Config
+from mmengine.hooks import Hook
+from mmengine.registry import Registry
+from mmengine.runner import Runner
 from torch.utils.data import DataLoader, Dataset
 
 from mmcds.registry import HOOKS
@@ -164,6 +167,8 @@ def test_host_tools_are_what_they_are_taken_for(package: str, name: str) -> None
     """Both read their config through a module-level Config.fromfile, which prepared() replaces."""
     host = host_tool(package, name)
     assert host.Config is Config
+    assert host.Runner is Runner
+    assert isinstance(host.RUNNERS, Registry)
     assert callable(host.main)
 
 
@@ -175,11 +180,24 @@ def test_host_tool_missing() -> None:
 def test_prepared_puts_back_what_it_changed() -> None:
     import sys
 
+    registered: list[tuple[str, Any]] = []
     host = ModuleType('host')
-    host.Config = Config  # type: ignore[attr-defined]
-    cfg, argv = Config({'a': 1}), list(sys.argv)
-    with prepared(host, cfg, ['x.py', '--amp']):
+    runners = {
+        name: SimpleNamespace(register_hook=lambda hook, name=name: registered.append((name, hook)))
+        for name in ('Runner', 'RUNNERS')
+    }
+    own: dict[str, Any] = {
+        'Config': Config,
+        'Runner': SimpleNamespace(from_cfg=lambda cfg: runners['Runner']),
+        'RUNNERS': SimpleNamespace(build=lambda cfg: runners['RUNNERS']),
+    }
+    vars(host).update(own)
+    cfg, argv, hook = Config({'a': 1}), list(sys.argv), Hook()
+    with prepared(host, cfg, ['x.py', '--amp'], [hook]):
         assert host.Config.fromfile('anything') is cfg
         assert sys.argv[1:] == ['x.py', '--amp']
-    assert host.Config is Config
+        assert host.Runner.from_cfg(cfg) is runners['Runner']
+        assert host.RUNNERS.build(cfg) is runners['RUNNERS']
+    assert registered == [('Runner', hook), ('RUNNERS', hook)]
+    assert {name: vars(host)[name] for name in own} == own
     assert sys.argv == argv

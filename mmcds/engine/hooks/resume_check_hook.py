@@ -13,8 +13,8 @@ from mmcds.utils.checkpoint import check_resumed, unwrapped
 class ResumeCheckHook(Hook):
     """Compares a checkpoint that is resumed with the model, before anything of it is loaded.
 
-    ``tools/train.py`` adds it to every config, with CDS and without. A checkpoint that is only loaded
-    (``load_from``) is not looked at.
+    ``tools/train.py`` registers it in every run, with CDS and without; the config that a run writes down has no trace
+    of it. A checkpoint that is only loaded (``load_from``) is not looked at.
 
     Raises:
         ValueError: If the checkpoint was trained with another model, naming what differs.
