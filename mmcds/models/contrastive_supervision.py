@@ -60,8 +60,8 @@ class ContrastiveSupervision(Supervision):
         recompute: bool = False,
         leave_out_frozen: bool = False,
     ) -> None:
-        view = build_part('neck.view', view, VIEWS)
-        super().__init__(taps, view, sampler, projector, loss_weight, leave_out_frozen)
+        made = build_part('neck.view', view, VIEWS)
+        super().__init__(taps, made, sampler, projector, loss_weight, leave_out_frozen)
         self.stop_gradient = stop_gradient
         self.concat = concat
         self.recompute = recompute

@@ -34,7 +34,9 @@ def keep_statistics(module: nn.Module) -> Iterator[None]:
     Args:
         module (nn.Module): Whose layers are meant.
     """
-    changed = [(each, 'track_running_stats', False) for each in module.modules() if _tracks(each)]
+    changed: list[tuple[nn.Module, str, Any]] = [
+        (each, 'track_running_stats', False) for each in module.modules() if _tracks(each)
+    ]
     # Only torch's batch norms leave the running statistics alone without tracking; the others add a share of 0.
     changed += [(each, 'momentum', 0.0) for each, _, _ in changed if not isinstance(each, _BatchNorm)]
     changed += list(_checkpointing(module))
@@ -62,7 +64,7 @@ def _checkpointing(module: nn.Module) -> Iterator[tuple[nn.Module, str, Any]]:
         if callable(own.get('checkpoint_fn')) and own['checkpoint_fn'] is not _call:
             yield each, 'checkpoint_fn', _call
         # The forward that mmengine gives to modules named in the config's `activation_checkpointing`.
-        forward = own.get('forward')
+        forward: Any = own.get('forward')
         if getattr(forward, '__globals__', {}).get('__name__') == MMENGINE_CHECKPOINTING:
             yield each, 'forward', forward.__wrapped__
 

@@ -347,7 +347,7 @@ def test_images_that_min_size_drops_are_counted(tmp_path: Path, content: Content
 def test_only_images_that_are_used_are_looked_for(tmp_path: Path, content: Content) -> None:
     path = write(tmp_path, content)
     (tmp_path / 'images' / '2.jpg').unlink()
-    look = {'img_prefix': tmp_path / 'images', 'classes': ('cat', 'dog', 'cow')}
+    look: dict[str, Any] = {'img_prefix': tmp_path / 'images', 'classes': ('cat', 'dog', 'cow')}
     text = message(check_coco(path, use=DatasetUse(evaluates=True), **look), FileNotFoundError)
     assert f"1 of 3 images looked for do not exist (first: '2.jpg'), looked for as '{tmp_path}/images/2.jpg'" in text
     for used in ({'indices': 2}, {'indices': [0, 1]}, {'loader': None}):
@@ -432,7 +432,8 @@ def with_segmentations(content: Content, *segmentations: object) -> Content:
 def test_masks_need_segmentations(tmp_path: Path, content: Content) -> None:
     masks = DatasetUse(trains=True, loads_masks=True)
     findings(tmp_path, with_segmentations(content, SQUARE, RLE, SQUARE), use=masks).raise_errors()
-    for missing in ([], None):
+    nothing: tuple[Any, ...] = ([], None)
+    for missing in nothing:
         text = message(findings(tmp_path, with_segmentations(content, SQUARE, missing, SQUARE), use=masks))
         assert '1 of 3 annotations in' in text
         assert 'have no segmentation (first: annotation 2), which the pipeline (with_mask=True) needs; add' in text
@@ -565,7 +566,7 @@ def test_a_training_whose_images_would_all_be_skipped_is_refused(tmp_path: Path,
         annotation['bbox'] = [90, 10, 60, 20]
         Image.new('RGB', (100, 80)).save(tmp_path / 'images' / image['file_name'])
     path.write_text(json.dumps(content))
-    look = {'img_prefix': tmp_path / 'images', 'classes': ('cat', 'dog', 'cow')}
+    look: dict[str, Any] = {'img_prefix': tmp_path / 'images', 'classes': ('cat', 'dog', 'cow')}
     text = message(check_coco(path, use=TRAINING, **look))
     assert 'the boxes of all 3 images looked into do not fit the decoded image' in text
     assert 'write the decoded width and height into the annotation file' in text

@@ -196,7 +196,12 @@ def listing(root: Path, ann_file: str, lines: str) -> Config:
     for name in ('0.jpg', '1.jpg'):
         (root / 'images' / name).touch()
     (root / ann_file).write_text(lines)
-    dataset = {'data_root': str(root), 'data_prefix': 'images', 'ann_file': ann_file, 'pipeline': PIPELINE}
+    dataset: dict[str, Any] = {
+        'data_root': str(root),
+        'data_prefix': 'images',
+        'ann_file': ann_file,
+        'pipeline': PIPELINE,
+    }
     kind = 'CustomDataset' if ann_file.endswith('.txt') else 'mmpretrain.BaseDataset'
     if kind == 'mmpretrain.BaseDataset':
         dataset['data_prefix'] = {'img_path': 'images'}
