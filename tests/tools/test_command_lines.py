@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -130,17 +131,21 @@ def test_resume_with_nothing_to_resume_starts_from_load_from(
         work.mkdir()
         torch.save({'state_dict': {}}, work / 'epoch_1.pth')
         (work / 'last_checkpoint').write_text(str(work / 'epoch_1.pth'))
-    built = []
+    built: list[Config] = []
+    hooks: list[Any] = []
 
     def from_cfg(cfg: Config) -> SimpleNamespace:
         built.append(cfg)
-        return SimpleNamespace(train=lambda: None)
+        return SimpleNamespace(train=lambda: None, register_hook=hooks.append)
 
     monkeypatch.setattr(Runner, 'from_cfg', from_cfg)
     options = ['--work-dir', str(work), '--resume', '--cfg-options', f'load_from={weights}']
     tool('tools/train.py', str(tmp_path / 'config.py'), *options)
     from_where = str(work / 'epoch_1.pth' if there else weights)
     assert (built[0].get('resume', False), built[0].load_from) == (there, from_where)
+    # The check of what is resumed is in the runner; the config that the run writes down is not changed by it.
+    assert [type(hook).__name__ for hook in hooks] == ['ResumeCheckHook']
+    assert 'ResumeCheckHook' not in built[0].pretty_text
     weights.unlink()
     if not there:
         with pytest.raises(FileNotFoundError, match=r"weights\.pth' does not exist"):
