@@ -19,8 +19,9 @@ from mmcds.utils.errors import unknown_name
 from mmcds.utils.teacher import check_teacher
 from mmcds.utils.type_name import bare_name, type_name
 
+CDS_HOOK = 'mmcds.CDSHook'
 #: Hooks that :func:`add_cds` adds and :func:`remove_cds` removes.
-HOOKS = ('mmcds.CDSHook', 'mmcds.EpochSeedHook')
+HOOKS = (CDS_HOOK, 'mmcds.EpochSeedHook')
 DISTILL_HOOK = 'mmcds.DistillHook'
 DIAGNOSTICS_HOOK = 'mmcds.DiagnosticsHook'
 NECK = 'mmcds.CDSNeck'
@@ -168,7 +169,7 @@ def check_cds(cfg: Config, teacher: bool = True) -> None:
     if not has_cds(cfg):
         return
     _check_neck(_model_of(cfg)['neck'])
-    hooks = [hook for hook in cfg.get('custom_hooks') or [] if type_name(hook) == HOOKS[0]]
+    hooks = [hook for hook in cfg.get('custom_hooks') or [] if type_name(hook) == CDS_HOOK]
     if len(hooks) != 1:
         raise ValueError(
             f'custom_hooks has {len(hooks)} CDSHooks for the one CDSNeck; '

@@ -10,7 +10,7 @@ from mmcv.transforms import LoadImageFromFile
 from mmengine.config import Config
 from mmengine.device import get_device
 
-from mmcds.apis import DISTILL_HOOK, NECKS, add_cds, check_cds, has_cds, remove_cds
+from mmcds.apis import CDS_HOOK, DISTILL_HOOK, NECKS, add_cds, check_cds, has_cds, remove_cds
 from mmcds.datasets.labelled_fraction import check_labelled_fraction
 from mmcds.datasets.transforms import TwoViews
 from mmcds.engine.hooks import ContrastSchedule
@@ -153,7 +153,7 @@ def check_switched_views(cfg: Config) -> None:
 
 def _contrasts_after(cfg: Config, epoch: Any) -> bool:
     """Whether the contrast weighs something in an epoch from this one on; True where that is not known."""
-    hooks = [hook for hook in cfg.get('custom_hooks') or [] if str(hook.get('type')).endswith('CDSHook')]
+    hooks = [hook for hook in cfg.get('custom_hooks') or [] if type_name(hook) == CDS_HOOK]
     schedule = ContrastSchedule.from_cfg(hooks[0].get('schedule') if hooks else None)
     epochs = (cfg.get('train_cfg') or {}).get('max_epochs')
     if not isinstance(epoch, int) or not isinstance(epochs, int):

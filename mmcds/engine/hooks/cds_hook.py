@@ -42,7 +42,8 @@ class CDSHook(Hook):
         >>> custom_hooks = [dict(type='mmcds.CDSHook', schedule=dict(warmup=0.02, stop=0.9))]
     """
 
-    priority = 'NORMAL'
+    # Before the EMAHook, which loads the checkpoint that is looked at here.
+    priority = 'ABOVE_NORMAL'
 
     def __init__(self, schedule: dict | None = None) -> None:
         self.schedule = ContrastSchedule.from_cfg(schedule)

@@ -133,7 +133,6 @@ def test_in_a_user_s_own_train_py(toy_data: Path, tmp_path: Path, capsys: pytest
         run(cds, 'a', tmp_path, resume=True, load_from=stock_path)
     other = deepcopy(cds)
     other.model.neck.queue_length = 4
-    other.custom_hooks = [dict(type='mmcds.ResumeCheckHook'), *other.custom_hooks]
     with pytest.raises(ValueError, match=r'trained with queue_length=8 \(now 4\)'):
         run(other, 'b', tmp_path, resume=True, load_from=cds_path)
     checked = deepcopy(stock)
