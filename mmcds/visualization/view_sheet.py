@@ -17,6 +17,7 @@ from torch import Tensor
 from mmcds.apis import NECKS, has_cds
 from mmcds.models.necks.stock_neck import supervision_alone
 from mmcds.models.views import SingleView
+from mmcds.models.views.photometric import normalisation_of, white_of
 from mmcds.utils.config import model_config
 from mmcds.utils.errors import check_count
 from mmcds.utils.type_name import type_name
@@ -63,9 +64,7 @@ def training_views(cfg: Config, num: int = 6, seed: int = 0) -> tuple[list[TwoVi
     name = type_name(neck)
     view = supervision_alone(NECKS[name], neck).view
     if isinstance(view, SingleView):
-        raise ValueError(
-            f"neck.type={type_name(neck)!r} needs one view only; give a config whose neck is 'mmcds.CDSNeck'"
-        )
+        raise ValueError(f"neck.type={name!r} needs one view only; give a config whose neck is 'mmcds.CDSNeck'")
     preprocessor: Any = build_preprocessor(cfg)
     dataset: Any = DATASETS.build(cfg.train_dataloader.dataset)
     places = sorted(set(np.linspace(0, len(dataset) - 1, min(num, len(dataset))).astype(int).tolist()))
@@ -96,12 +95,18 @@ def build_preprocessor(cfg: Config) -> Any:
 
 
 def to_pictures(inputs: Tensor, preprocessor: Any) -> list[np.ndarray]:
-    """Undo a preprocessor's normalisation: (N, 3, H, W) to N pictures (H, W, 3), uint8 RGB."""
-    if getattr(preprocessor, '_enable_normalize', False):
-        inputs = inputs * preprocessor.std + preprocessor.mean
-    turned = getattr(preprocessor, '_channel_conversion', False) or getattr(preprocessor, 'to_rgb', False)
-    pictures = inputs.float().clamp(0, 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
-    return [np.ascontiguousarray(picture if turned else picture[..., ::-1]) for picture in pictures]
+    """Undo a preprocessor's normalisation: (N, C, H, W), C 3 or 1, to N pictures (H, W, 3), uint8 RGB."""
+    inputs = inputs.float()
+    mean, std, is_rgb = normalisation_of(preprocessor, inputs)
+    pixels = inputs * std + mean
+    try:
+        pixels = pixels / (white_of(pixels, mean) or 255.0)
+    except ValueError:
+        # Normalised by the pipeline: from the darkest to the lightest.
+        low, high = pixels.aminmax()
+        pixels = (pixels - low) / (high - low)
+    pictures = (pixels * 255).clamp(0, 255).round().to(torch.uint8).expand(-1, 3, -1, -1).permute(0, 2, 3, 1).numpy()
+    return [np.ascontiguousarray(picture if is_rgb else picture[..., ::-1]) for picture in pictures]
 
 
 def draw_views(found: Sequence[TwoViews], classes: Sequence[str], title: str = '', columns: int = 2) -> Figure:

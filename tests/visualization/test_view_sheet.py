@@ -79,6 +79,26 @@ def test_pictures_are_rgb(to_rgb: bool) -> None:
     assert np.abs(picture.astype(int) - image.numpy()[::-1].transpose(1, 2, 0).astype(int)).max() <= 1
 
 
+@pytest.mark.parametrize('white', [1.0, 255.0, 65535.0])
+@pytest.mark.parametrize('channels', [1, 3])
+def test_pictures_of_any_range(white: float, channels: int) -> None:
+    from mmdet.models.data_preprocessors import DetDataPreprocessor
+
+    eight_bits = torch.randint(256, (channels, 8, 6)).float()
+    eight_bits[0, 0, 0] = 255
+    mean, std = [0.4 * white] * channels, [0.2 * white] * channels
+    preprocessor: Any = DetDataPreprocessor(mean=mean, std=std)
+    inputs = preprocessor({'inputs': [eight_bits / 255 * white]})['inputs']
+    (picture,) = to_pictures(inputs, preprocessor)
+    expected = eight_bits.expand(3, 8, 6).flip(0).permute(1, 2, 0).numpy()
+    assert picture.shape == (8, 6, 3)
+    assert np.abs(picture.astype(int) - expected.astype(int)).max() <= 1
+    # What a pipeline has normalised is drawn from its darkest to its lightest pixel.
+    plain: Any = DetDataPreprocessor()
+    (stretched,) = to_pictures((inputs - inputs.mean()) / inputs.std(), plain)
+    assert (stretched.min(), stretched.max()) == (0, 255)
+
+
 def test_what_is_refused(stock_config: Config) -> None:
     with pytest.raises(ValueError, match=r'^the config has no CDS, so there is one view only'):
         training_views(stock_config)

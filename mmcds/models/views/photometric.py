@@ -156,10 +156,7 @@ class PhotometricView(nn.Module):
     def _white(self, pixels: Tensor, mean: Tensor) -> float:
         """Value of a white pixel, found out in the first step whose pixels tell and kept from then on."""
         if self.max_value is None:
-            low, high = (float(each) for each in pixels.aminmax())
-            # Up to what taking off the mean and adding it again rounds.
-            is_whole = bool(((pixels - pixels.round()).abs() < 1e-3).all())
-            self.max_value = full_scale(low, high, float(mean.max()), is_whole)
+            self.max_value = white_of(pixels, mean)
         return self.max_value or 255.0
 
 
@@ -188,6 +185,19 @@ def normalisation_of(preprocessor: Any, images: Tensor) -> tuple[Tensor, Tensor,
     if not normalises:
         return images.new_zeros(1), images.new_ones(1), any(turns)
     return preprocessor.mean.to(images), preprocessor.std.to(images), any(turns)
+
+
+def white_of(pixels: Tensor, mean: Tensor) -> float | None:
+    """Value of a white pixel, see :func:`full_scale`.
+
+    Args:
+        pixels (Tensor): A batch before it was normalised (N, C, H, W), floating. A GPU is waited for.
+        mean (Tensor): What the preprocessor takes off.
+    """
+    low, high = (float(each) for each in pixels.aminmax())
+    # Up to what taking off the mean and adding it again rounds.
+    whole = bool(((pixels - pixels.round()).abs() < 1e-3).all())
+    return full_scale(low, high, float(mean.max()), whole)
 
 
 def full_scale(low: float, high: float, mean: float, whole: bool) -> float | None:
