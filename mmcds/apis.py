@@ -45,6 +45,7 @@ OTHER_SAMPLERS: dict[str, dict[str, Any]] = {'CLRNet': dict(type='ImageSampler')
 
 #: Model types that train on batches of another form than images and their data samples, with that form.
 REFUSED = {
+    'BaseSelfSupervisor': 'it trains on lists of views, CDS on images (N, 3, H, W)',
     'BaseReID': 'it trains on groups of crops (1, T, 3, H, W), CDS on images (N, 3, H, W)',
     'Mask2FormerVideo': 'it trains on videos (N, T, 3, H, W), CDS on images (N, 3, H, W)',
     'Detectron2Wrapper': 'its model is built by detectron2, which knows no CDSNeck',
@@ -212,18 +213,18 @@ def _refuse(model: Mapping[str, Any], scope: str) -> None:
         raise ValueError(f'model.type={bare_name(model)!r} is refused: {reason}')
 
 
-def _packages(model: Any, field: str = 'model') -> Iterator[str]:
-    """The packages that a model, its preprocessor and its heads are named from; its backbone and neck may be any's."""
+def _packages(model: Any) -> Iterator[str]:
+    """The packages of a model, its preprocessor and its heads; backbone, neck and losses may be any package's."""
     if isinstance(model, Mapping):
         scope, dot, _ = type_name(model).partition('.')
         if dot:
             yield scope
         for key, value in model.items():
-            if 'head' in key or key == 'data_preprocessor' or 'head' in field:
-                yield from _packages(value, key if 'head' in key else field)
+            if 'head' in key or key == 'data_preprocessor':
+                yield from _packages(value)
     elif isinstance(model, (list, tuple)):
         for each in model:
-            yield from _packages(each, field)
+            yield from _packages(each)
 
 
 def _channels(model: Mapping[str, Any], scope: str) -> dict[str, Any]:

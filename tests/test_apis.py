@@ -253,9 +253,9 @@ def test_models_of_other_packages_are_refused_by_name(package: str) -> None:
     for cfg in (by_scope, by_type, by_head):
         with pytest.raises(ValueError, match=rf'is refused: {package} trains on batches that mmcds does not read yet'):
             add_cds(cfg)
-    # A backbone may be anybody's.
+    # A loss may be anybody's.
     other = toy_model('retinanet')
-    other.model.backbone.type = 'mmdet.ResNet'
+    other.model.bbox_head.loss_bbox.type = f'{package}.TheirLoss'
     assert has_cds(add_cds(other))
 
 

@@ -98,11 +98,12 @@ class ContrastiveSupervision(Supervision):
             return
         if sampler.background:
             return
-        sampler.background = sampler.one_class_background
+        sampler.background, sampler.is_automatic = sampler.one_class_background, True
         if sampler.background:
             print_log(
                 f'one class: its objects are no negatives of each other, so CDS takes {sampler.background} background '
-                'boxes per image as negatives (neck.sampler.one_class_background)',
+                'boxes per image as negatives, if the map between the views is known '
+                '(neck.sampler.one_class_background)',
                 'current',
             )
         else:
@@ -161,7 +162,7 @@ class ContrastiveSupervision(Supervision):
             losses.append(self.loss(each, labels, ids, is_anchor, queue, *more))
         for queue, each in zip(queues, embeddings, strict=True):
             if queue is not None:
-                # The second view only: the first differs too little from it to be worth a place.
+                # Queue view 2 only; view 1 is nearly a duplicate.
                 queue.put(each[len(samples) :], samples.labels)
         return losses
 

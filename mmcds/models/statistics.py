@@ -4,8 +4,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+
+from .outputs import as_outputs
 
 #: Switches by which backbones of the mm packages, timm and transformers compute activations again.
 CHECKPOINT_SWITCHES = ('with_cp', 'use_checkpoint', 'grad_checkpointing', 'gradient_checkpointing')
@@ -24,12 +26,41 @@ def recomputes(module: nn.Module) -> bool:
     return any(True for _ in _checkpointing(module))
 
 
+def refuse_unknown_recomputing(module: nn.Module, output: Any) -> None:
+    """Fail on a part that recomputes activations by a switch of its own, whose statistics would not be kept.
+
+    Args:
+        module (nn.Module): Called in :func:`keep_statistics`.
+        output: What it returned, with its graph.
+
+    Raises:
+        ValueError: If the graph has a reentrant checkpoint. For the other kind torch raises in the backward pass.
+    """
+    if not any(map(_tracks, module.modules())):
+        return
+    nodes = [each.grad_fn for each in as_outputs(output) if isinstance(each, Tensor) and each.grad_fn is not None]
+    seen = set(nodes)
+    while nodes:
+        node = nodes.pop()
+        if node.name() == 'CheckpointFunctionBackward':
+            raise ValueError(
+                f'{type(module).__name__} computes activations again in the backward pass by a switch that mmcds does '
+                'not know, so the second view would change its running statistics; switch that off '
+                '(neck.recompute=True saves the memory), or name the attribute that says so like one of '
+                f'{", ".join(CHECKPOINT_SWITCHES)}'
+            )
+        new = {each for each, _ in node.next_functions if each is not None} - seen
+        seen |= new
+        nodes += new
+
+
 @contextmanager
 def keep_statistics(module: nn.Module) -> Iterator[None]:
     """Normalise by the batch's own statistics and keep them out of the running ones.
 
     Activation checkpointing inside the module is off meanwhile: what it computes again in the backward pass would be
-    computed outside of this context. To save memory, checkpoint the whole call and enter this context in it.
+    computed outside of this context. To save memory, checkpoint the whole call and enter this context in it. Other
+    state that a forward pass changes, such as the vectors of a spectral norm, is not kept.
 
     Args:
         module (nn.Module): Whose layers are meant.
@@ -59,7 +90,7 @@ def _checkpointing(module: nn.Module) -> Iterator[tuple[nn.Module, str, Any]]:
     """The parts that checkpoint activations, the attribute that says so, and its value for a pass without."""
     for each in module.modules():
         own = vars(each)
-        yield from ((each, name, False) for name in CHECKPOINT_SWITCHES if own.get(name) is True)
+        yield from ((each, name, False) for name in CHECKPOINT_SWITCHES if own.get(name))
         # torch's CheckpointWrapper.
         if callable(own.get('checkpoint_fn')) and own['checkpoint_fn'] is not _call:
             yield each, 'checkpoint_fn', _call

@@ -26,7 +26,7 @@ Features = tuple[Mapping[str, Any], Mapping[str, Any]]
 
 
 class Supervision(BaseModule):
-    """What training has and inference has not: the module ``neck.cds``.
+    """Base class of the training-only module ``neck.cds``.
 
     It is never called by the model itself; :class:`~mmcds.models.two_view_forward.TwoViewForward` asks
     it for the second view and for the losses.
@@ -109,24 +109,22 @@ class Supervision(BaseModule):
 
         Args:
             features (Mapping[str, Any]): The first view's. A map without a gradient reaches no weight.
-
-        Raises:
-            ValueError: If no tap is left.
         """
         if not torch.is_grad_enabled():
             return
         frozen = [tap for tap in self.all_taps if not feature_of(tap, features).requires_grad]
-        taps = [tap for tap in self.all_taps if not (self.leave_out_frozen and tap in frozen)]
+        self.taps = [tap for tap in self.all_taps if not (self.leave_out_frozen and tap in frozen)]
         names = [tap.name for tap in frozen]
-        if not taps:
-            raise ValueError(
-                f'neck.taps: all layers before {names} are frozen, so nothing would learn from the contrast; let a '
-                "stage learn (model.backbone.frozen_stages), or tap what does, such as taps=['neck.0']"
-            )
-        self.taps = taps
         if names != self._told_frozen:
             self._told_frozen = names
-            if names and self.leave_out_frozen:
+            if not self.taps:
+                print_log(
+                    f'CDS has nothing to teach while all layers before {names} are frozen; let a stage learn '
+                    "(model.backbone.frozen_stages), or tap what does, such as neck.taps=['neck.0']",
+                    'current',
+                    logging.WARNING,
+                )
+            elif names and self.leave_out_frozen:
                 print_log(f'CDS leaves out the taps {names}: all layers before them are frozen', 'current')
             elif names:
                 print_log(
@@ -151,7 +149,8 @@ class Supervision(BaseModule):
 
     def zero_losses(self) -> dict[str, Tensor]:
         """The losses of a step without supervision: 0, but connected, so that DDP finds every parameter used."""
-        return {f'{self.prefix}_{tap.key}': self._nothing(self._parts(tap)) for tap in self.taps}
+        taps = self.taps or self.all_taps
+        return {f'{self.prefix}_{tap.key}': self._nothing(self._parts(tap)) for tap in taps}
 
     def with_left_out(self, losses: dict[str, Tensor]) -> dict[str, Tensor]:
         """Losses of a step, in one of which the parts of taps that are left out are used, for DDP's sake."""
@@ -167,8 +166,9 @@ class Supervision(BaseModule):
     def why_nothing(self) -> str:
         """The likely reason and the remedy where no step finds anything to supervise."""
         return (
-            f'the sampler {type(self.sampler).__name__} finds no sample; an InstanceSampler takes annotated boxes with '
-            "labels (data_samples.gt_instances), a model without such takes neck.sampler=dict(type='ImageSampler')"
+            f'the sampler {type(self.sampler).__name__} finds no sample, or one alone without negatives; an '
+            'InstanceSampler takes annotated boxes with labels (data_samples.gt_instances), models without boxes need '
+            "neck.sampler=dict(type='ImageSampler'); for batches of one image raise batch_size or neck.queue_length"
         )
 
     def crops(self, tap: Tap, features: Features, samples: Samples, views: ViewPair) -> tuple[Tensor, Tensor]:

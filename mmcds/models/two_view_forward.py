@@ -18,7 +18,7 @@ from .necks.stock_neck import ATTRIBUTE, find_supervision
 from .outputs import as_map, as_outputs, connected_zero, map_outputs, select_outputs, split_outputs
 from .partly_labelled import labelled_rows, with_dummy_label
 from .samplers import ViewPair
-from .statistics import keep_statistics, recomputes, syncs_statistics
+from .statistics import keep_statistics, recomputes, refuse_unknown_recomputing, syncs_statistics
 from .teacher import Teacher
 from .views.describe import check_batch
 
@@ -47,9 +47,9 @@ class TwoViewForward:
         ValueError: If its neck is no CDSNeck or it has no backbone.
 
     Attributes:
-        seed (int | None): Seed of the next step's random numbers: second view, second pass and sampler draw from one
-            generator, one after the other, so that a resumed run repeats them. Defaults to None: the global
-            generators go on by themselves.
+        seed (int | None): Seed of the iteration's random numbers, to be set before each: second view, second pass and
+            sampler draw from one generator, one after the other, so that a resumed run repeats them. If the model is
+            called twice in an iteration, the generator goes on. Defaults to None: the global generators go on.
         steps (int): Training steps in which it has added its losses so far.
         added (dict[str, Tensor]): The losses added in the last of them, without their graph.
         teacher (Teacher | None): Whom the student follows, too, if its CDSNeck has ``distill``. Defaults to None.
@@ -76,8 +76,14 @@ class TwoViewForward:
         self.has_unlabelled = False
         self.meter: Callable[[], AbstractContextManager[None]] = nullcontext
         self.steps = 0
+        self._checked_pass = False
         self.added: dict[str, Tensor] = {}
         self._positional = _positional_names(model)
+        # A forward with names of its own has them in mmengine's order.
+        self._own_names = {
+            name: name if name in self._positional or i >= len(self._positional) else self._positional[i]
+            for i, name in enumerate(ARGUMENTS)
+        }
         self._handles: list[Any] = []
         self._reset()
 
@@ -93,7 +99,16 @@ class TwoViewForward:
         self._mute = False
         self._logits: Any = None
         self._inside: dict[str, Any] = {}
-        # Of this step's generator, on the CPU and on the GPU of the inputs; None before it was drawn from.
+
+    @property
+    def seed(self) -> int | None:
+        """See the class."""
+        return self._seed
+
+    @seed.setter
+    def seed(self, seed: int | None) -> None:
+        self._seed = seed
+        # Of the generator, on the CPU and on the GPU of the inputs; None before it was drawn from.
         self._random_states: tuple[Tensor, Tensor | None] | None = None
 
     def attach(self) -> 'TwoViewForward':
@@ -132,23 +147,25 @@ class TwoViewForward:
         found = {**dict(zip(self._positional, args, strict=False)), **kwargs}
         if not self.model.training or found.get('mode') != 'loss':
             return None
-        return {name: found.get(name) for name in ARGUMENTS}
+        return {name: found.get(name, found.get(own)) for name, own in self._own_names.items()}
 
     def _changed(self, args: tuple, kwargs: dict, changes: dict[str, Any]) -> tuple[tuple, dict]:
         """The arguments of a call with some of them changed, each where it was."""
         positional = list(args)
         for name, value in changes.items():
-            if name in kwargs:
-                kwargs = {**kwargs, name: value}
+            key = name if name in kwargs else self._own_names[name]
+            if key in kwargs:
+                kwargs = {**kwargs, key: value}
             else:
-                positional[self._positional.index(name)] = value
+                positional[self._positional.index(key)] = value
         return tuple(positional), kwargs
 
     def _before_model(self, model: nn.Module, args: tuple, kwargs: dict) -> tuple[tuple, dict] | None:
-        self._reset()
         found = self._arguments(args, kwargs)
         if found is None:
             return None
+        # Not before: a training step may call its own model in another mode.
+        self._reset()
         inputs, data_samples = found['inputs'], found['data_samples']
         check_batch(type(model).__name__, inputs, data_samples)
         rows = labelled_rows(data_samples)
@@ -223,6 +240,7 @@ class TwoViewForward:
             self._inside = {}
             with self._aside(args[0]), self._gradient():
                 second = self._pass(backbone, self._second.to(args[0].dtype), *args[1:])
+            self._check_pass(backbone, second)
         self._raw = (output, second)
         self._keep('backbone', *self._raw)
         self._features[0]['module'], self._features[1]['module'] = inside, self._inside
@@ -240,6 +258,12 @@ class TwoViewForward:
         if torch.is_grad_enabled() and (self.supervision.recompute or recomputes(backbone)):
             return checkpoint(run, *args, use_reentrant=False)
         return run(*args)
+
+    def _check_pass(self, backbone: nn.Module, output: Any) -> None:
+        """Look once for a backbone whose running statistics cannot be kept."""
+        if not self._checked_pass:
+            self._checked_pass = True
+            refuse_unknown_recomputing(backbone, output)
 
     def _after_module(self, path: str, module: nn.Module, args: tuple, output: Any) -> None:
         # Until the backbone's own hook has taken what it found in both views.
@@ -279,12 +303,12 @@ class TwoViewForward:
         if missing:
             self._reset()
             raise ValueError(
-                f'neck.taps={missing}: {type(model).__name__} did not pass its inputs through them; '
-                'name outputs that its training step uses'
+                f'neck.taps={missing}: {type(model).__name__} did not pass its inputs through them, unchanged and as '
+                'the first argument; name outputs that its training step uses'
             )
         self.supervision.choose_taps(self._features[0])
         with self._aside(self._inputs):
-            added = self._contrast()
+            added = self._contrast() if self.supervision.taps else self.supervision.zero_losses()
         self._reset()
         return self._joined(losses, added)
 

@@ -125,7 +125,7 @@ def check_resumed(model: nn.Module, checkpoint: Mapping[str, Any], path: str | P
         )
     if old.kind and not new.kind:
         raise ValueError(
-            f'{path} was trained with {old.kind}, which the config has not, so it cannot be resumed; give the config '
+            f'{path} was trained with {old.kind}, but the config has none, so it cannot be resumed; give the config '
             f'that it was trained with (--cds for a stock one), or {start} to start from its stock weights'
         )
     parts = [field.name for field in fields(_Contrast) if getattr(old, field.name) != getattr(new, field.name)]

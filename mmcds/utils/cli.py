@@ -26,6 +26,8 @@ REMEDIES = {
     'give the config that it was trained with, or load_from=CHECKPOINT without --resume',
     'different number of parameter groups': 'the checkpoint was trained with another model or optimizer; '
     'give the config that it was trained with, or load_from=CHECKPOINT without --resume',
+    'torch.utils.checkpoint: ': 'with CDS, a backbone that computes activations again by a switch of its own does '
+    'this; switch that off, neck.recompute=True saves the memory',
     'is killed by signal': 'the system ended a data loader worker, mostly for want of (shared) memory; '
     'set train_dataloader.num_workers lower',
     'exited unexpectedly': 'a data loader worker ended; set train_dataloader.num_workers=0 to see why',

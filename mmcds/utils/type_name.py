@@ -10,14 +10,13 @@ from mmcds import registry as registries
 OURS = [each for each in vars(registries).values() if isinstance(each, registries.Registry)]
 
 
-def type_name(part: Any, scope: str | None = None) -> str:
+def type_name(part: Any) -> str:
     """Name of what a part of a config builds, with the scope where it has one.
 
     Args:
         part: A part of a config. Its ``type`` may be a name ('CDSNeck' with ``_scope_``, 'mmcds.CDSNeck'), the path
             of an import ('mmcds.models.build_cds_neck', as pure-Python configs are written to files), or the class or
             function itself, as in pure-Python configs.
-        scope (str, optional): Default scope of the config. Defaults to None.
 
     Returns:
         str: 'mmcds.CDSNeck' for whatever is registered in mmcds; for others the name as it stands, or
@@ -25,9 +24,8 @@ def type_name(part: Any, scope: str | None = None) -> str:
     """
     kind = part.get('type') if isinstance(part, Mapping) else None
     if isinstance(kind, str):
-        named_scope = part.get('_scope_') or (scope if scope == registries.SCOPE else None)
         if '.' not in kind:
-            return f'{named_scope}.{kind}' if named_scope else kind
+            return f'{part["_scope_"]}.{kind}' if part.get('_scope_') else kind
         if kind.count('.') == 1 or not kind.startswith(f'{registries.SCOPE}.'):
             return kind
         module, _, name = kind.rpartition('.')
@@ -46,3 +44,8 @@ def type_name(part: Any, scope: str | None = None) -> str:
 def bare_name(part: Any) -> str:
     """The name of what a part of a config builds, without scope: 'RetinaNet'."""
     return type_name(part).rpartition('.')[2]
+
+
+def bare_kind(kind: Any) -> str:
+    """The same of a ``type`` by itself, a name with or without scope or the class: 'mmdet.Resize' -> 'Resize'."""
+    return kind.__name__ if hasattr(kind, '__name__') else str(kind).rpartition('.')[2]

@@ -15,7 +15,12 @@ from toys import build, total, toy_batch, toy_model
 
 from mmcds import add_cds
 from mmcds.models import TwoViewForward
-from mmcds.models.statistics import keep_statistics, recomputes, syncs_statistics
+from mmcds.models.statistics import (
+    keep_statistics,
+    recomputes,
+    refuse_unknown_recomputing,
+    syncs_statistics,
+)
 
 
 def statistics(model: nn.Module) -> dict[str, Tensor]:
@@ -65,6 +70,7 @@ def wrapped_by_mmengine(model: Block) -> Block:
 KINDS: dict[str, Callable[[], Block]] = {
     'plain': lambda: Block(False),
     'by name': lambda: Block(True),
+    'switched on by 1': lambda: Block(1),  # type: ignore[arg-type]
     'by name, reentrant': lambda: Block(True, reentrant=True),
     'CheckpointWrapper': lambda: wrapped_by_torch(Block(False)),
     'activation_checkpointing of mmengine': lambda: wrapped_by_mmengine(Block(False)),
@@ -101,6 +107,30 @@ def test_another_batch_leaves_them_and_gets_the_same_gradient(kind: str) -> None
     model(x).sum().backward()
     tracked = next(norm for norm in model.modules() if isinstance(norm, nn.BatchNorm2d))
     assert tracked.num_batches_tracked == (1 if kind == 'plain' else 2)
+
+
+class OwnSwitch(Block):
+    """Computes again by a switch that nobody knows."""
+
+    def __init__(self, reentrant: bool) -> None:
+        super().__init__(False, reentrant)
+        self.save_memory = True
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in (self.first, self.second):
+            x = checkpoint(layer, x, use_reentrant=self.reentrant)
+        return x
+
+
+@pytest.mark.parametrize('outer', [False, True])
+def test_a_switch_that_is_not_known_is_refused(outer: bool) -> None:
+    model = OwnSwitch(reentrant=True).train()
+    x = torch.randn(4, 3, 5, 5, requires_grad=True)
+    output = checkpoint(model, x, use_reentrant=False) if outer else model(x)
+    with pytest.raises(ValueError, match=r'^OwnSwitch computes activations again .* like one of with_cp, use_checkp'):
+        refuse_unknown_recomputing(model, (output,))
+    refuse_unknown_recomputing(model, (OwnSwitch(reentrant=False).train()(x),))
+    refuse_unknown_recomputing(model.eval(), (output,))
 
 
 def test_norms_that_track_in_another_way_are_kept_too() -> None:

@@ -157,20 +157,29 @@ class HalfStar(ToyDetector):
         return super().forward(inputs, *args, **kwargs)
 
 
-@pytest.mark.parametrize('kind', [ToyDetector, StarForward, Decorated, HalfStar])
+class OwnNames(ToyDetector):
+    def forward(self, batch: Tensor, targets: Any = None, mode: str = 'tensor') -> Any:
+        return super().forward(batch, targets, mode)
+
+
+@pytest.mark.parametrize('kind', [ToyDetector, StarForward, Decorated, HalfStar, OwnNames])
 def test_the_mode_is_found_wherever_it_is_given(kind: type[ToyDetector]) -> None:
     torch.manual_seed(0)
     model: Any = kind().double().train()
     forward = TwoViewForward(model).attach()
     forward.seed = 1
     images, samples = toy_inputs((2, 1))
+    names = ('batch', 'targets') if kind is OwnNames else ('inputs', 'data_samples')
     calls = [
         lambda: model(images, samples, mode='loss'),
         lambda: model(images, samples, 'loss'),
-        lambda: model(inputs=images, data_samples=samples, mode='loss'),
-        lambda: model(images, data_samples=samples, mode='loss'),
+        lambda: model(**dict(zip(names, (images, samples), strict=True)), mode='loss'),
+        lambda: model(images, **{names[1]: samples}, mode='loss'),
     ]
-    found = [call() for call in calls]
+    found = []
+    for call in calls:
+        forward.seed = 1
+        found.append(call())
     assert forward.steps == len(calls)
     for losses in found:
         assert set(losses) == {'loss_task', 'loss_cds_backbone0', 'loss_cds_backbone1'}
@@ -205,13 +214,50 @@ def test_taps_of_frozen_stages_are_left_out_unless_they_are_named() -> None:
     TwoViewForward(named).attach()
     assert set(step(named)) == {'loss_task', 'loss_cds_backbone0', 'loss_cds_backbone1'}
 
+    # A backbone that is frozen for a while, as in fine-tuning, has nothing to learn meanwhile.
     nothing = toy()
     nothing.backbone.requires_grad_(False)
     TwoViewForward(nothing).attach()
-    with pytest.raises(ValueError, match=r"^neck\.taps: all layers before \['backbone\.0', 'backbone\.1'\] are frozen"):
-        step(nothing)
-    with torch.no_grad():
-        assert 'loss_cds_backbone0' in step(nothing)
+    losses = step(nothing)
+    assert losses['loss_cds_backbone0'] == losses['loss_cds_backbone1'] == 0
+    total(losses).backward()
+    assert [name for name, p in nothing.named_parameters() if p.requires_grad and p.grad is None] == []
+    nothing.backbone.requires_grad_(True)
+    assert step(nothing)['loss_cds_backbone0'] > 0
+
+
+class Nested(ToyDetector):
+    """Looks at its own output in another mode in the course of a training step, as semi-supervised models do."""
+
+    def forward(self, inputs: Tensor, data_samples: Any = None, mode: str = 'tensor') -> Any:
+        if mode == 'loss':
+            with torch.no_grad():
+                self(inputs * 2, mode='tensor')
+        return super().forward(inputs, data_samples, mode)
+
+
+def test_a_step_that_calls_its_own_model_keeps_the_contrast() -> None:
+    models = []
+    for kind in (ToyDetector, Nested):
+        torch.manual_seed(0)
+        models.append(kind().double().train())
+    found = []
+    for model in models:
+        TwoViewForward(model).attach().seed = 3
+        found.append(step(model))
+    assert all(torch.equal(found[0][key], found[1][key]) for key in found[0])
+    assert found[1]['loss_cds_backbone0'] > 0
+
+
+def test_two_calls_in_an_iteration_draw_different_views() -> None:
+    model = toy(view=dict(type='PhotometricView'))
+    forward = TwoViewForward(model).attach()
+    found = []
+    for seed in (3, 3):
+        forward.seed = seed
+        found.append([step(model)['loss_cds_backbone0'].item() for _ in range(2)])
+    assert found[0] == found[1]
+    assert found[0][0] != found[0][1]
 
 
 def test_the_seed_decides_the_second_view() -> None:

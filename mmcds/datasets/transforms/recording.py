@@ -5,6 +5,8 @@ from typing import Any
 
 from mmcv.transforms import TRANSFORMS
 
+from mmcds.utils.type_name import bare_kind
+
 #: Transforms that put several images into one: their boxes belong to no single instance of ours.
 MIXING = (
     'CachedMixUp',
@@ -103,15 +105,10 @@ WRAPPERS: dict[str, dict[str, str]] = {
     ),
 }
 
-#: A class of these packages that is in no list above is known to move pixels without a record.
+#: All transforms of these packages were read: one in no list above moves pixels without recording it.
 _READ = ('mmcv', 'mmdet', 'mmpretrain', 'torchvision')
 #: Except these, which do what their arguments say.
 _OPEN = ('Albu', 'Albumentations', 'KeyMapper', 'RandAugment', 'TransformBroadcaster')
-
-
-def bare_name(kind: Any) -> str:
-    """The name of a registered type without its scope: ``'mmdet.Resize'`` or the class itself -> ``'Resize'``."""
-    return kind.__name__ if hasattr(kind, '__name__') else str(kind).rpartition('.')[2]
 
 
 def configs_in(config: Any) -> Iterator[Mapping[str, Any]]:
@@ -135,8 +132,8 @@ def mixing(pipeline: Sequence[Any]) -> list[str]:
             with TRANSFORMS.switch_scope_and_registry(None) as registry:
                 kind = registry.get(kind) or kind
         # get_indexes is how mmdet's MultiImageMixDataset asks a transform for its other images.
-        if bare_name(kind) in MIXING or bare_name(step['type']) in MIXING or hasattr(kind, 'get_indexes'):
-            found.append(bare_name(step['type']))
+        if bare_kind(kind) in MIXING or bare_kind(step['type']) in MIXING or hasattr(kind, 'get_indexes'):
+            found.append(bare_kind(step['type']))
     return found
 
 

@@ -13,8 +13,9 @@ from mmcds.models.samplers.targets import no_map
 from mmcds.models.views.dataloader import check_batch_augments
 from mmcds.registry import MODELS, TRANSFORMS
 from mmcds.utils.errors import unknown_name
+from mmcds.utils.type_name import bare_kind
 
-from .recording import RECORDING, bare_name, configs_in, may_be_trusted, mixing, unrecorded
+from .recording import RECORDING, configs_in, may_be_trusted, mixing, unrecorded
 
 
 @TRANSFORMS.register_module()
@@ -66,7 +67,7 @@ class TwoViews(BaseTransform):
                     "remove it, or make the second view on the device (view=dict(type='PhotometricView'))"
                 )
         self.first, self.second, self.pack = (_compose(steps) for steps in (first, second, [pack]))
-        self.trusted = [bare_name(name) for name in ([trusted] if isinstance(trusted, str) else trusted)]
+        self.trusted = [bare_kind(name) for name in ([trusted] if isinstance(trusted, str) else trusted)]
         pipelines = {'first': self.first, 'second': self.second}
         _check_trusted(self.trusted, [name for each in pipelines.values() for name in unrecorded(each)])
         found = {field: unrecorded(each, self.trusted) for field, each in pipelines.items()}
@@ -95,7 +96,7 @@ class TwoViews(BaseTransform):
             copy = pipeline(copy)
             if copy is None:
                 return None
-            # What moved nothing recorded nothing: no flip this time.
+            # A RandomFlip that did not flip records no matrix: identity.
             moved = copy.get('homography_matrix')
             outputs.append((np.eye(3) if moved is None else np.asarray(moved, np.float64), self.pack(copy)))
         (map1, packed1), (map2, packed2) = outputs
@@ -147,13 +148,13 @@ def check_second_view(cfg: Mapping[str, Any]) -> None:
     parts = {'train_dataloader': cfg.get('train_dataloader'), 'custom_hooks': cfg.get('custom_hooks')}
     for config in configs_in(parts):
         pipeline = config.get('pipeline')
-        below = [bare_name(each['type']) for each in configs_in(config.get('dataset'))]
-        if bare_name(config['type']) == 'MultiImageMixDataset' and 'TwoViews' in below and pipeline:
+        below = [bare_kind(each['type']) for each in configs_in(config.get('dataset'))]
+        if bare_kind(config['type']) == 'MultiImageMixDataset' and 'TwoViews' in below and pipeline:
             raise ValueError(
-                f'{bare_name(config["type"])}.pipeline={[bare_name(each["type"]) for each in pipeline]} comes after '
+                f'{bare_kind(config["type"])}.pipeline={[bare_kind(each["type"]) for each in pipeline]} comes after '
                 'TwoViews, which packs its images; move TwoViews to the end of that pipeline'
             )
-    if bare_name((neck.get('view') or {}).get('type')) != 'DataloaderView':
+    if bare_kind((neck.get('view') or {}).get('type')) != 'DataloaderView':
         return
     # The runner and mmpretrain's classifiers fill in what the preprocessor does not say itself.
     preprocessor = model.get('data_preprocessor') or cfg.get('data_preprocessor') or {}
@@ -163,10 +164,10 @@ def check_second_view(cfg: Mapping[str, Any]) -> None:
     check_batch_augments(augments, field)
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmdet'):
         for config in configs_in(parts):
-            if bare_name(config['type']) == 'TwoViews':
-                views = TwoViews(**{key: value for key, value in config.items() if key != 'type'})
+            if bare_kind(config['type']) == 'TwoViews':
+                views = TwoViews(**{key: value for key, value in config.items() if key not in ('type', '_scope_')})
                 if views.unrecorded and _needs_map(neck.get('sampler')):
-                    kind = bare_name(neck['sampler'].get('type', 'InstanceSampler'))
+                    kind = bare_kind(neck['sampler'].get('type', 'InstanceSampler'))
                     raise ValueError(no_map(views.unrecorded, f'neck.sampler={kind!r}'))
 
 
@@ -187,12 +188,12 @@ def _compose(steps: Sequence[dict]) -> Compose:
 
 def _check_trusted(trusted: Sequence[str], found: Sequence[str]) -> None:
     """Fail on a trusted name that is none of the transforms ``found``, or that is known to record too little."""
-    open_ = [bare_name(name) for name in found if may_be_trusted(name)]
+    open_ = [bare_kind(name) for name in found if may_be_trusted(name)]
     for name in trusted:
         if name in open_:
             continue
         for each in found:
-            if bare_name(each) == name:
+            if bare_kind(each) == name:
                 raise ValueError(
                     f'TwoViews.trusted={name!r} is refused: {each} moves pixels and does not record where to; '
                     f'use {", ".join(RECORDING["mmdet"])} of mmdet'

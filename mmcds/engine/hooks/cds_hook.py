@@ -35,7 +35,7 @@ class CDSHook(Hook):
         schedule (dict, optional): Arguments of :class:`ContrastSchedule`. Defaults to None: constant.
 
     Raises:
-        ValueError: If the schedule is not valid, or, after an iteration, the model was not called with
+        ValueError: If the schedule is not valid, or, after the first iteration, the model was not called with
             ``mode='loss'``, so that it trains without the contrast.
 
     Example:
@@ -49,7 +49,6 @@ class CDSHook(Hook):
         self.schedule = ContrastSchedule.from_cfg(schedule)
         #: What is on the model while it trains.
         self.two_views: TwoViewForward | None = None
-        self._steps = 0
         #: Iterations in a row whose contrast was 0; None once it was not.
         self._empty: int | None = 0
 
@@ -63,7 +62,7 @@ class CDSHook(Hook):
         dataset = getattr(runner.train_dataloader, 'dataset', None)
         self.two_views = TwoViewForward(model).attach()
         self.two_views.has_unlabelled = has_unlabelled(dataset)
-        self._steps, self._empty = 0, 0
+        self._empty = 0
         if count_classes(model, dataset) == 1:
             self.two_views.supervision.adapt_to_one_class()
 
@@ -71,7 +70,7 @@ class CDSHook(Hook):
         """Set the weight and the seed of this iteration."""
         assert self.two_views is not None  # before_train ran
         iteration, loop = runner.iter, runner.train_loop
-        # An iteration-based run is one long epoch, its data loader's length the honest unit.
+        # IterBased loops report one epoch, so use the length of the data loader.
         per_epoch = max(len(runner.train_dataloader), 1)
         if isinstance(loop, IterBasedTrainLoop):
             per_epoch = min(per_epoch, runner.max_iters)
@@ -85,17 +84,18 @@ class CDSHook(Hook):
     ) -> None:
         """Fail if the contrast was not part of the iteration; warn if it has been 0 for long."""
         assert self.two_views is not None  # before_train ran
-        if self.two_views.steps == self._steps:
+        if self.two_views.steps == 0:
             raise ValueError(
                 f'{type(self.two_views.model).__name__} trains without the contrast: its forward was not called with '
                 "mode='loss'; let train_step call self(**data, mode='loss') as mmengine's BaseModel does, or remove CDS"
             )
-        self._steps = self.two_views.steps
         supervision = self.two_views.supervision
-        if self._empty is None or supervision.weight == 0:
+        # Without negatives the loss is 0 but for rounding.
+        least = 1e-5 * supervision.weight * max(supervision.loss_weights, default=0)
+        if self._empty is None or least == 0:
             return
         # Read only until something was found, since a GPU is waited for.
-        if any(float(loss) for loss in self.two_views.added.values()):
+        if any(abs(float(loss)) > least for loss in self.two_views.added.values()):
             self._empty = None
             return
         self._empty += 1

@@ -78,7 +78,7 @@ class Shared:
 
 
 def _anchors_among(keys: Sequence[Tensor], groups: Tensor, own: Tensor, is_anchor: Tensor) -> Shared:
-    # Waited for once: whether all are anchors, as they are without background.
+    # One device sync: are all rows anchors, as they are without background?
     rows = None if bool(is_anchor.all()) else is_anchor.nonzero().flatten()
     return Shared(keys, groups, own if rows is None else own[rows], rows)
 
@@ -111,7 +111,7 @@ class ContrastiveLoss(nn.Module):
         self.gather = gather
 
     def groups(self, labels: Tensor, ids: Tensor) -> Tensor:
-        """Who is whose positive: equal groups are.
+        """Group id per row; rows with equal ids are positives.
 
         Args:
             labels (Tensor): (M,) int64, -1 where there is no label.

@@ -108,7 +108,7 @@ def build_cds_neck(
         projector=part_of('projector', projector),
         loss=part_of('loss', loss),
         loss_weight=loss_weight,
-        # Taps that the user names are taken at their word.
+        # Taps named by the user are kept, even if frozen.
         leave_out_frozen=taps is None,
         queue_length=queue_length,
         stop_gradient=stop_gradient,

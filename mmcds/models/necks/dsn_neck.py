@@ -55,7 +55,7 @@ def build_dsn_neck(
         projector=part_of('projector', projector),
         num_classes=num_classes,
         loss_weight=loss_weight,
-        # Taps that the user names are taken at their word.
+        # Taps named by the user are kept, even if frozen.
         leave_out_frozen=taps is None,
     )
     return with_supervision(neck, supervision)

@@ -47,6 +47,8 @@ class InstanceSampler:
         self.max_per_image = check_count('sampler.max_per_image', max_per_image, 1)
         self.background = check_count('sampler.background', background, 0)
         self.background_iou = check_range('sampler.background_iou', background_iou, 0, 1)
+        #: Whether ``background`` is taken because there is one class, and not because the config says so.
+        self.is_automatic = False
         self.one_class_background = check_count('sampler.one_class_background', one_class_background, 0)
 
     def sample(self, views: ViewPair) -> Samples:
@@ -67,7 +69,8 @@ class InstanceSampler:
             keep = self._subset(keep, image)
         first, second, labels, image = first[keep], second[keep], labels[keep], image[keep]
         is_anchor = torch.ones_like(labels, dtype=torch.bool)
-        if self.background:
+        # Where the config asks for no background, a missing map between the views is no error.
+        if self.background and not (self.is_automatic and views.transforms is None):
             pairs = [self._background(views, i) for i in range(len(views))]
             more = [len(pair[0]) for pair in pairs]
             first = torch.cat([first, *(pair[0] for pair in pairs)])
@@ -128,7 +131,14 @@ class InstanceSampler:
         free = self._free_boxes(occupied[i] - start, size.flip(0)) + start
         moved = transform_boxes(free, views.between()[i])
         inside = contains_centre(moved - start2, size2.flip(0))
-        return free[inside], moved[inside]
+        free, moved = free[inside], moved[inside]
+        if len(free) < self.background and views.images[0] is not None:
+            # Objects on a plain ground: nothing but the ground is beside them.
+            rest = self._free_boxes(occupied[i], views.image_sizes[0][i])
+            there = transform_boxes(rest, views.between()[i])
+            rows = contains_centre(there, views.image_sizes[1][i]).nonzero().flatten()[: self.background - len(free)]
+            free, moved = torch.cat([free, rest[rows]]), torch.cat([moved, there[rows]])
+        return free, moved
 
     def _free_boxes(self, boxes: Tensor, size: Tensor) -> Tensor:
         """Up to ``background`` random boxes (k, 4) inside the image, beside the objects."""

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from mmcds.registry import MODELS
+from mmcds.utils.type_name import bare_kind
 
 from ..samplers.targets import ViewPair
 from .describe import image_labels, image_sizes, instances, occupied
@@ -96,8 +97,7 @@ def check_batch_augments(augments: Any, field: str = 'model.data_preprocessor.ba
         return
     inside = augments.get('augments', []) if isinstance(augments, Mapping) else getattr(augments, 'augments', augments)
     for each in inside if isinstance(inside, Iterable) and not isinstance(inside, Mapping) else [inside]:
-        kind = each.get('type') if isinstance(each, Mapping) else type(each)
-        name = getattr(kind, '__name__', str(kind).rpartition('.')[2])
+        name = bare_kind(each.get('type') if isinstance(each, Mapping) else type(each))
         if each is not None and name not in FOLLOWED:
             raise ValueError(
                 f'{field}: {name} changes view 1 of a batch but not view 2, which DataloaderView takes from the data '

@@ -1,10 +1,12 @@
 """A second view made on the device from the first: other colours, other scale, same places."""
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F
+from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from mmcds.registry import MODELS
@@ -13,6 +15,8 @@ from mmcds.utils.errors import check_count, check_range
 from ..samplers.targets import ViewPair
 from .describe import image_labels, image_sizes, instances, occupied
 
+#: Batches by which the range of the pixels is judged; a GPU is waited for in each.
+LOOKS = 20
 #: Largest values of the pixels that are told apart by themselves: images of 0..1, of 8 and of 16 bits.
 FULL_SCALES = (1.0, 255.0, 65535.0)
 
@@ -38,10 +42,10 @@ class PhotometricView(nn.Module):
         scale (float): Side of the second view relative to the first, in (0, 1]. Defaults to 1.0.
         size_divisor (int): A scaled view's sides are multiples of it, in pixels. Defaults to 32.
         max_value (float, optional): Value of a white pixel before the preprocessor normalises, > 0. Defaults to None:
-            1, 255 or 65535, whichever the first batch and the preprocessor's mean fit.
+            1, 255 or 65535, whichever the first batches and the preprocessor's mean fit.
 
     Raises:
-        ValueError: If an argument is out of its range; in the first step, if the pixels fit none of these values, or
+        ValueError: If an argument is out of its range; in the first steps, if the pixels fit none of these values, or
             the preprocessor does not say how it normalises.
 
     Example:
@@ -80,6 +84,7 @@ class PhotometricView(nn.Module):
         self.scale = check_range('view.scale', scale, 0, 1, open_low=True)
         self.size_divisor = check_count('view.size_divisor', size_divisor, 1)
         self.max_value = None if max_value is None else check_range('view.max_value', max_value, 0, open_low=True)
+        self._looks = 0 if max_value is None else LOOKS
         chain: list[tuple[float, nn.Module]] = [
             (jitter_prob, augmentation.ColorJiggle(brightness, contrast, saturation, hue, p=jitter_prob)),
             (grayscale_prob, augmentation.RandomGrayscale(p=grayscale_prob)),
@@ -142,26 +147,38 @@ class PhotometricView(nn.Module):
             )
         mean, std, is_rgb = normalisation_of(preprocessor, images)
         pixels = images * std + mean
-        white = self._white(pixels, mean)
+        rows = torch.arange(images.shape[2], device=images.device)[None, :, None] < sizes[:, 0, None, None]
+        columns = torch.arange(images.shape[3], device=images.device)[None, None] < sizes[:, 1, None, None]
+        shown = (rows & columns)[:, None]
+        white = self._white(pixels, mean, shown)
         # kornia reads RGB in [0, 1].
         order = list(range(channels)) if is_rgb else list(range(channels))[::-1]
         colours = self.colours((pixels / white)[:, order].clamp(0, 1).expand(-1, 3, -1, -1)).clamp(0, 1)
         # Gray stays gray: the three channels are equal.
         colours = (colours if channels == 3 else colours[:, :1])[:, order] * white
         augmented = self.cutout((colours - mean) / std)
-        rows = torch.arange(images.shape[2], device=images.device)[None, :, None] < sizes[:, 0, None, None]
-        columns = torch.arange(images.shape[3], device=images.device)[None, None] < sizes[:, 1, None, None]
-        return torch.where((rows & columns)[:, None], augmented, images)
+        return torch.where(shown, augmented, images)
 
-    def _white(self, pixels: Tensor, mean: Tensor) -> float:
-        """Value of a white pixel, found out in the first step whose pixels tell and kept from then on."""
-        if self.max_value is None:
-            self.max_value = white_of(pixels, mean)
+    def _white(self, pixels: Tensor, mean: Tensor, shown: Tensor) -> float:
+        """Value of a white pixel, the largest that the first :data:`LOOKS` batches tell."""
+        if self._looks < LOOKS:
+            self._looks += 1
+            found = white_of(torch.where(shown, pixels, mean), mean) or 0.0
+            if self.max_value and found > self.max_value:
+                print_log(
+                    f'the pixels of the first batches were taken for 0 to {self.max_value:g}, they go up to {found:g}; '
+                    f'set neck.view.max_value={found:g}',
+                    'current',
+                    logging.WARNING,
+                )
+            self.max_value = max(found, self.max_value or 0.0) or None
         return self.max_value or 255.0
 
 
 def normalisation_of(preprocessor: Any, images: Tensor) -> tuple[Tensor, Tensor, bool]:
     """How a data preprocessor of mmengine, mmdet or mmpretrain normalises.
+
+    mmengine's does not tell ``rgb_to_bgr`` from ``bgr_to_rgb``: images are taken for RGB after either.
 
     Args:
         preprocessor (nn.Module): The model's.
@@ -221,8 +238,10 @@ def full_scale(low: float, high: float, mean: float, whole: bool) -> float | Non
     # mmdet's PhotoMetricDistortion takes 8 bits to -0.94 and 1.7 times the scale.
     scale = next((each for each in FULL_SCALES if brightest <= 2 * each), None)
     lowest = -0.25 if scale == FULL_SCALES[0] else -1.0
-    # Fractions that 8 bits would hardly hold are what a pipeline has normalised.
     dim = scale == FULL_SCALES[1] and brightest < scale / 8 and not whole
+    if dim and low >= 0:
+        return None
+    # Fractions below and little above 0 are what a pipeline has normalised.
     if scale is not None and (low < lowest * scale or dim):
         raise ValueError(
             f'neck.view: pixels from {low:.3g} to {high:.3g} before the data preprocessor are no colours; where the '

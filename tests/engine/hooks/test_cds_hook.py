@@ -133,6 +133,17 @@ def test_a_contrast_of_nothing_is_told_once(
         assert 'ImageSampler' in told[0]
 
 
+def test_a_batch_of_one_image_has_nothing_to_contrast(
+    stock_config: Config, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Its loss is 0 but for rounding."""
+    monkeypatch.setattr(cds_hook, 'PATIENCE', 4)
+    cfg = add_cds(stock_config, sampler=dict(type='ImageSampler'))
+    cfg.log_level, cfg.train_dataloader.batch_size = 'WARNING', 1
+    train(cfg)
+    assert logged(capfd, '4 iterations found nothing to contrast') == 1
+
+
 def test_a_step_past_the_model_s_forward_is_an_error(stock_config: Config) -> None:
     """A train_step of the user's own that calls `loss` instead of `forward` trains without the contrast."""
     cfg = add_cds(stock_config)

@@ -44,8 +44,8 @@ def saved(model: Any, **parts: Any) -> dict[str, Any]:
             r'trained without CDS, .*; load_from=a\.pth without --resume',
         ),
         (lambda: build(toy_model('retinanet')), dsn, r'trained without DSN, .*load_from=a\.pth'),
-        (model_of, lambda: build(toy_model('retinanet')), r'trained with CDS, which the config has not, .*--cds'),
-        (dsn, lambda: build(toy_model('retinanet')), r'trained with DSN, which the config has not'),
+        (model_of, lambda: build(toy_model('retinanet')), r'trained with CDS, but the config has none, .*--cds'),
+        (dsn, lambda: build(toy_model('retinanet')), r'trained with DSN, but the config has none'),
         (dsn, model_of, r'trained with kind=DSN \(now CDS\), so'),
         (model_of, dsn, r'trained with kind=CDS \(now DSN\), so'),
         (
@@ -137,7 +137,7 @@ def test_in_a_user_s_own_train_py(toy_data: Path, tmp_path: Path, capsys: pytest
         run(other, 'b', tmp_path, resume=True, load_from=cds_path)
     checked = deepcopy(stock)
     checked.custom_hooks = [EMA, dict(type='mmcds.ResumeCheckHook')]
-    with pytest.raises(ValueError, match=rf'^{cds_path} was trained with CDS, which the config has not'):
+    with pytest.raises(ValueError, match=rf'^{cds_path} was trained with CDS, but the config has none'):
         run(checked, 'c', tmp_path, resume=True, load_from=cds_path)
 
     resumed = run(cds, 'cds', tmp_path, resume=True, **{'train_cfg.max_epochs': 2})

@@ -1,6 +1,7 @@
 """Pooling against RoIAlign written in numpy and against a linear ramp; background against numpy's overlaps."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -279,6 +280,17 @@ def test_background_keeps_clear_of_everything_annotated() -> None:
     rois = sampler.sample(views).rois[0]
     assert len(rois) > 10
     assert (rois[:, 1] >= 32).all()
+    # On a plain ground, which looks like padding, background is drawn from the whole image.
+    image = torch.ones(1, 3, 64, 64)
+    image[:, :, 10:30, 40:60] = torch.rand(3, 20, 20)
+    plain = replace(views, occupied=[torch.tensor([[40.0, 10.0, 60.0, 30.0]])], images=(image, None))
+    assert plain.areas[0].tolist() == [[40, 10, 60, 30]]
+    torch.manual_seed(0)
+    assert len(InstanceSampler(background=8).sample(plain)) == 8
+    # Background that nobody asked for needs no map between the views.
+    sampler = InstanceSampler()
+    sampler.background, sampler.is_automatic = 8, True
+    assert len(sampler.sample(replace(views, transforms=None))) == 0
     # A small box inside of a large crowd has a small intersection over union with it, and is no background.
     share = InstanceSampler(background=50)
     torch.manual_seed(0)

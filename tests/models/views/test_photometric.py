@@ -177,8 +177,28 @@ def test_a_dark_first_batch_does_not_decide_the_range() -> None:
     assert view.max_value is None
     view(images(), samples, DetDataPreprocessor())
     assert view.max_value == 255
-    # The range was found out: nothing is judged again.
+    # A dark batch later on changes nothing, and a bright one what the first ones were taken for.
     view(torch.zeros(2, 3, 64, 64), samples, DetDataPreprocessor())
+    assert view.max_value == 255
+    dim = PhotometricView(**RANDOM_PARTS)
+    for scale, expected in ((400.0, 255), (60000.0, 65535), (400.0, 65535)):
+        dim(raw_pixels(scale), samples, DetDataPreprocessor())
+        assert dim.max_value == expected
+
+
+def test_the_colour_of_the_padding_is_not_judged() -> None:
+    """mmdet pads after it has normalised."""
+    inputs = torch.full((1, 3, 64, 64), 114.0)
+    inputs[:, :, :40, :48] = normalise(images(1, (40, 48)))
+    view = PhotometricView(**RANDOM_PARTS)
+    view(inputs, samples_of([(40, 48)]), preprocessor())
+    assert view.max_value == 255
+
+
+def test_dark_fractions_are_judged_later() -> None:
+    view = PhotometricView(**RANDOM_PARTS)
+    view(images() / 10 + 2.3, samples_of([(64, 64)] * 2), DetDataPreprocessor())
+    assert view.max_value is None
 
 
 def test_distorted_pixels_beyond_the_range_are_8_bits() -> None:
