@@ -132,13 +132,13 @@ class InstanceSampler:
         moved = transform_boxes(free, views.between()[i])
         inside = contains_centre(moved - start2, size2.flip(0))
         free, moved = free[inside], moved[inside]
-        if len(free) < self.background and views.images[0] is not None:
-            # Objects on a plain ground: nothing but the ground is beside them.
-            rest = self._free_boxes(occupied[i], views.image_sizes[0][i])
-            there = transform_boxes(rest, views.between()[i])
-            rows = contains_centre(there, views.image_sizes[1][i]).nonzero().flatten()[: self.background - len(free)]
-            free, moved = torch.cat([free, rest[rows]]), torch.cat([moved, there[rows]])
-        return free, moved
+        if len(free) or views.images[0] is None:
+            return free, moved
+        # Objects on a plain ground, which looks like such a border: there is nothing else beside them.
+        free = self._free_boxes(occupied[i], views.image_sizes[0][i])
+        moved = transform_boxes(free, views.between()[i])
+        inside = contains_centre(moved, views.image_sizes[1][i])
+        return free[inside], moved[inside]
 
     def _free_boxes(self, boxes: Tensor, size: Tensor) -> Tensor:
         """Up to ``background`` random boxes (k, 4) inside the image, beside the objects."""
