@@ -64,8 +64,13 @@ def latest_checkpoint(work_dir: str | Path) -> Path | None:
         Path | None: None where there is no such note; whether the file is there is not looked at.
     """
     noted = find_latest_checkpoint(str(work_dir))
-    if not noted:
+    if noted is None:
         return None
+    if not noted.strip():
+        # The run was killed while it wrote the note: the newest whole checkpoint is the last.
+        kept = [each for kind in ('epoch', 'iter') for each in Path(work_dir).glob(f'{kind}_*.pth')]
+        whole = [each for each in kept if zipfile.is_zipfile(each)]
+        return max(whole, key=lambda each: each.stat().st_mtime, default=None)
     found = Path(noted)
     return found if found.is_file() else Path(work_dir) / found.name
 

@@ -251,6 +251,8 @@ def without_contrast(cfg: Config) -> Config:
         Config: A changed copy, whose :class:`~mmcds.engine.hooks.StockWeightsHook` refuses another model's checkpoint.
     """
     cfg = remove_cds(cfg)
+    # The config that a resumed run wrote down says so; a test has no optimizer to resume.
+    cfg.resume = False
     cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type='mmcds.StockWeightsHook')]
     return cfg
 

@@ -12,6 +12,8 @@ import pytest
 import torch
 from mmengine.fileio import load
 
+from mmcds.utils.checkpoint import latest_checkpoint
+
 CONFIG = 'mmcds::cds/faster_rcnn_r18_cds_shapes.py'
 STOCK = 'mmcds::shapes/faster_rcnn_r18_shapes.py'
 
@@ -95,7 +97,7 @@ def test_killed_and_resumed(run: Run, start: Callable[..., subprocess.Popen], wo
     process.kill()
     output, _ = process.communicate()
     assert process.returncode == -signal.SIGKILL, output[-3000:]
-    last = int(re.findall(r'epoch_(\d+)', (work / 'last_checkpoint').read_text())[-1])
+    last = int(re.findall(r'epoch_(\d+)', str(latest_checkpoint(work)))[-1])
     log = run('train.py', CONFIG, '--work-dir', str(work), '--resume', *options(data, last + 1))
     assert set(re.findall(r'Epoch\(train\)\s+\[(\d+)\]', log)) == {str(last + 1)}
     assert (work / f'epoch_{last + 1}.pth').is_file()

@@ -1,11 +1,19 @@
 """Whole and broken checkpoint files."""
 
+import os
 from pathlib import Path
 
 import pytest
 import torch
 
-from mmcds.utils.checkpoint import check_checkpoint, check_resume, load_checkpoint, names_of, without_cds
+from mmcds.utils.checkpoint import (
+    check_checkpoint,
+    check_resume,
+    latest_checkpoint,
+    load_checkpoint,
+    names_of,
+    without_cds,
+)
 
 
 @pytest.fixture
@@ -80,3 +88,15 @@ def test_names_tell_checkpoints_apart() -> None:
 def test_without_cds() -> None:
     weights = {'neck.cds.queues.a': 1, 'neck.a': 2, 'backbone.cds.b': 3, 'module.neck.cds.c': 4}
     assert list(without_cds(weights)) == ['neck.a', 'backbone.cds.b']
+
+
+def test_a_run_killed_while_it_noted_its_checkpoint_goes_on_from_the_last_whole_one(tmp_path: Path) -> None:
+    assert latest_checkpoint(tmp_path) is None
+    for number, name in enumerate(('epoch_1', 'epoch_2', 'best_epoch_2')):
+        torch.save({'state_dict': {}}, tmp_path / f'{name}.pth')
+        os.utime(tmp_path / f'{name}.pth', (number, number))
+    (tmp_path / 'epoch_3.pth').write_bytes(b'PK cut short')
+    (tmp_path / 'last_checkpoint').write_text('')
+    assert latest_checkpoint(tmp_path) == tmp_path / 'epoch_2.pth'
+    (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'epoch_1.pth'))
+    assert latest_checkpoint(tmp_path) == tmp_path / 'epoch_1.pth'
