@@ -67,8 +67,10 @@ class PhotometricView(nn.Module):
         max_value: float | None = None,
     ) -> None:
         super().__init__()
-        # Imported here: kornia takes a second, and only training needs it.
-        import kornia.augmentation as augmentation
+        # Imported here: kornia takes a second, and only training needs it. Its constants are made while it is
+        # imported, and would lie on the device of a caller that builds under `torch.device('meta')`.
+        with torch.device('cpu'):
+            import kornia.augmentation as augmentation
 
         for field, value in dict(brightness=brightness, contrast=contrast, saturation=saturation).items():
             check_range(f'view.{field}', value, 0)

@@ -1,6 +1,8 @@
 """The second view against pixels, colours and places known without it."""
 
 import random
+import subprocess
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -45,6 +47,19 @@ def view_of(inputs: Tensor, samples: list[Any] | None = None, seed: int = 0, **a
     torch.manual_seed(seed)
     samples = samples or samples_of([(inputs.shape[2], inputs.shape[3])] * len(inputs))
     return PhotometricView(**arguments)(inputs, samples, preprocessor())[0]
+
+
+def test_a_view_built_on_another_device_leaves_no_constant_there() -> None:
+    """In a new process: the first view that is built imports kornia."""
+    code = """
+import contextlib, torch
+from mmcds.models import PhotometricView
+with contextlib.suppress(RuntimeError), torch.device('meta'):  # kornia 0.8 cannot be built there beside torch 2.1
+    PhotometricView()
+import kornia.augmentation as augmentation
+augmentation.ColorJiggle(0.4, 0.4, 0.4, 0.1, p=1.0)(torch.rand(1, 3, 8, 8))
+"""
+    subprocess.run([sys.executable, '-c', code], check=True)
 
 
 def test_padding_is_untouched_and_the_rest_is_not() -> None:
