@@ -1,5 +1,7 @@
 """Other places to contrast."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -37,7 +39,7 @@ class NearBackground(InstanceSampler):
 class BackgroundClass(InstanceSampler):
     """Background is a class of its own: its boxes are anchors, and each other's positives."""
 
-    def __init__(self, num_classes: int, **kwargs: int) -> None:
+    def __init__(self, num_classes: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.num_classes = num_classes
 
@@ -51,7 +53,7 @@ class BackgroundClass(InstanceSampler):
 class JitteredInstances(InstanceSampler):
     """The second view's boxes are off by up to ``jitter`` of their size at each side, as proposals are."""
 
-    def __init__(self, jitter: float = 0.15, **kwargs: int) -> None:
+    def __init__(self, jitter: float = 0.15, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.jitter = jitter
 

@@ -12,22 +12,22 @@ from torch import Tensor, nn
 from mmcds.utils.errors import check_count
 
 from .build import build_part
-from .losses import ContrastiveLoss, DistillationLoss, EmbeddingQueue
-from .samplers import InstanceSampler, Samples, ViewPair
+from .losses import DistillationLoss, EmbeddingQueue
+from .samplers import DenseSampler, InstanceSampler, Samples, ViewPair
 from .samplers.targets import join_views
 from .supervision import Features, Supervision, feature_of
 from .taps import Tap
 
-VIEWS = ('PhotometricView', 'DataloaderView')
+VIEWS = ('PhotometricView', 'DataloaderView', 'SingleView')
 LOSSES = ('ContrastiveLoss',)
 
 
 class ContrastiveSupervision(Supervision):
-    """Supervises the taps by a contrastive loss between two views.
+    """Supervises the taps by a contrastive loss, between two views or within one.
 
     Args:
         taps (Sequence[Tap]): Where the features come from.
-        view (dict): Config of the second view.
+        view (dict): Config of the second view; a ``SingleView`` makes none.
         sampler (dict): Config of the sampler.
         projector (dict): Config of the projectors, one per tap.
         loss (dict): Config of the loss.
@@ -36,7 +36,8 @@ class ContrastiveSupervision(Supervision):
         stop_gradient (bool): Whether the second view is only compared with, and neither backbone
             nor projector learns from it.
         concat (bool): Whether both views pass the backbone in one batch, as in the paper: the
-            batch statistics are over both.
+            batch statistics are over both. Views of at most half the size are put side by side on canvases of the
+            first view's size (:mod:`.packing`). Without a second view nothing changes.
         recompute (bool): Whether the second view's pass through the backbone is computed again in the
             backward pass instead of kept. Without such a pass, or where nothing learns through it, nothing changes.
             Defaults to False.
@@ -62,8 +63,10 @@ class ContrastiveSupervision(Supervision):
     ) -> None:
         made = build_part('neck.view', view, VIEWS)
         super().__init__(taps, made, sampler, projector, loss_weight, leave_out_frozen)
+        self.single = bool(getattr(made, 'single', False))
         self.stop_gradient = stop_gradient
-        self.concat = concat
+        # Without a second view there is nothing to put into the batch.
+        self.concat = concat and not self.single
         self.recompute = recompute
         self.loss = build_part('neck.loss', loss, LOSSES)
         if concat and stop_gradient:
@@ -71,11 +74,9 @@ class ContrastiveSupervision(Supervision):
                 'neck.concat=True passes both views in one batch, which cannot keep the gradient of one; '
                 'set stop_gradient=False or concat=False'
             )
-        if concat and getattr(self.view, 'scale', 1) != 1:
-            raise ValueError(
-                f'neck.view.scale={self.view.scale} with concat=True: views of two sizes make no batch; '
-                'set concat=False or scale=1.0'
-            )
+        self.packs = self.concat and getattr(self.view, 'scale', 1) != 1
+        self._check_packing(distill is not None)
+        self._check_single(distill is not None)
         widths: dict[str, Any] = {tap.key: self.projectors[tap.key].out_channels for tap in self.taps}
         self.queues = nn.ModuleDict()
         if check_count('neck.queue_length', queue_length, 0):
@@ -90,6 +91,61 @@ class ContrastiveSupervision(Supervision):
                 )
             kind = DistillationLoss.__name__
             self.distill = build_part('neck.distill', {'type': kind, **distill}, (kind,), widths=widths)
+
+    @property
+    def views(self) -> int:
+        """Views that are embedded, 1 or 2."""
+        return 1 if self.single else 2
+
+    def _check_packing(self, distills: bool) -> None:
+        if not self.packs:
+            return
+        scale: Any = self.view.scale
+        if distills:
+            raise ValueError(
+                f'neck.view.scale={scale} with concat=True and distill: the teacher looks at whole second views; set '
+                'concat=False or view.scale=1.0'
+            )
+        if not hasattr(self.view, 'augment') or scale > 0.5:
+            raise ValueError(
+                f'neck.view.scale={scale} with concat=True: only views of at most half the size are put side by side '
+                'into one batch with the first; set concat=False, scale=0.5 or scale=1.0'
+            )
+        if not getattr(self.sampler, 'in_pixels', False):
+            raise ValueError(
+                f'neck.view.scale={scale} with concat=True puts several second views on one canvas, where '
+                f'{type(self.sampler).__name__} cannot tell them apart; set concat=False or view.scale=1.0, or take an '
+                'InstanceSampler or a DenseSampler'
+            )
+
+    def _check_single(self, distills: bool) -> None:
+        if not self.single:
+            return
+        if distills:
+            raise ValueError(
+                "neck.distill follows the teacher in both views, and neck.view=dict(type='SingleView') has one; take "
+                "view=dict(type='PhotometricView')"
+            )
+        if getattr(self.loss, 'positives', None) == 'instance' and not getattr(self.sampler, 'jitter', 0):
+            raise ValueError(
+                "neck.loss.positives='instance' with view=dict(type='SingleView'): what is seen once has no positive; "
+                "set positives='class', sampler.jitter=0.2, or view=dict(type='PhotometricView')"
+            )
+        if isinstance(self.sampler, DenseSampler):
+            raise ValueError(
+                "neck.sampler=dict(type='DenseSampler') with view=dict(type='SingleView'): a grid point has no label "
+                "and is seen once, so it has no positive; take view=dict(type='PhotometricView')"
+            )
+
+    def why_nothing(self) -> str:
+        """See :meth:`Supervision.why_nothing`; in one view a sample needs another of its class."""
+        if not self.single:
+            return super().why_nothing()
+        return (
+            'in one view a positive is another sample of the same class in the batch or the queue, and no step has '
+            'one; raise batch_size or neck.queue_length, set neck.sampler.jitter=0.2, or take '
+            "neck.view=dict(type='PhotometricView')"
+        )
 
     def adapt_to_one_class(self) -> None:
         """Give instances background boxes as negatives where all are of one class, or warn that they have none."""
@@ -117,21 +173,33 @@ class ContrastiveSupervision(Supervision):
     def losses(self, features: Features, views: ViewPair) -> dict[str, Tensor]:
         """See :meth:`Supervision.losses`."""
         samples = self.sampler.sample(views)
+        if views.packing is not None:
+            samples = views.packing.place(samples)
         return self.losses_of(self.embed(features, samples, views), samples)
 
     def embed(self, features: Features, samples: Samples, views: ViewPair) -> dict[str, Tensor]:
-        """L2-normalised embeddings of both views by tap, (2 M, D) with view 1 first, float32 (or float64)."""
+        """L2-normalised embeddings (R, D) by tap, of each of ``samples.rows(self.views)``, float32 (or float64)."""
         # The contrast is computed in float32 whatever the autocast.
         with torch.autocast(views.image_labels.device.type, enabled=False):
-            return {tap.key: self._embed_tap(tap, features, samples, views) for tap in self.taps}
+            projected = [self._project_tap(tap, features, samples, views) for tap in self.taps]
+            if len({each.shape for each in projected}) == 1:
+                # All taps at once: fewer kernels.
+                embedded = F.normalize(torch.stack(projected), dim=2).unbind()
+            else:
+                embedded = tuple(F.normalize(each, dim=1) for each in projected)
+        return {tap.key: each for tap, each in zip(self.taps, embedded, strict=True)}
 
     def losses_of(self, embeddings: Mapping[str, Tensor], samples: Samples) -> dict[str, Tensor]:
         """The weighted losses of the taps, from what :meth:`embed` returned; queues what is queued."""
         with torch.autocast(samples.labels.device.type, enabled=False):
             losses = self._tap_losses([embeddings[tap.key] for tap in self.taps], samples)
+        weights = [weight * self.weight for weight in self.loss_weights]
+        if isinstance(losses, Tensor) and len(set(weights)) == 1:
+            # All at once: on a GPU each product is a kernel to launch.
+            losses, weights = losses * weights[0], [1.0] * len(weights)
         return {
-            f'{self.prefix}_{tap.key}': loss * (weight * self.weight)
-            for tap, loss, weight in zip(self.taps, losses, self.loss_weights, strict=True)
+            f'{self.prefix}_{tap.key}': loss if weight == 1 else loss * weight
+            for tap, loss, weight in zip(self.taps, losses, weights, strict=True)
         }
 
     def zero_losses(self) -> dict[str, Tensor]:
@@ -145,45 +213,52 @@ class ContrastiveSupervision(Supervision):
         adapters = {} if self.distill is None else dict(self.distill.adapters.items())
         return [*super()._parts(tap), *([adapters[tap.key]] if tap.key in adapters else [])]
 
-    def _tap_losses(self, embeddings: Sequence[Tensor], samples: Samples) -> list[Tensor]:
-        labels, is_anchor = samples.labels.repeat(2), samples.is_anchor.repeat(2)
-        ids = torch.arange(len(samples), device=labels.device).repeat(2)
-        queues: list[Any] = [self.queues[tap.key] for tap in self.taps] if self.queues else [None] * len(self.taps)
-        queued = [None if queue is None else queue.get() for queue in queues]
-        losses = []
-        # A loss of a user's own, also one that inherits from ours, may not know of what taps have in common.
-        kind = type(self.loss)
-        known = isinstance(self.loss, ContrastiveLoss) and all(
-            getattr(kind, name) is getattr(ContrastiveLoss, name) for name in ('forward', 'compared', 'share')
-        )
-        shared = (self.loss.share(embeddings, labels, ids, is_anchor),) if known else ()
-        for number, (each, queue) in enumerate(zip(embeddings, queued, strict=True)):
-            more = (*shared, number) if known else ()
-            losses.append(self.loss(each, labels, ids, is_anchor, queue, *more))
-        for queue, each in zip(queues, embeddings, strict=True):
-            if queue is not None:
-                # Queue view 2 only; view 1 is nearly a duplicate.
-                queue.put(each[len(samples) :], samples.labels)
+    def _tap_losses(self, embeddings: Sequence[Tensor], samples: Samples) -> Sequence[Tensor] | Tensor:
+        labels, ids, is_anchor, weights = samples.rows(self.views)
+        weighted = {} if weights is None else {'weights': weights}
+        queues: list[Any] = [self.queues[tap.key] for tap in self.taps] if self.queues else []
+        queued: list[Any] = [queue.get() for queue in queues]
+        losses: Sequence[Tensor] | Tensor
+        # Of the class itself: a loss that inherits from one that joins taps may look at each in another way.
+        joins = vars(type(self.loss)).get('joins_taps', False)
+        # A queue may hold other labels at each tap, where a tap was left out for a while.
+        if joins and len({each.shape for each in embeddings}) == 1 and _alike([each[1] for each in queued]):
+            queue = (torch.stack([each[0] for each in queued]), queued[0][1]) if queued else None
+            losses = self.loss(torch.stack(list(embeddings)), labels, ids, is_anchor, queue, **weighted)
+        else:
+            queued = queued or [None] * len(embeddings)
+            losses = [
+                self.loss(each, labels, ids, is_anchor, queue, **weighted)
+                for each, queue in zip(embeddings, queued, strict=True)
+            ]
+        # Of two views the second only; the first is nearly a duplicate.
+        start = len(samples) if self.views == 2 else 0
+        for queue, each in zip(queues, embeddings, strict=bool(queues)):
+            queue.put(each[start:], labels[start:])
         return losses
 
-    def _embed_tap(self, tap: Tap, features: Features, samples: Samples, views: ViewPair) -> Tensor:
+    def _project_tap(self, tap: Tap, features: Features, samples: Samples, views: ViewPair) -> Tensor:
+        if self.single:
+            feature = feature_of(tap, features[0])
+            crops = self.sampler.crop(feature, samples.rois[0], views.input_sizes[0])
+            return self.project(tap, crops, feature)
         both = features[0].get('both', {})
         if tap.source in both and getattr(self.sampler, 'indexed_by_image', False):
             # Cut out of the batch as the backbone returned it: to split and join it again costs copies, and in the
             # backward pass more of them.
             whole = feature_of(tap, both)
             crops = self.sampler.crop(whole, join_views(samples.rois, len(views)), views.input_sizes[0])
-            return F.normalize(self.project(tap, crops, whole), dim=1)
+            return self.project(tap, crops, whole)
         halves, maps = self.crops(tap, features, samples, views), [feature_of(tap, each) for each in features]
         learns = torch.is_grad_enabled() and not self.stop_gradient
         if self.concat or (learns and self._go_together(tap, halves, maps[0])):
             # As the backbone did: the batch statistics of the projector, too, are over both views. A projector
             # without such statistics gives the same for both views at once, with half the kernels.
-            return F.normalize(self.project(tap, torch.cat(halves), maps[0]), dim=1)
+            return self.project(tap, torch.cat(halves), maps[0])
         first = self.project(tap, halves[0], maps[0])
         with torch.set_grad_enabled(learns):
             second = self.project(tap, halves[1], maps[1])
-        return F.normalize(torch.cat([first, second]), dim=1)
+        return torch.cat([first, second])
 
     def _go_together(self, tap: Tap, halves: Sequence[Tensor], feature: Tensor) -> bool:
         """Whether one pass through the projector does for the crops of both views."""
@@ -193,3 +268,7 @@ class ContrastiveSupervision(Supervision):
         # connect, one by one.
         crops = halves[0].shape[1:] == halves[1].shape[1:] and halves[0].shape[2:] != feature.shape[2:]
         return bool(alone and crops and len(halves[0]))
+
+
+def _alike(tensors: Sequence[Tensor]) -> bool:
+    return all(torch.equal(tensors[0], each) for each in tensors[1:])

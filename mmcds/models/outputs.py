@@ -34,9 +34,9 @@ def map_outputs(output: Any, change: Callable[[Tensor], Tensor]) -> Any:
     return output
 
 
-def split_outputs(output: Any, part: int) -> Any:
-    """The first (0) or second (1) half of the batch in every tensor of nested outputs."""
-    return map_outputs(output, lambda tensor: tensor.chunk(2)[part])
+def split_outputs(output: Any, part: int, count: int) -> Any:
+    """The first ``count`` rows of the batch (part 0) or those after them (1) in every tensor of nested outputs."""
+    return map_outputs(output, lambda tensor: tensor.tensor_split([count])[part])
 
 
 def select_outputs(output: Any, rows: Tensor) -> Any:
@@ -58,4 +58,4 @@ def as_map(output: Any) -> Any:
 
 def connected_zero(*tensors: Tensor) -> Tensor:
     """A scalar 0 in the graph of tensors, whatever their values: 0 * inf would be NaN."""
-    return sum((tensor.flatten()[:0].sum() for tensor in tensors), torch.zeros((), device=tensors[0].device))
+    return torch.cat([tensor.flatten()[:0] for tensor in tensors]).sum()

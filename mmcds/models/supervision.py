@@ -46,6 +46,7 @@ class Supervision(BaseModule):
         weight (float): The schedule's factor on all losses; 0 switches the second view off.
         stop_gradient (bool): Whether nothing learns through the second view.
         concat (bool): Whether both views pass the backbone in one batch.
+        packs (bool): Whether second views lie side by side on canvases in that batch.
         recompute (bool): Whether the backbone's pass of the second view is computed again in the backward pass,
             instead of kept.
         prefix (str): How the names of its losses begin.
@@ -54,6 +55,8 @@ class Supervision(BaseModule):
     prefix = 'loss_cds'
     stop_gradient = False
     concat = False
+    #: Set by a supervision that can put second views side by side.
+    packs: bool = False
     recompute = False
 
     def __init__(
@@ -174,7 +177,7 @@ class Supervision(BaseModule):
     def crops(self, tap: Tap, features: Features, samples: Samples, views: ViewPair) -> tuple[Tensor, Tensor]:
         """What the sampler cuts out of the tap's features in each view, two tensors (M, C, h, w)."""
         first, second = (
-            self.sampler.crop(feature_of(tap, features[v]), samples.rois[v], views.input_sizes[v]) for v in range(2)
+            self.sampler.crop(feature_of(tap, features[v]), samples.rois[v], views.crop_size(v)) for v in range(2)
         )
         return first, second
 

@@ -53,7 +53,7 @@ class Teacher:
         with keep_statistics(self.model):
             if first.shape == second.shape:
                 both = self.model.backbone(torch.cat([first, second.to(first.dtype)]))
-                raw = [split_outputs(both, part) for part in (0, 1)]
+                raw = [split_outputs(both, part, len(first)) for part in (0, 1)]
             else:
                 raw = [self.model.backbone(view) for view in (first, second)]
             found: Features = ({}, {})

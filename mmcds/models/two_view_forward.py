@@ -16,6 +16,7 @@ from mmcds.utils.errors import unknown_name
 from .distilling import distilled_losses
 from .necks.stock_neck import ATTRIBUTE, find_supervision
 from .outputs import as_map, as_outputs, connected_zero, map_outputs, select_outputs, split_outputs
+from .packing import packing_of
 from .partly_labelled import labelled_rows, with_dummy_label
 from .samplers import ViewPair
 from .statistics import keep_statistics, recomputes, refuse_unknown_recomputing, syncs_statistics
@@ -174,7 +175,7 @@ class TwoViewForward:
             return None
         if active:
             with self._aside(inputs):
-                self._second, self._views = self.supervision.view(inputs, data_samples, model.data_preprocessor)
+                self._second, self._views = self._second_view(inputs, data_samples)
             self._inputs = inputs
             self._neck_again = self._needs_neck_again(rows is not None)
         if rows is None:
@@ -190,6 +191,21 @@ class TwoViewForward:
         else:
             changes['inputs'] = inputs.index_select(0, index)
         return self._changed(args, kwargs, changes)
+
+    def _second_view(self, inputs: Tensor, data_samples: Any) -> tuple[Tensor | None, ViewPair]:
+        """What the backbone sees of the second view, and what is known of both views."""
+        view: Any = self.supervision.view
+        preprocessor: Any = self.model.data_preprocessor
+        if not self.supervision.packs:
+            made: tuple[Tensor | None, ViewPair] = view(inputs, data_samples, preprocessor)
+            return made
+        size = inputs.shape[2:]
+        packing = packing_of(size, view.size_of(size), view.scale, len(inputs))
+        order = packing.order
+        tiles = view.augment(inputs[order], [data_samples[i] for i in order], preprocessor, packing.tile)
+        views = view.describe(inputs, data_samples, packing.tile)
+        views.packing = packing
+        return packing.pack(tiles), views
 
     def _needs_neck_again(self, unlabelled: bool) -> bool:
         """Whether view 1 passes the neck once more, because the task's pass does not see all of its images."""
@@ -226,11 +242,12 @@ class TwoViewForward:
                     f'neck.concat=True: {type(backbone).__name__} returns another number of maps than it gets images, '
                     'so the views cannot be told apart; set concat=False'
                 )
-            self._raw = (split_outputs(output, 0), split_outputs(output, 1))
+            count = len(self._inputs)
+            self._raw = (split_outputs(output, 0, count), split_outputs(output, 1, count))
             self._keep('backbone', *self._raw)
             inside = {path: as_map(map_) for path, map_ in self._inside.items()}
             self._features[0]['both'] = {'backbone': as_outputs(output), 'module': inside}
-            halves = [{path: split_outputs(map_, v) for path, map_ in inside.items()} for v in (0, 1)]
+            halves = [{path: split_outputs(map_, v, count) for path, map_ in inside.items()} for v in (0, 1)]
             self._features[0]['module'], self._features[1]['module'] = halves
             return self._labelled(self._raw[0])
         if args[0] is not self._inputs:

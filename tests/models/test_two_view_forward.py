@@ -529,8 +529,8 @@ def test_a_tap_that_the_model_does_not_use_is_named() -> None:
 def test_outputs_of_any_form_are_split() -> None:
     x = torch.arange(8.0).reshape(4, 2)
     for part, rows in ((0, x[:2]), (1, x[2:])):
-        assert torch.equal(split_outputs(x, part), rows)
-        found = split_outputs({'a': (x, [x + 1]), 'b': 'name'}, part)
+        assert torch.equal(split_outputs(x, part, 2), rows)
+        found = split_outputs({'a': (x, [x + 1]), 'b': 'name'}, part, 2)
         assert found['b'] == 'name'
         assert torch.equal(found['a'][0], rows)
         assert torch.equal(found['a'][1][0], rows + 1)
@@ -538,11 +538,11 @@ def test_outputs_of_any_form_are_split() -> None:
     assert as_outputs(x)[0] is x
     assert as_outputs({'a': 1, 'b': 2}) == (1, 2)
     assert as_outputs([1, 2]) == (1, 2)
-    pair = split_outputs(Pair(x, {'b': x}), 1)
+    pair = split_outputs(Pair(x, {'b': x}), 1, 2)
     assert isinstance(pair, Pair)
     assert torch.equal(pair.first, x[2:])
     assert torch.equal(pair.second['b'], x[2:])
-    lists = split_outputs(defaultdict(list, a=x), 0)
+    lists = split_outputs(defaultdict(list, a=x), 0, 2)
     assert torch.equal(lists['a'], x[:2])
     assert lists['none'] == []
 

@@ -25,7 +25,14 @@ DETECTORS = {
     'mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py': 'configs/cds/faster_rcnn_r50_cds.py',
     'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py': 'configs/cds/retinanet_r50_cds.py',
 }
+SINGLE = {'model.neck.view': dict(type='SingleView')}
 VARIANTS: dict[str, dict[str, Any]] = {
+    "one view: `view=dict(type='SingleView')`": SINGLE,
+    'one view, `sampler.jitter=0.2`, `sampler.near=2`': {
+        **SINGLE,
+        'model.neck.sampler': dict(type='InstanceSampler', jitter=0.2, near=2),
+    },
+    'two views in one batch, packed: `concat=True`': {'model.neck.concat': True},
     'CDS': {},
     'CDS, second view kept: `recompute=False`': {'model.neck.recompute': False},
     'CDS, no gradient through the second view: `stop_gradient=True`': {'model.neck.stop_gradient': True},

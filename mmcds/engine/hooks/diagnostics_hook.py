@@ -145,11 +145,18 @@ class DiagnosticsHook(Hook):
     def _after_loss(self, module: ContrastiveLoss, args: tuple, output: Tensor) -> None:
         if not self._looking:
             return
-        taps: Any = self._two_views.supervision.taps
-        tap = taps[self._calls % len(taps)].key
-        self._calls += 1
         keys, key_groups, own = module.compared(*args[:5])
         embeddings, is_anchor = args[0], args[3]
+        if embeddings.dim() == 2:
+            keys, embeddings = keys[None], embeddings[None]
+        taps: Any = self._two_views.supervision.taps
+        for each, their_keys in zip(embeddings, keys, strict=True):
+            self._look_at_tap(taps[self._calls % len(taps)].key, each, their_keys, key_groups, own, is_anchor)
+            self._calls += 1
+
+    def _look_at_tap(
+        self, tap: str, embeddings: Tensor, keys: Tensor, key_groups: Tensor, own: Tensor, is_anchor: Tensor
+    ) -> None:
         anchors, groups = embeddings[is_anchor], key_groups[own[is_anchor]]
         if not len(anchors):
             return

@@ -1,5 +1,6 @@
-"""Row-wise log-sum-exp of all similarities, without the matrix of all similarities."""
+"""The contrastive sums of several taps at once and their gradients, without a matrix of all pairs for large batches."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -7,151 +8,244 @@ from torch import Tensor
 
 #: Similarities held at a time. A block this size stays in a CPU's cache and fills a GPU.
 BLOCK_ELEMENTS = {'cpu': 2**20, 'cuda': 2**25}
+#: Below it the exponentials of similarities could leave float32's range, so the highest of a row is taken off.
+LEAST_TEMPERATURE = 0.025
 
 
-class _SumLogSumExp(torch.autograd.Function):
-    """sum_i w_i log sum_{j != own_i} exp(a_i . k_j / tau), and its gradients, block by block of rows.
+@dataclass
+class Comparison:
+    """Which keys are an anchor's positives. It depends on groups alone, so it is the same for all taps.
 
-    The gradients are made together with the value, while a block's softmax is at hand: nothing of size
-    A x K is kept, and no product is computed twice.
+    Attributes:
+        groups (int): Number of groups G.
+        anchor_slot (Tensor): Group of each anchor (A,), int64, in [0, G).
+        key_slot (Tensor): Group of each key (K,), int64, in [0, G).
+        own (Tensor): Row in the keys of the anchor itself (A,), int64.
+        has_positive (Tensor): 1 for an anchor with a positive, 0 for others (A,).
+        share (Tensor): 1 / (tau W(i)) of each anchor, W(i) the weights of its positives together; 0 where it has no
+            positive (A,).
+        count (Tensor): Anchors with a positive, scalar.
+        weights (Tensor | None): Weight of each key as a positive (K,). Defaults to None: 1.
     """
 
-    @staticmethod
-    def forward(
-        ctx: Any, anchors: Tensor, keys: Tensor, own: Tensor, weights: Tensor, temperature: float, rows: int
-    ) -> Tensor:
-        needs_anchors, needs_keys = ctx.needs_input_grad[:2]
-        grad_anchors = torch.empty_like(anchors) if needs_anchors else None
-        grad_keys = torch.zeros_like(keys) if needs_keys else None
-        total = anchors.new_zeros(())
-        transposed = keys.t()
-        block = anchors.new_empty(min(rows, len(anchors)), len(keys))
-        for start in range(0, len(anchors), rows):
-            part, weight = anchors[start : start + rows] / temperature, weights[start : start + rows, None]
-            similarity = block[: len(part)]
-            torch.mm(part, transposed, out=similarity)
-            similarity.scatter_(1, own[start : start + rows, None], float('-inf'))
-            highest = similarity.amax(1, keepdim=True)
-            exponentials = similarity.sub_(highest).exp_()
-            sums = exponentials.sum(1, keepdim=True)
-            total += ((sums.log() + highest) * weight).sum()
-            if grad_anchors is None and grad_keys is None:
-                continue
-            # The row's softmax, times its weight over tau.
-            scale = weight / (sums * temperature)
-            if grad_anchors is not None:
-                torch.mm(exponentials, keys, out=grad_anchors[start : start + rows])
-                grad_anchors[start : start + rows] *= scale
-            if grad_keys is not None:
-                # part has one temperature in it already.
-                grad_keys.addmm_(exponentials.t(), part * (scale * temperature))
-        ctx.save_for_backward(*(grad for grad in (grad_anchors, grad_keys) if grad is not None))
-        ctx.needs = (needs_anchors, needs_keys)
-        return total
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor | None, ...]:
-        saved = iter(ctx.saved_tensors)
-        grads = [next(saved) * outer[0] if needed else None for needed in ctx.needs]
-        return (*grads, None, None, None, None)
+    groups: int
+    anchor_slot: Tensor
+    key_slot: Tensor
+    own: Tensor
+    has_positive: Tensor
+    share: Tensor
+    count: Tensor
+    weights: Tensor | None = None
 
 
-def sum_logsumexp(
-    anchors: Tensor, keys: Tensor, own: Tensor, weights: Tensor, temperature: float, rows: int | None = None
-) -> Tensor:
-    r""":math:`\sum_i w_i \log \sum_{j \ne own_i} \exp(a_i \cdot k_j / \tau)`, in memory of O(A + K) and one block.
+def compare(
+    anchor_groups: Tensor,
+    key_groups: Tensor,
+    own: Tensor,
+    temperature: float,
+    dtype: torch.dtype,
+    weights: Tensor | None = None,
+) -> Comparison:
+    """Find the positives.
 
     Args:
-        anchors (Tensor): (A, D), float32 or float64, A >= 1.
-        keys (Tensor): (K, D), the same dtype, K >= 2.
-        own (Tensor): Row of ``keys`` that each anchor is not compared with (A,), int64.
-        weights (Tensor): Weight w of each anchor (A,), no gradient flows to it.
+        anchor_groups (Tensor): Group of each anchor (A,), int64, >= 0.
+        key_groups (Tensor): Group of each key (K,), int64; one that no anchor has is nobody's positive. The same
+            tensor where all keys are anchors, in order.
+        own (Tensor): Row in the keys of the anchor itself (A,), int64.
+        temperature (float): tau, > 0.
+        dtype (torch.dtype): Of the embeddings, float32 or float64.
+        weights (Tensor, optional): Weight of each key as a positive (K,), > 0. Defaults to None: 1.
+    """
+    if anchor_groups is key_groups:
+        groups, key_slot = torch.unique(key_groups, return_inverse=True)
+        anchor_slot = key_slot
+    else:
+        groups, inverse = torch.unique(torch.cat([anchor_groups, key_groups]), return_inverse=True)
+        anchor_slot, key_slot = inverse.split([len(anchor_groups), len(key_groups)])
+    ones = torch.ones(len(key_slot), dtype=dtype, device=key_slot.device)
+    size = ones.new_zeros(len(groups)).index_add_(0, key_slot, ones)
+    positives = size[anchor_slot] - 1
+    has_positive = (positives > 0).to(dtype)
+    if weights is None:
+        weight = positives.clamp(min=1)
+    else:
+        weights = weights.to(dtype)
+        size = size.zero_().index_add_(0, key_slot, weights)
+        weight = torch.where(positives > 0, size[anchor_slot] - weights[own], 1)
+    share = has_positive / (weight * temperature)
+    return Comparison(len(groups), anchor_slot, key_slot, own, has_positive, share, has_positive.sum(), weights)
+
+
+def contrastive_sums(
+    anchors: Tensor, keys: Tensor, who: Comparison, temperature: float, rows: int | None = None
+) -> Tensor:
+    r"""The sum of the contrastive losses of all anchors, for each tap.
+
+    .. math::
+        \sum_i h_i \log \sum_{j \ne own_i} \exp(a_i \cdot k_j / \tau)
+        - \frac{h_i}{\tau W_i} \sum_{p \in P(i)} w_p \, a_i \cdot k_p
+
+    The second term needs no mask of all pairs: the sum over the positives of :math:`a_i` is that of its group less
+    its own key. Both gradients are made with the value, while a block of exponentials is at hand, so that nothing of
+    size A x K is kept. Small batches are one block for all taps together: on a GPU the number of kernels is what
+    counts.
+
+    Args:
+        anchors (Tensor): L2-normalised embeddings of T taps (T, A, D), float32 or float64, A >= 1.
+        keys (Tensor): L2-normalised embeddings (T, K, D), K >= 2; the same tensor where all keys are anchors, in
+            order, which is cheaper.
+        who (Comparison): From :func:`compare`.
         temperature (float): tau, > 0.
         rows (int, optional): Anchors of a block. Defaults to None: as many as make a block of
             :data:`BLOCK_ELEMENTS`.
 
     Returns:
-        Tensor: Scalar. It can be differentiated once.
+        Tensor: (T,). It can be differentiated once.
     """
-    total: Tensor = _SumLogSumExp.apply(anchors, keys, own, weights, temperature, rows or _rows_of_block(keys))
+    total: Tensor = _ContrastiveSums.apply(None if anchors is keys else anchors, keys, who, temperature, rows)
     return total
 
 
-class _SumLogSumExpWithin(torch.autograd.Function):
-    """:class:`_SumLogSumExp` where anchors and keys are the same rows: s_ij = s_ji, so half of the blocks will do.
-
-    With e = exp(s), sums S and weights w, the gradient at z_i is sum_j e_ij (w_i / S_i + w_j / S_j) z_j / tau. It
-    needs all sums, so the blocks are computed twice: two products of N x N x D in all, instead of three.
-    """
-
+class _ContrastiveSums(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, z: Tensor, weights: Tensor, temperature: float, rows: int) -> Tensor:
-        count, scaled, transposed = len(z), z / temperature, z.t()
-        starts = range(0, count, rows)
-        buffer = z.new_empty(min(rows, count), count)
-
-        def exponentials(start: int) -> Tensor:
-            # Unit rows: a similarity is at most 1 / tau, whose exponential fits, so no maximum is taken off.
-            part = scaled[start : start + rows]
-            block = buffer.view(-1)[: len(part) * (count - start)].view(len(part), count - start)
-            torch.mm(part, transposed[:, start:], out=block)
-            block.exp_().fill_diagonal_(0)
-            return block
-
-        sums = z.new_zeros(count)
-        for start in starts:
-            block = exponentials(start)
-            sums[start : start + len(block)] += block.sum(1)
-            sums[start + len(block) :] += block[:, len(block) :].sum(0)
-        total = (sums.log() * weights).sum()
-        ctx.needs = ctx.needs_input_grad[0]
-        if not ctx.needs:
-            return total
-        shares = weights / (sums * temperature)
-        gradient = torch.zeros_like(z)
-        factors = torch.empty_like(buffer)
-        for start in starts:
-            # One block holds all: it is still there.
-            block = exponentials(start) if len(starts) > 1 else buffer
-            end = start + len(block)
-            factor = factors.view(-1)[: block.numel()].view_as(block)
-            torch.add(shares[start:end, None], shares[None, start:], out=factor)
-            block.mul_(factor)
-            gradient[start:end].addmm_(block, z[start:])
-            gradient[end:].addmm_(block[:, len(block) :].t(), z[start:end])
-        ctx.save_for_backward(gradient)
+    def forward(
+        ctx: Any, given: Tensor | None, keys: Tensor, who: Comparison, temperature: float, rows: int | None
+    ) -> Tensor:
+        anchors = keys if given is None else given
+        needs_anchors = ctx.needs_input_grad[0]
+        needs_keys = ctx.needs_input_grad[1]
+        total, grad_anchors, grad_keys = _positives(anchors, keys, who, within=given is None)
+        shape = anchors.shape[1] * keys.shape[1]
+        elements = BLOCK_ELEMENTS.get(keys.device.type, BLOCK_ELEMENTS['cuda'])
+        # All taps in one block, or each by itself in as many as it takes.
+        step = len(keys) if rows is None and len(keys) * shape <= elements else 1
+        rows = rows or max(elements // keys.shape[1], 16)
+        for start in range(0, len(keys), step):
+            taps = slice(start, start + step)
+            if given is None and temperature >= LEAST_TEMPERATURE:
+                parts = keys[taps], grad_keys[taps] if needs_keys else None
+                total[taps] += _normalisers_within(*parts, who.has_positive, temperature, rows)
+            else:
+                into_anchors = grad_keys if given is None else grad_anchors
+                learns = needs_keys if given is None else needs_anchors
+                total[taps] += _normalisers(
+                    anchors[taps],
+                    keys[taps],
+                    into_anchors[taps] if learns else None,
+                    grad_keys[taps] if needs_keys else None,
+                    who,
+                    temperature,
+                    rows,
+                )
+        ctx.needs = (needs_anchors, needs_keys)
+        kept = (grad_anchors if needs_anchors else None, grad_keys if needs_keys else None)
+        ctx.save_for_backward(*(each for each in kept if each is not None))
         return total
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor | None, ...]:
-        return (ctx.saved_tensors[0] * outer[0] if ctx.needs else None, None, None, None)
+        saved, scale = iter(ctx.saved_tensors), outer[0][:, None, None]
+        return (*(next(saved) * scale if needed else None for needed in ctx.needs), None, None, None)
 
 
-#: Below it the exponentials of :func:`sum_logsumexp_within` could leave float32's range.
-LEAST_TEMPERATURE = 0.025
+def _positives(anchors: Tensor, keys: Tensor, who: Comparison, within: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """What the positives take off the sum (T,), and its gradients at anchors and keys; at the keys alone if within."""
+    weights = None if who.weights is None else who.weights[:, None]
+    weighted = keys if weights is None else keys * weights
+    shape = len(keys), who.groups, keys.shape[2]
+    sums = keys.new_zeros(shape).index_add_(1, who.key_slot, weighted)
+    own = weighted if within else weighted.index_select(1, who.own)
+    attracted = (sums.index_select(1, who.anchor_slot) - own).mul_(who.share[:, None])
+    total = (anchors * attracted).sum((1, 2)).neg_()
+    pull = anchors * who.share[:, None]
+    pulled = keys.new_zeros(shape).index_add_(1, who.anchor_slot, pull).index_select(1, who.key_slot).neg_()
+    # An anchor is no positive of its own.
+    pulled = pulled.add_(pull) if within else pulled.index_add_(1, who.own, pull)
+    if weights is not None:
+        pulled *= weights
+    if within:
+        return total, attracted, pulled.sub_(attracted)
+    return total, attracted.neg_(), pulled
 
 
-def sum_logsumexp_within(z: Tensor, weights: Tensor, temperature: float, rows: int | None = None) -> Tensor:
-    r"""Half of :func:`sum_logsumexp`'s work, where anchors and keys are the same rows.
-
-    .. math::
-        \sum_i w_i \log \sum_{j \ne i} \exp(z_i \cdot z_j / \tau)
-
-    Args:
-        z (Tensor): L2-normalised rows (N, D), float32 or float64, N >= 2.
-        weights (Tensor): Weight w of each row (N,), no gradient flows to it.
-        temperature (float): tau, at least :data:`LEAST_TEMPERATURE`.
-        rows (int, optional): Rows of a block. Defaults to None: as many as make a block of :data:`BLOCK_ELEMENTS`.
-
-    Returns:
-        Tensor: Scalar. It can be differentiated once.
-    """
-    total: Tensor = _SumLogSumExpWithin.apply(z, weights, temperature, rows or _rows_of_block(z))
+def _normalisers(
+    anchors: Tensor,
+    keys: Tensor,
+    grad_anchors: Tensor | None,
+    grad_keys: Tensor | None,
+    who: Comparison,
+    temperature: float,
+    rows: int,
+) -> Tensor:
+    """The first term of the sum (t,), its gradients added to those given."""
+    total = anchors.new_zeros(len(anchors))
+    for start in range(0, anchors.shape[1], rows):
+        part, weight = anchors[:, start : start + rows] / temperature, who.has_positive[start : start + rows, None]
+        own = who.own[start : start + rows, None].expand(len(part), -1, 1)
+        similarity = torch.bmm(part, keys.transpose(1, 2)).scatter_(2, own, float('-inf'))
+        highest = similarity.amax(2, keepdim=True)
+        exponentials = similarity.sub_(highest).exp_()
+        sums = exponentials.sum(2, keepdim=True)
+        total += ((sums.log() + highest) * weight).sum((1, 2))
+        # The row's softmax, times its weight over tau.
+        scale = weight / (sums * temperature)
+        if grad_anchors is not None:
+            grad_anchors[:, start : start + rows] += torch.bmm(exponentials, keys) * scale
+        if grad_keys is not None:
+            # part has one temperature in it already.
+            grad_keys.baddbmm_(exponentials.transpose(1, 2), part * (scale * temperature))
     return total
 
 
-def _rows_of_block(keys: Tensor) -> int:
-    elements = BLOCK_ELEMENTS.get(keys.device.type, BLOCK_ELEMENTS['cuda'])
-    return max(elements // len(keys), 16)
+def _normalisers_within(
+    keys: Tensor, gradient: Tensor | None, weights: Tensor, temperature: float, rows: int
+) -> Tensor:
+    """:func:`_normalisers` where anchors and keys are the same rows: s_ij = s_ji, so half of the blocks will do.
+
+    With e = exp(s), sums S and weights w, the gradient at z_i is sum_j e_ij (w_i / S_i + w_j / S_j) z_j / tau. It
+    needs all sums, so where there are several blocks they are computed twice: two products of N x N x D in all,
+    instead of three.
+    """
+    taps, count = keys.shape[:2]
+    scaled, transposed = keys / temperature, keys.transpose(1, 2)
+    starts = range(0, count, rows)
+    buffer = keys.new_empty(taps * min(rows, count) * count)
+
+    def exponentials(start: int) -> Tensor:
+        # Unit rows: a similarity is at most 1 / tau, whose exponential fits, so no maximum is taken off.
+        part, others = scaled[:, start : start + rows], transposed[:, :, start:]
+        block = buffer[: taps * part.shape[1] * others.shape[2]].view(taps, part.shape[1], others.shape[2])
+        torch.bmm(part, others, out=block).exp_()
+        block.diagonal(dim1=1, dim2=2).zero_()
+        return block
+
+    if len(starts) == 1:
+        block = exponentials(0)
+        sums = block.sum(2)
+    else:
+        sums = keys.new_zeros(taps, count)
+        for start in starts:
+            block = exponentials(start)
+            end = start + block.shape[1]
+            sums[:, start:end] += block.sum(2)
+            sums[:, end:] += block[:, :, block.shape[1] :].sum(1)
+    total = (sums.log() * weights).sum(1)
+    if gradient is None:
+        return total
+    shares = weights / (sums * temperature)
+    if len(starts) == 1:
+        block.mul_(shares[:, :, None] + shares[:, None])
+        gradient.baddbmm_(block, keys)
+        return total
+    factors = torch.empty_like(buffer)
+    for start in starts:
+        block = exponentials(start)
+        end = start + block.shape[1]
+        factor = factors[: block.numel()].view_as(block)
+        torch.add(shares[:, start:end, None], shares[:, None, start:], out=factor)
+        block.mul_(factor)
+        gradient[:, start:end].baddbmm_(block, keys[:, start:])
+        gradient[:, end:].baddbmm_(block[:, :, block.shape[1] :].transpose(1, 2), keys[:, start:end])
+    return total

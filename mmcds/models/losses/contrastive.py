@@ -1,17 +1,14 @@
 """SupCon and NT-Xent as one function of embeddings and their groups."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 
 from mmcds.registry import MODELS
 from mmcds.utils.dist import gather_counts, gather_rows, get_rank, get_world_size
-from mmcds.utils.errors import check_range, unknown_name
+from mmcds.utils.errors import check_count, check_range, unknown_name
 
 from ..outputs import connected_zero
-from .comparison import Comparison, compare, loss_of
+from .blockwise import compare, contrastive_sums
 
 #: Group of a key that is nobody's positive: background, or a queued embedding without a label.
 NO_GROUP = -1
@@ -24,12 +21,13 @@ def contrastive_loss(
     key_groups: Tensor,
     own: Tensor,
     temperature: float = 0.07,
+    weights: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     r"""Sum of the contrastive losses of all anchors, and how many anchors had a positive.
 
     .. math::
-        \sum_i -\frac{1}{|P(i)|} \sum_{p \in P(i)}
-        \log \frac{\exp(z_i \cdot k_p / \tau)}{\sum_{j \ne i} \exp(z_i \cdot k_j / \tau)}
+        \sum_i -\frac{1}{\sum_{p \in P(i)} w_p} \sum_{p \in P(i)}
+        w_p \log \frac{\exp(z_i \cdot k_p / \tau)}{\sum_{j \ne i} \exp(z_i \cdot k_j / \tau)}
 
     where P(i) are the keys of the anchor's group other than itself. With class labels as groups
     it is :math:`L^{sup}_{out}` of SupCon (Khosla et al. 2020, eq. 2), with the instance as group it
@@ -45,6 +43,7 @@ def contrastive_loss(
         key_groups (Tensor): Group of each key (K,), int64; :data:`NO_GROUP` is no anchor's positive.
         own (Tensor): Row in ``keys`` of the anchor itself (A,), int64.
         temperature (float): tau, > 0. Defaults to 0.07.
+        weights (Tensor, optional): Weight w of each key as a positive (K,), > 0. Defaults to None: 1.
 
     Returns:
         tuple[Tensor, Tensor]: The sum (scalar, connected to the graph, 0 if there is nothing to
@@ -52,40 +51,16 @@ def contrastive_loss(
     """
     if anchors.shape[0] == 0 or keys.shape[0] < 2:
         return connected_zero(anchors, keys), anchors.new_zeros(())
-    who = compare(anchor_groups, key_groups, own, temperature, anchors.dtype)
-    return loss_of(anchors, keys, who, temperature), who.count
-
-
-@dataclass
-class Shared:
-    """What the losses of several taps on the same instances have in common (:meth:`ContrastiveLoss.share`).
-
-    Attributes:
-        keys (Sequence[Tensor]): Per tap, what its anchors are compared with, apart from its queue (K, D).
-        groups (Tensor): Group of each key (K,), int64.
-        own (Tensor): Row in the keys of each anchor of this rank (A,), int64.
-        rows (Tensor | None): Which embeddings are anchors (A,), int64; None for all.
-        who (Comparison | None): Of taps without a queue. Defaults to None: the first of them finds out.
-        count (Tensor | None): What their sums are divided by. Defaults to None: the same.
-    """
-
-    keys: Sequence[Tensor]
-    groups: Tensor
-    own: Tensor
-    rows: Tensor | None
-    who: Comparison | None = None
-    count: Tensor | None = None
-
-
-def _anchors_among(keys: Sequence[Tensor], groups: Tensor, own: Tensor, is_anchor: Tensor) -> Shared:
-    # One device sync: are all rows anchors, as they are without background?
-    rows = None if bool(is_anchor.all()) else is_anchor.nonzero().flatten()
-    return Shared(keys, groups, own if rows is None else own[rows], rows)
+    who = compare(anchor_groups, key_groups, own, temperature, anchors.dtype, weights)
+    taps = anchors[None]
+    return contrastive_sums(taps, taps if anchors is keys else keys[None], who, temperature)[0], who.count
 
 
 @MODELS.register_module()
 class ContrastiveLoss(nn.Module):
     """Contrastive loss over both views, all ranks and, where there is one, a queue.
+
+    It takes the embeddings of several taps at once (``joins_taps``).
 
     Args:
         temperature (float): tau, > 0. Defaults to 0.07, the released code's.
@@ -94,21 +69,30 @@ class ContrastiveLoss(nn.Module):
             instance or image in the other view (NT-Xent). Defaults to 'class'.
         gather (bool): Whether to compare with the embeddings of all ranks, too. The released code
             does not. Defaults to True.
+        min_anchors (int): The sum over the anchors of all ranks is divided by their number, and by no less than
+            this, so that a batch with few objects weighs less than one with many; >= 1. Defaults to 1: the mean.
 
     Raises:
-        ValueError: If ``temperature`` is not positive or ``positives`` is unknown.
+        ValueError: If ``temperature`` or ``min_anchors`` is out of range or ``positives`` is unknown.
 
     Example:
         >>> loss = dict(type='ContrastiveLoss', temperature=0.07, positives='class')
     """
 
-    def __init__(self, temperature: float = 0.07, positives: str = 'class', gather: bool = True) -> None:
+    #: Whether it takes the embeddings of all taps (T, R, D) and returns a loss for each (T,). Looked for in the class
+    #: itself: a subclass that does so, too, says it again.
+    joins_taps = True
+
+    def __init__(
+        self, temperature: float = 0.07, positives: str = 'class', gather: bool = True, min_anchors: int = 1
+    ) -> None:
         super().__init__()
         self.temperature = check_range('loss.temperature', temperature, 0, open_low=True)
         if positives not in ('class', 'instance'):
             raise unknown_name('loss.positives', positives, ('class', 'instance'))
         self.positives = positives
         self.gather = gather
+        self.min_anchors = check_count('loss.min_anchors', min_anchors, 1)
 
     def groups(self, labels: Tensor, ids: Tensor) -> Tensor:
         """Group id per row; rows with equal ids are positives.
@@ -132,8 +116,7 @@ class ContrastiveLoss(nn.Module):
         ids: Tensor,
         is_anchor: Tensor,
         queue: tuple[Tensor, Tensor] | None = None,
-        shared: Shared | None = None,
-        tap: int = 0,
+        weights: Tensor | None = None,
     ) -> Tensor:
         """The mean loss over the anchors of all ranks.
 
@@ -142,55 +125,42 @@ class ContrastiveLoss(nn.Module):
         holds all embeddings.
 
         Args:
-            embeddings (Tensor): L2-normalised rows of both views (R, D), float32 or float64.
+            embeddings (Tensor): L2-normalised rows (R, D), of both views or of one, float32 or float64; or those of
+                T taps on the same instances (T, R, D), whose losses share kernels and collectives.
             labels (Tensor): (R,) int64, -1 where there is no label.
             ids (Tensor): (R,) int64, >= 0: rows of one instance share it, unique on this rank.
             is_anchor (Tensor): (R,) bool. The others (background) are negatives only.
-            queue (tuple[Tensor, Tensor], optional): Embeddings (Q, D) and labels (Q,) of earlier
+            queue (tuple[Tensor, Tensor], optional): Embeddings (Q, D), or (T, Q, D), and labels (Q,) of earlier
                 iterations: keys, never anchors. Defaults to None.
-            shared (Shared, optional): From :meth:`share`, where several taps see the same instances: what depends on
-                the instances alone is then computed, and all taps gathered, once. Defaults to None.
-            tap (int): Whose of the taps' embeddings in ``shared`` these are. Defaults to 0.
+            weights (Tensor, optional): Weight of each row as a positive of others (R,), > 0. Defaults to None: 1.
 
         Returns:
-            Tensor: Scalar, >= 0, connected to ``embeddings``; 0 where no anchor has a positive.
+            Tensor: Scalar, or (T,), >= 0, connected to ``embeddings``; 0 where no anchor has a positive.
         """
-        if shared is None:
-            keys, groups, own = self.compared(embeddings, labels, ids, is_anchor, queue)
-            shared = _anchors_among([keys], groups, own, is_anchor)
+        taps = embeddings if embeddings.dim() == 3 else embeddings[None]
+        if queue is not None:
+            queue = queue[0].view(len(taps), len(queue[1]), taps.shape[2]), queue[1]
+        keys, groups, own = self.compared(taps, labels, ids, is_anchor, queue)
+        if weights is not None:
+            weights = self._weights_of_keys(weights, keys.shape[1])
+        anchors = taps
+        # One device sync: are all rows anchors, as they are without background?
+        if not bool(is_anchor.all()):
+            rows = is_anchor.nonzero().flatten()
+            anchors, own = taps[:, rows], own[rows]
+        if anchors.shape[1] == 0 or keys.shape[1] < 2:
+            total, count = connected_zero(anchors, keys).expand(len(taps)), anchors.new_zeros(())
         else:
-            keys, groups = self._with_queue(shared.keys[tap], shared.groups, queue)
-        anchors = embeddings if shared.rows is None else embeddings[shared.rows]
-        if len(anchors) == 0 or len(keys) < 2:
-            total, count = connected_zero(anchors, keys), anchors.new_zeros(())
-        else:
-            who = shared.who
-            # A queue holds other labels at each tap.
-            if who is None or queue is not None:
-                who = compare(shared.groups[shared.own], groups, shared.own, self.temperature, anchors.dtype)
-            total, count = loss_of(anchors, keys, who, self.temperature), who.count
-            shared.who = who if queue is None else shared.who
-        if queue is None and shared.count is not None:
-            return total / shared.count
+            anchor_groups = groups if anchors is keys else groups[own]
+            who = compare(anchor_groups, groups, own, self.temperature, anchors.dtype, weights)
+            total, count = contrastive_sums(anchors, keys, who, self.temperature), who.count
         ranks = get_world_size() if self.gather else 1
         if ranks > 1:
             count = count.clone()
             torch.distributed.all_reduce(count)
             count = count / ranks
-        count = count.clamp(min=1 / ranks)
-        shared.count = count if queue is None else shared.count
-        return total / count
-
-    def share(self, embeddings: Sequence[Tensor], labels: Tensor, ids: Tensor, is_anchor: Tensor) -> Shared:
-        """What the losses of several taps on the same instances have in common. A collective, where the loss is one.
-
-        On a GPU the contrast costs what its kernels cost to launch, and over ranks what its collectives wait.
-
-        Args:
-            embeddings (Sequence[Tensor]): Per tap, (R, D).
-            labels, ids, is_anchor: As for :meth:`forward`, of all taps.
-        """
-        return _anchors_among(*self._gathered(embeddings, labels, ids, is_anchor), is_anchor)
+        total = total / count.clamp(min=self.min_anchors / ranks)
+        return total if embeddings.dim() == 3 else total[0]
 
     def compared(
         self,
@@ -206,32 +176,28 @@ class ContrastiveLoss(nn.Module):
             embeddings, labels, ids, is_anchor, queue: As for :meth:`forward`.
 
         Returns:
-            tuple[Tensor, Tensor, Tensor]: Keys (K, D), those of all ranks and of the queue; the group of each (K,),
-            int64, :data:`NO_GROUP` for what is nobody's positive; and the place among them of each of this rank's
-            rows (R,), int64.
+            tuple[Tensor, Tensor, Tensor]: Keys (K, D), or (T, K, D), those of all ranks and of the queue; the group
+            of each (K,), int64, :data:`NO_GROUP` for what is nobody's positive; and the place among them of each of
+            this rank's rows (R,), int64.
         """
-        (keys,), groups, own = self._gathered([embeddings], labels, ids, is_anchor)
-        return (*self._with_queue(keys, groups, queue), own)
-
-    def _gathered(
-        self, embeddings: Sequence[Tensor], labels: Tensor, ids: Tensor, is_anchor: Tensor
-    ) -> tuple[Sequence[Tensor], Tensor, Tensor]:
-        """Keys of each tap and the groups of all ranks, and the places of this rank's rows among them."""
         counts = [len(labels)]
         if self.gather and get_world_size() > 1:
             counts = gather_counts(len(labels), labels.device)
-        rank = get_rank() if len(counts) > 1 else 0
-        groups = gather_rows(torch.where(is_anchor, self.groups(labels, ids + rank * 2**32), NO_GROUP), counts)
+        own = torch.arange(len(labels), device=labels.device)
         if len(counts) > 1:
-            widths = [each.shape[1] for each in embeddings]
-            embeddings = gather_rows(torch.cat(list(embeddings), dim=1), counts).split(widths, dim=1)
-        own = torch.arange(len(labels), device=labels.device) + sum(counts[:rank])
-        return embeddings, groups, own
-
-    def _with_queue(self, keys: Tensor, groups: Tensor, queue: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor]:
+            rank = get_rank()
+            ids, own = ids + rank * 2**32, own + sum(counts[:rank])
+            embeddings = gather_rows(embeddings.transpose(0, -2), counts).transpose(0, -2)
+        groups = gather_rows(torch.where(is_anchor, self.groups(labels, ids), NO_GROUP), counts)
         if queue is None:
-            return keys, groups
+            return embeddings, groups, own
         queued, queued_labels = queue
         # A queued instance is never seen again: only its class can make it a positive.
         known = queued_labels if self.positives == 'class' else torch.full_like(queued_labels, NO_GROUP)
-        return torch.cat([keys, queued.to(keys.dtype)]), torch.cat([groups, known])
+        return torch.cat([embeddings, queued.to(embeddings.dtype)], -2), torch.cat([groups, known]), own
+
+    def _weights_of_keys(self, weights: Tensor, count: int) -> Tensor:
+        """Weight of each of ``count`` keys as a positive, 1 for those of the queue. A collective."""
+        if self.gather and get_world_size() > 1:
+            weights = gather_rows(weights, gather_counts(len(weights), weights.device))
+        return torch.cat([weights, weights.new_ones(count - len(weights))])

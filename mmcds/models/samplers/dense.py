@@ -26,6 +26,7 @@ class DenseSampler:
     """
 
     indexed_by_image = True
+    in_pixels = True
     #: Whether ``views.between()`` is asked for; configs are checked by it.
     needs_map = True
 

@@ -1,5 +1,8 @@
 """Contrast of annotated objects."""
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -28,12 +31,22 @@ class InstanceSampler:
             other ignored regions included, in [0, 1]. Defaults to 0.1.
         one_class_background (int): What ``background`` is instead of 0 where the data set has one class, whose
             objects are no negatives of each other; >= 0. Defaults to 8.
+        jitter (float): Each object gives one box more as a further positive, moved by up to this share of its sides
+            and scaled by up to this share, in [0, 0.5]. Defaults to 0: none.
+        jitter_weighted (bool): Whether a jittered box weighs as a positive what it overlaps its object (IoU), instead
+            of 1. Defaults to False.
+        near (int): Boxes for each object that overlap it little, as negatives for all, so that the embedding learns
+            where an object ends; >= 0. Defaults to 0.
+        near_iou (tuple[float, float]): Range of their IoU with that object, within (0, 1). What overlaps another
+            object by more than its end is left out, and so is what the border of the image takes out of the range.
+            Defaults to (0.1, 0.4).
 
     Raises:
         ValueError: If an argument is out of its range.
     """
 
     indexed_by_image = True
+    in_pixels = True
 
     def __init__(
         self,
@@ -42,6 +55,10 @@ class InstanceSampler:
         background: int = 0,
         background_iou: float = 0.1,
         one_class_background: int = 8,
+        jitter: float = 0.0,
+        jitter_weighted: bool = False,
+        near: int = 0,
+        near_iou: tuple[float, float] = (0.1, 0.4),
     ) -> None:
         self.roi_size = check_count('sampler.roi_size', roi_size, 1)
         self.max_per_image = check_count('sampler.max_per_image', max_per_image, 1)
@@ -50,9 +67,15 @@ class InstanceSampler:
         #: Whether ``background`` is taken because there is one class, and not because the config says so.
         self.is_automatic = False
         self.one_class_background = check_count('sampler.one_class_background', one_class_background, 0)
+        self.jitter = check_range('sampler.jitter', jitter, 0, 0.5)
+        self.jitter_weighted = jitter_weighted
+        self.near = check_count('sampler.near', near, 0)
+        low, high = near_iou
+        check_range('sampler.near_iou', low, 0, open_low=True)
+        self.near_iou = (low, check_range('sampler.near_iou', high, low, 1, open_low=True))
 
     def sample(self, views: ViewPair) -> Samples:
-        """The boxes of all images, those of the background after those of the objects of each.
+        """The boxes of all images: objects, jittered boxes of them, boxes near them, and background.
 
         Args:
             views (ViewPair): The batch.
@@ -62,27 +85,24 @@ class InstanceSampler:
         """
         # All images at once: a loop over them would launch its kernels, and wait for its counts, once for each.
         device, counts = views.image_labels.device, [len(each) for each in views.labels]
-        first, second, labels = torch.cat(views.boxes[0]), torch.cat(views.boxes[1]), torch.cat(views.labels)
-        image = _image_of_each(counts).to(device)
-        keep = self._choose(first, second)
+        joined = [torch.cat(boxes) for boxes in (views.boxes[:1] if views.single else views.boxes)]
+        labels, image = torch.cat(views.labels), _image_of_each(counts).to(device)
+        keep = self._choose(*joined)
         if max(counts, default=0) > self.max_per_image:
             keep = self._subset(keep, image)
-        first, second, labels, image = first[keep], second[keep], labels[keep], image[keep]
-        is_anchor = torch.ones_like(labels, dtype=torch.bool)
+        boxes, labels, image = [each[keep] for each in joined], labels[keep], image[keep]
+        parts = [_Part(boxes, labels, image)]
+        if self.jitter:
+            parts.append(self._jittered(boxes, labels, image))
+        if self.near:
+            parts.append(self._near(boxes, image, views))
         # Where the config asks for no background, a missing map between the views is no error.
         if self.background and not (self.is_automatic and views.transforms is None):
             pairs = [self._background(views, i) for i in range(len(views))]
-            more = [len(pair[0]) for pair in pairs]
-            first = torch.cat([first, *(pair[0] for pair in pairs)])
-            second = torch.cat([second, *(pair[1] for pair in pairs)])
-            labels = torch.cat([labels, labels.new_full((sum(more),), -1)])
-            is_anchor = torch.cat([is_anchor, is_anchor.new_zeros(sum(more))])
-            image = torch.cat([image, _image_of_each(more).to(device)])
-            order = image.argsort(stable=True)
-            first, second, labels, image = first[order], second[order], labels[order], image[order]
-            is_anchor = is_anchor[order]
-        column = image[:, None].to(first.dtype)
-        return Samples((torch.cat([column, first], 1), torch.cat([column, second], 1)), labels, is_anchor)
+            image_of = _image_of_each([len(pair[0]) for pair in pairs]).to(device)
+            free = [torch.cat(view) for view in zip(*pairs, strict=True)][: len(boxes)]
+            parts.append(_Part(free, torch.full_like(image_of, -1), image_of, is_anchor=False))
+        return _samples(parts, len(labels))
 
     def crop(self, feature: Tensor, rois: Tensor, input_size: tuple[int, int]) -> Tensor:
         """Pool the boxes.
@@ -123,6 +143,45 @@ class InstanceSampler:
             parts.append(chosen)
         return torch.cat(parts)
 
+    def _jittered(self, boxes: Sequence[Tensor], labels: Tensor, image: Tensor) -> '_Part':
+        """Each box (M, 4) of each view moved and scaled a little."""
+        moved = []
+        for each in boxes:
+            move, scale = (torch.rand(2, len(each), 2, device=each.device, dtype=each.dtype) * 2 - 1) * self.jitter
+            wh = each[:, 2:] - each[:, :2]
+            centre, half = (each[:, :2] + each[:, 2:]) / 2 + move * wh, wh * (1 + scale) / 2
+            moved.append(torch.cat([centre - half, centre + half], 1))
+        weights = None
+        if self.jitter_weighted:
+            weights = torch.stack([_paired_iou(a, b) for a, b in zip(boxes, moved, strict=True)]).mean(0)
+        return _Part(moved, labels, image, weights=weights)
+
+    def _near(self, boxes: Sequence[Tensor], image: Tensor, views: ViewPair) -> '_Part':
+        """Boxes that overlap one object little and no other one much, in both views."""
+        if not len(image):
+            return _Part(boxes, image, image, is_anchor=False)
+        image, (low, high) = image.repeat(self.near), self.near_iou
+        moved, good = [], torch.ones_like(image, dtype=torch.bool)
+        for view, each in enumerate(boxes):
+            objects = each.repeat(self.near, 1)
+            iou, share = torch.rand(2, len(objects), device=each.device, dtype=each.dtype)
+            # Moved by shares (a, b) of its sides, a box has the IoU u with itself where (1 - a)(1 - b) = 2 u / (1 + u).
+            common = (low + (high - low) * iou).mul(2).div(1 + low + (high - low) * iou)
+            shares = 1 - torch.stack([common**share, common ** (1 - share)], 1)
+            sizes = views.image_sizes[view].flip(1)[image].to(each.dtype)
+            # To the side with more room.
+            way = torch.where(objects[:, :2] + objects[:, 2:] < sizes, 1.0, -1.0).to(each.dtype)
+            near = objects + (shares * way * (objects[:, 2:] - objects[:, :2])).repeat(1, 2)
+            near = torch.minimum(near.clamp(min=0), sizes.repeat(1, 2))
+            occupied = views.occupied if view == 0 and views.occupied is not None else views.boxes[view]
+            others, whose = torch.cat(list(occupied)), _image_of_each([len(i) for i in occupied]).to(image.device)
+            highest = _iou(near, others).masked_fill(image[:, None] != whose, 0).amax(1)
+            good &= (highest <= high) & (_paired_iou(near, objects) >= low)
+            moved.append(near)
+        chosen = good.nonzero().flatten()
+        image = image[chosen]
+        return _Part([each[chosen] for each in moved], torch.full_like(image, -1), image, is_anchor=False)
+
     def _background(self, views: ViewPair, i: int) -> tuple[Tensor, Tensor]:
         """Random boxes (k, 4) of an image beside its objects, in both views."""
         occupied = views.boxes[0] if views.occupied is None else views.occupied
@@ -153,6 +212,54 @@ class InstanceSampler:
         if len(boxes):
             free = free[covered_share(free, boxes).amax(1) <= self.background_iou]
         return free[: self.background]
+
+
+class _Part(NamedTuple):
+    """Boxes of one kind: per view (M, 4), with the label and the image of each (M,)."""
+
+    boxes: Sequence[Tensor]
+    labels: Tensor
+    image: Tensor
+    is_anchor: bool = True
+    weights: Tensor | None = None
+
+
+def _samples(parts: Sequence[_Part], objects: int) -> Samples:
+    """Parts as samples, image after image. A second part of anchors shows the ``objects`` of the first again."""
+    boxes, labels, image = parts[0].boxes, parts[0].labels, parts[0].image
+    is_anchor = torch.ones_like(labels, dtype=torch.bool)
+    number, weights = None, None
+    if len(parts) > 1:
+        boxes = [torch.cat(view) for view in zip(*(part.boxes for part in parts), strict=True)]
+        is_anchor = torch.cat([torch.full_like(part.labels, part.is_anchor, dtype=torch.bool) for part in parts])
+        labels, image = torch.cat([part.labels for part in parts]), torch.cat([part.image for part in parts])
+        order = image.argsort(stable=True)
+        boxes, labels, image, is_anchor = [each[order] for each in boxes], labels[order], image[order], is_anchor[order]
+        if parts[1].is_anchor:
+            number = torch.arange(len(labels), device=labels.device)
+            number[objects : 2 * objects] -= objects
+            number = number[order]
+        if any(part.weights is not None for part in parts):
+            given = [torch.ones_like(p.boxes[0][:, 0]) if p.weights is None else p.weights for p in parts]
+            weights = torch.cat(given)[order]
+    column = image[:, None].to(boxes[0].dtype)
+    rois = [torch.cat([column, each], 1) for each in boxes]
+    return Samples((rois[0], rois[-1]), labels, is_anchor, number, weights)
+
+
+def _iou(boxes: Tensor, others: Tensor) -> Tensor:
+    """IoU of boxes (n, 4) and others (m, 4): (n, m)."""
+    from mmcv.ops import bbox_overlaps
+
+    return bbox_overlaps(boxes.contiguous(), others.contiguous())
+
+
+def _paired_iou(boxes: Tensor, others: Tensor) -> Tensor:
+    """IoU of row k of both (n, 4): (n,)."""
+    corner = torch.maximum(boxes[:, :2], others[:, :2])
+    common = (torch.minimum(boxes[:, 2:], others[:, 2:]) - corner).clamp(min=0).prod(1)
+    areas = [(each[:, 2:] - each[:, :2]).clamp(min=0).prod(1) for each in (boxes, others)]
+    return common / (areas[0] + areas[1] - common).clamp(min=torch.finfo(boxes.dtype).tiny)
 
 
 def _image_of_each(counts: list[int]) -> Tensor:

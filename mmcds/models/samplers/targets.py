@@ -2,11 +2,15 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
 
 from .areas import image_areas
+
+if TYPE_CHECKING:
+    from ..packing import Packing
 
 
 @dataclass
@@ -27,6 +31,9 @@ class ViewPair:
         images (tuple[Tensor | None, Tensor | None]): The input of each view (N, C, H, W), on whose constant borders
             nothing is sampled. Defaults to (None, None): ``image_sizes`` says all about the padding.
         unrecorded (str): Why there are no ``transforms``. Defaults to ''.
+        single (bool): Whether there is no second view, and what is said of it is said of the first. Defaults to False.
+        packing (Packing | None): How the second views lie on canvases of the first view's size; ``input_sizes``,
+            ``boxes`` and the like are those before they were put there. Defaults to None: view 2 is a batch of its own.
     """
 
     input_sizes: tuple[tuple[int, int], tuple[int, int]]
@@ -38,9 +45,15 @@ class ViewPair:
     occupied: list[Tensor] | None = None
     images: tuple[Tensor | None, Tensor | None] = (None, None)
     unrecorded: str = ''
+    single: bool = False
+    packing: 'Packing | None' = None
 
     def __len__(self) -> int:
         return len(self.image_labels)
+
+    def crop_size(self, view: int) -> tuple[int, int]:
+        """(H, W) in pixels of what the backbone saw of a view, which the rois of a crop are measured in."""
+        return self.input_sizes[view] if view == 0 or self.packing is None else self.packing.canvas
 
     @cached_property
     def areas(self) -> tuple[Tensor, Tensor]:
@@ -85,14 +98,52 @@ class Samples:
         rois (tuple[Tensor, Tensor]): Where they are in each view; the sampler that made them knows the form.
         labels (Tensor): (M,), int64, -1 where there is no label.
         is_anchor (Tensor): (M,), bool; False for background, which is a negative only.
+        objects (Tensor | None): Number of the object at each place (M,), int64, >= 0. Places with equal numbers are
+            positives of each other whatever their label. Defaults to None: each place has an object of its own.
+        weights (Tensor | None): Weight of each place as a positive of others (M,), floating, > 0.
+            Defaults to None: 1.
+        shown (Tensor | None): Place that each row of view 2's rois shows (K,), int64, where view 2 shows some more
+            than once. Defaults to None: each once, in order.
     """
 
     rois: tuple[Tensor, Tensor]
     labels: Tensor
     is_anchor: Tensor
+    objects: Tensor | None = None
+    weights: Tensor | None = None
+    shown: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def rows(self, views: int) -> 'Rows':
+        """What is known of each embedding, view after view.
+
+        Args:
+            views (int): Views that are embedded, 1 or 2.
+        """
+        objects = torch.arange(len(self), device=self.labels.device) if self.objects is None else self.objects
+        known = (self.labels, objects, self.is_anchor, self.weights)
+        if self.shown is None or views == 1:
+            return Rows(*(None if each is None else each.repeat(views) for each in known))  # type: ignore[arg-type]
+        shown = self.shown
+        return Rows(*(None if each is None else torch.cat([each, each[shown]]) for each in known))  # type: ignore[arg-type]
+
+
+class Rows(NamedTuple):
+    """What a loss knows of R embeddings, apart from themselves.
+
+    Attributes:
+        labels (Tensor): (R,), int64, -1 where there is no label.
+        ids (Tensor): (R,), int64, >= 0; equal for embeddings of one object.
+        is_anchor (Tensor): (R,), bool; the others are negatives only.
+        weights (Tensor | None): Weight as a positive of others (R,); None is 1.
+    """
+
+    labels: Tensor
+    ids: Tensor
+    is_anchor: Tensor
+    weights: Tensor | None
 
 
 def all_anchors(rois: tuple[Tensor, Tensor], labels: Tensor) -> Samples:

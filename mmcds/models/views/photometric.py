@@ -109,22 +109,40 @@ class PhotometricView(nn.Module):
             tuple[Tensor, ViewPair]: The second view (N, C, H', W') in the format of ``inputs``,
             and the geometry and annotations of both.
         """
-        size = tuple(inputs.shape[2:])
-        second_size = size if self.scale == 1 else tuple(self._scaled(side) for side in size)
+        second_size = self.size_of(inputs.shape[2:])
+        return (
+            self.augment(inputs, data_samples, preprocessor, second_size),
+            self.describe(inputs, data_samples, second_size),
+        )
+
+    def size_of(self, size: Sequence[int]) -> tuple[int, int]:
+        """(H', W') of the second view of an input (H, W), in pixels."""
+        h, w = (side if self.scale == 1 else self._scaled(side) for side in size)
+        return h, w
+
+    @torch.no_grad()
+    def augment(
+        self, inputs: Tensor, data_samples: Sequence[Any], preprocessor: nn.Module, size: tuple[int, int]
+    ) -> Tensor:
+        """The second view alone (N, C, H', W'), of a given ``size`` (H', W'); see :meth:`forward`."""
         second = inputs.float()
-        if second_size != size:
-            second = F.interpolate(second, second_size, mode='bilinear', align_corners=False, antialias=False)
-        factor = inputs.new_tensor([b / a for a, b in zip(size, second_size, strict=True)], dtype=torch.float32)
-        sizes = image_sizes(data_samples, inputs)
+        if size != tuple(inputs.shape[2:]):
+            second = F.interpolate(second, size, mode='bilinear', align_corners=False, antialias=False)
+        shown = image_sizes(data_samples, inputs) * self._factor(inputs, size)
         # Colours are float32 whatever the autocast, which would round a blur to bfloat16's eight bits.
         with torch.autocast(inputs.device.type, enabled=False):
-            second = self._augment(second, sizes * factor, preprocessor).to(inputs.dtype)
+            return self._augment(second, shown, preprocessor).to(inputs.dtype)
 
+    @torch.no_grad()
+    def describe(self, inputs: Tensor, data_samples: Sequence[Any], second_size: tuple[int, int]) -> ViewPair:
+        """Where things are in both views, the second of a size (H', W'); see :meth:`forward`."""
+        size, factor = inputs.shape[2:], self._factor(inputs, second_size)
+        sizes = image_sizes(data_samples, inputs)
         boxes, labels = instances(data_samples, inputs.device)
         box_factor = factor.flip(0).repeat(2)
         diagonal = torch.cat([factor.flip(0), factor.new_ones(1)])
-        views = ViewPair(
-            input_sizes=((size[0], size[1]), (second_size[0], second_size[1])),
+        return ViewPair(
+            input_sizes=((size[0], size[1]), second_size),
             # View 2 shows all of view 1, so that a place that view 1 has is one of view 2.
             images=(inputs, None),
             image_sizes=(sizes, sizes * factor),
@@ -134,7 +152,11 @@ class PhotometricView(nn.Module):
             transforms=torch.diag(diagonal).expand(len(inputs), 3, 3),
             occupied=occupied(data_samples, inputs.device),
         )
-        return second, views
+
+    @staticmethod
+    def _factor(inputs: Tensor, size: tuple[int, int]) -> Tensor:
+        """Sides of the second view (H', W') over those of the first, (2,), float32."""
+        return inputs.new_tensor([size[0] / inputs.shape[2], size[1] / inputs.shape[3]], dtype=torch.float32)
 
     def _scaled(self, side: int) -> int:
         return max(round(side * self.scale / self.size_divisor), 1) * self.size_divisor

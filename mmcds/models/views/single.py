@@ -1,4 +1,4 @@
-"""No second view at all, for supervision that wants none."""
+"""No second view: what is supervised is what the task sees."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,12 +6,26 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mmcds.registry import MODELS
+
 from ..samplers.targets import ViewPair
 from .describe import image_labels, image_sizes, instances, occupied
 
 
+@MODELS.register_module()
 class SingleView(nn.Module):
-    """Describes the batch without making a second view of it: both views of the pair are the first."""
+    """Describes the batch and makes no second view of it: both views of the pair are the first.
+
+    There is no second pass through the backbone. Positives are other objects or images of the same class, in the
+    batch, on other ranks and in the queue, and jittered boxes of the same object (``jitter`` of the
+    :class:`~mmcds.models.samplers.InstanceSampler`). It has no arguments.
+
+    Example:
+        >>> view = dict(type='SingleView')
+    """
+
+    #: Whether the second view is the first, so that nothing is embedded twice.
+    single = True
 
     @torch.no_grad()
     def forward(self, inputs: Tensor, data_samples: Sequence[Any], preprocessor: nn.Module) -> tuple[None, ViewPair]:
@@ -36,5 +50,7 @@ class SingleView(nn.Module):
             labels=labels,
             transforms=torch.eye(3, device=inputs.device).expand(len(inputs), 3, 3),
             occupied=occupied(data_samples, inputs.device),
+            images=(inputs, inputs),
+            single=True,
         )
         return None, pair

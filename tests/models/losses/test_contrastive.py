@@ -25,8 +25,11 @@ def by_hand(
     temperature: float,
     positives: str,
     queue: Queue | None = None,
+    weights: Tensor | None = None,
+    min_anchors: int = 1,
 ) -> float:
     """The equation of the paper, pair by pair, with Python's floats."""
+    weight = [1.0] * len(rows) if weights is None else weights.double().tolist()
     vectors = rows.detach().double().tolist()
     tags: list[Any] = []
     for label, number, anchor in zip(labels.tolist(), ids.tolist(), is_anchor.tolist(), strict=True):
@@ -35,6 +38,7 @@ def by_hand(
     if queue is not None:
         vectors += queue[0].double().tolist()
         tags += [('label', q) if q >= 0 and positives == 'class' else None for q in queue[1].tolist()]
+        weight += [1.0] * len(queue[1])
     losses = []
     for i in range(len(rows)):
         others = [j for j in range(len(vectors)) if j != i]
@@ -44,8 +48,9 @@ def by_hand(
         scores = {j: sum(a * b for a, b in zip(vectors[i], vectors[j], strict=True)) / temperature for j in others}
         highest = max(scores.values())
         log_sum = highest + math.log(sum(math.exp(score - highest) for score in scores.values()))
-        losses.append(sum(log_sum - scores[j] for j in same) / len(same))
-    return sum(losses) / len(losses) if losses else 0.0
+        total = sum(weight[j] for j in same)
+        losses.append(sum(weight[j] * (log_sum - scores[j]) for j in same) / total)
+    return sum(losses) / max(len(losses), min_anchors) if losses else 0.0
 
 
 def unit(rows: int, dim: int, seed: int, dtype: torch.dtype = torch.float64) -> Tensor:
@@ -86,6 +91,8 @@ def test_gradient_is_the_numerical_one() -> None:
     queue = unit(3, 4, 9), torch.tensor([0, -1, 5])
     rows = unit(10, 4, 3).requires_grad_()
     assert torch.autograd.gradcheck(lambda x: ContrastiveLoss(0.3)(x, *arguments, queue), (rows,))
+    weights = torch.rand(10, dtype=torch.float64) + 0.1
+    assert torch.autograd.gradcheck(lambda x: ContrastiveLoss(0.3)(x, *arguments, queue, weights), (rows,))
 
 
 @settings(max_examples=150, deadline=None)
@@ -103,6 +110,8 @@ def test_any_batch_is_finite_connected_and_right(data: st.DataObject) -> None:
     length = data.draw(st.integers(-1, 4), 'queue')
     seed = data.draw(st.integers(0, 1000), 'seed')
     alike = data.draw(st.booleans(), 'all rows alike')
+    weighted = data.draw(st.booleans(), 'weighted')
+    least = data.draw(st.sampled_from([1, 4]), 'min_anchors')
 
     rows = unit(count * views, dim, seed, dtype)
     rows = (rows[:1].expand_as(rows).clone() if alike and len(rows) else rows).requires_grad_()
@@ -114,13 +123,14 @@ def test_any_batch_is_finite_connected_and_right(data: st.DataObject) -> None:
         torch.arange(count).repeat(views),
         torch.tensor(anchors * views, dtype=torch.bool),
     )
-    found = ContrastiveLoss(temperature, positives)(rows, *arguments, queue)
+    weights = torch.rand(len(rows), generator=torch.manual_seed(seed), dtype=dtype) + 0.1 if weighted else None
+    found = ContrastiveLoss(temperature, positives, min_anchors=least)(rows, *arguments, queue, weights)
     found.backward()
     assert found.dtype == dtype
     assert found.shape == ()
     assert rows.grad is not None
     assert rows.grad.isfinite().all()
-    expected = by_hand(rows, *arguments, temperature, positives, queue)
+    expected = by_hand(rows, *arguments, temperature, positives, queue, weights, least)
     precision = 1e-6 if dtype == torch.float64 else 1e-3
     assert found.item() == pytest.approx(expected, rel=precision, abs=precision)
 
@@ -174,6 +184,7 @@ def test_queue_is_compared_with() -> None:
         (dict(temperature=-1.0), r'loss\.temperature=-1\.0 .*\(0, inf\]'),
         (dict(temperature='warm'), r"loss\.temperature='warm'"),
         (dict(temperature=float('nan')), r'loss\.temperature=nan'),
+        (dict(min_anchors=0), r'loss\.min_anchors=0'),
         (dict(positives='clas'), r"loss\.positives='clas' is not known; nearest: class; valid: class, instance"),
     ],
 )
@@ -210,22 +221,26 @@ def losses_on_a_rank(rank: int, world: int) -> list[tuple[Tensor, Tensor]]:
 
 
 def taps_together_and_one_by_one(rank: int, world: int) -> list[tuple[Tensor, Tensor]]:
-    """Losses and gradients of two taps of other widths, asked for together and one by one."""
+    """Losses and gradients of two taps, asked for together and one by one."""
     rows, labels, anchors = part(rank, world)
-    taps = [rows.requires_grad_(), unit(len(rows), 6, 90 + rank).requires_grad_()]
-    other: Queue = (unit(3, 6, 71), torch.tensor([1, 1, -1]))
-    queues: list[list[Queue | None]] = [[None, None], [QUEUE, other], [None, other], [QUEUE, None]]
+    taps = torch.stack([rows, unit(len(rows), 4, 90 + rank)]).requires_grad_()
+    other: Queue = (unit(3, 4, 71), QUEUE[1])
+    both_queues: Queue = (torch.stack([QUEUE[0], other[0]]), QUEUE[1])
     ids, found = torch.arange(len(rows) // 2).repeat(2), []
+    weights = torch.rand(len(rows), generator=torch.Generator().manual_seed(rank), dtype=torch.float64) + 0.5
     for positives in ('class', 'instance'):
-        for pair in queues:
-            loss = ContrastiveLoss(0.2, positives)
-            shared = loss.share(taps, labels, ids, anchors)
-            asked = [(tap, labels, ids, anchors, queue) for tap, queue in zip(taps, pair, strict=True)]
-            together = [loss(*each, shared, number) for number, each in enumerate(asked)]
-            single = [loss(*each) for each in asked]
-            found += list(zip(map(torch.Tensor.detach, together), map(torch.Tensor.detach, single), strict=True))
-            gradients = torch.autograd.grad(together, taps), torch.autograd.grad(single, taps)
-            found += list(zip(*gradients, strict=True))
+        for queue, pair in ((None, (None, None)), (both_queues, (QUEUE, other))):
+            for weight in (None, weights):
+                loss = ContrastiveLoss(0.2, positives, min_anchors=3)
+                together = loss(taps, labels, ids, anchors, queue, weight)
+                single = torch.stack(
+                    [loss(tap, labels, ids, anchors, each, weight) for tap, each in zip(taps, pair, strict=True)]
+                )
+                found.append((together.detach(), single.detach()))
+                factor = torch.tensor([1.0, -2.0], dtype=torch.float64)
+                gradients = (torch.autograd.grad((each * factor).sum(), taps)[0] for each in (together, single))
+                first, second = gradients
+                found.append((first, second))
     return found
 
 
@@ -235,7 +250,7 @@ def test_taps_together_are_the_taps_one_by_one(world: int, tmp_path: Path) -> No
         run_ranks(world, taps_together_and_one_by_one, tmp_path) if world > 1 else [taps_together_and_one_by_one(0, 2)]
     )
     for found in ranks:
-        assert len(found) == 32
+        assert len(found) == 16
         for together, single in found:
             torch.testing.assert_close(together, single, rtol=1e-6, atol=1e-9)
     assert all(together.abs().max() > 1e-2 for together, _ in ranks[0])
