@@ -17,6 +17,7 @@ from mmengine.dataset import pseudo_collate
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner import set_random_seed
+from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from mmcds.apis import DISTILL_HOOK, has_cds
@@ -39,6 +40,8 @@ class Side:
         seconds (list[float]): Time of each timed round per step.
         memory (float): Largest memory of the device in MiB during a step; 0 until :func:`measure_memory`.
         flops (int): Floating-point operations of a step, forward and backward, as torch counts them.
+        kernels (int): Kernels that a step launches on the GPU, as torch's profiler counts them; 0 until
+            :func:`count_kernels`.
         build (Callable): Makes this side anew.
     """
 
@@ -47,6 +50,7 @@ class Side:
     seconds: list[float] = field(default_factory=list)
     memory: float = 0.0
     flops: int = 0
+    kernels: int = 0
     build: Callable[[], 'Side'] | None = None
 
 
@@ -130,6 +134,16 @@ def time_sides(sides: Sequence[Side], rounds: int, steps: int, device: str) -> N
         side.flops = counter.get_total_flops()
 
 
+def count_kernels(sides: Sequence[Side]) -> None:
+    """Count the kernels of a step of each side, copies and fills apart. On a GPU only."""
+    for side in sides:
+        with profile(activities=[ProfilerActivity.CUDA]) as profiler:
+            side.step()
+            torch.cuda.synchronize()
+        events = [each for each in profiler.events() if each.device_type == torch.autograd.DeviceType.CUDA]
+        side.kernels = sum(not each.name.startswith(('Memcpy', 'Memset')) for each in events)
+
+
 def measure_memory(sides: Sequence[Side]) -> None:
     """The peak of two steps of each side, beyond what the libraries take; on a CPU in a process of its own."""
     for side in sides:
@@ -168,15 +182,20 @@ def ratios_of(side: Side, reference: Side) -> np.ndarray:
 def ratio_table(sides: Sequence[Side]) -> str:
     """A Markdown table of all sides; ratios to the first one are taken round by round."""
     reference = sides[0]
-    memory = any(side.memory for side in sides)
     heads = ['config', 's / step (median)', 'ratio (median)', 'lowest .. highest', 'operations']
+    heads += ['kernels'] if reference.kernels else []
+    heads += ['MiB at the peak'] if reference.memory else []
     lines = []
     for side in sides:
         ratios = ratios_of(side, reference)
         cells = [side.name, f'{np.median(side.seconds):.3f}', f'{np.median(ratios):.2f}']
         cells += [f'{ratios.min():.2f} .. {ratios.max():.2f}', f'{side.flops / reference.flops:.2f}']
-        lines.append([*cells, *([f'{side.memory:.0f} ({side.memory / reference.memory:.2f} x)'] if memory else [])])
-    return markdown_table([*heads, *(['MiB at the peak'] if memory else [])], lines)
+        if reference.kernels:
+            cells.append(f'{side.kernels} ({side.kernels / reference.kernels:.2f} x)')
+        if reference.memory:
+            cells.append(f'{side.memory:.0f} ({side.memory / reference.memory:.2f} x)')
+        lines.append(cells)
+    return markdown_table(heads, lines)
 
 
 def pipeline_of(cfg: Config) -> list[dict]:

@@ -31,19 +31,26 @@ DETECTORS = {
     'retinanet': ('mmdet::retinanet/retinanet_r50_fpn_1x_coco.py', 'configs/cds/retinanet_r50_cds.py'),
 }
 CIFAR = 'configs/classification/cifar100/resnet18'
-FULL = 'full-size second view: view.type=PhotometricView view.scale=1.0 recompute=false'
+ONE_VIEW = 'one view: view.type=SingleView'
+PLACES = 'one view, jittered and near boxes: view.type=SingleView sampler.jitter=0.2 sampler.near=2'
+PACKED = 'two views in one batch: concat=true'
 KEPT = 'second view kept, not recomputed: recompute=false'
-STOPPED = 'no gradient through the second view: stop_gradient=true'
 
 
-def commands(rounds: int) -> dict[str, list[str]]:
-    """Name of each benchmark, which is also that of its page and its values -> script and arguments."""
-    vary = ' '.join(f'--vary {shlex.quote(each)}' for each in (FULL, KEPT, STOPPED))
+def commands(rounds: int, gpu: bool = False) -> dict[str, list[str]]:
+    """Name of each benchmark, which is also that of its page and its values -> script and arguments.
+
+    Args:
+        rounds (int): Of the timed steps.
+        gpu (bool): Whether there is one, which also takes steps of eight images. Defaults to False.
+    """
+    vary = ' '.join(f'--vary {shlex.quote(each)}' for each in (ONE_VIEW, PLACES, PACKED, KEPT))
     steps = {
-        f'step_{name}': shlex.split(
-            f'step_cost.py {stock} {cds} --batch 2 --size 800 1344 --rounds {rounds} --steps 1 --zero-weight --memory '
-            f'{vary} --title {shlex.quote(f"Cost of a training step, {stock}")}'
+        f'step_{name}{key}': shlex.split(
+            f'step_cost.py {stock} {cds} --batch {batch} --size 800 1344 --rounds {rounds} --steps 1 --zero-weight '
+            f'{memory} {vary} --title {shlex.quote(f"Cost of a training step, {stock}")}'
         )
+        for key, batch, memory in (('', 2, '--memory'), *((('_8', 8, ''),) if gpu else ()))
         for name, (stock, cds) in DETECTORS.items()
     }
     return {
@@ -195,7 +202,7 @@ def page(folders: Sequence[Path]) -> str:
 def main() -> int:
     """Run what is missing, write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    names = list(commands(1))
+    names = list(commands(1, gpu=True))
     parser.add_argument('--only', nargs='+', metavar='NAME', help=f'only these of {", ".join(names)}')
     parser.add_argument('--again', action='store_true', help='measure what has been measured, too')
     parser.add_argument('--rounds', type=int, default=5, help='of the timed steps (default 5)')
@@ -214,7 +221,7 @@ def main() -> int:
     pages = ROOT / PAGES / ('' if kind == 'cpu' else kind)
     pages.mkdir(parents=True, exist_ok=True)
     failed = []
-    for name, (script, *arguments) in commands(args.rounds).items():
+    for name, (script, *arguments) in commands(args.rounds, gpu=kind == 'gpu').items():
         if args.only and name not in args.only:
             continue
         values = results / f'{name}.json'

@@ -57,7 +57,7 @@ def main() -> None:
     import torch
 
     from benchmarks.headline import Headline, machine, write_headlines
-    from benchmarks.steps import make_side, measure_memory, ratio_table, ratios_of, time_sides
+    from benchmarks.steps import count_kernels, make_side, measure_memory, ratio_table, ratios_of, time_sides
     from mmcds.utils.config import load_config
     from mmcds.utils.prepare import stem_of
 
@@ -72,6 +72,8 @@ def main() -> None:
         cfg.merge_from_dict(options)
         sides.append(make_side(name, cfg, args.batch, size, device))
     time_sides(sides, args.rounds, args.steps, device)
+    if device == 'cuda':
+        count_kernels(sides)
     if args.memory:
         measure_memory(sides)
     command = shlex.join(['python', 'tools/benchmark/step_cost.py', *sys.argv[1:]])
@@ -87,6 +89,7 @@ def main() -> None:
     found = [Headline.of(f'time: {side.name}', ratios_of(side, sides[0])) for side in sides]
     found += [Headline.of(f'operations: {side.name}', side.flops / sides[0].flops) for side in sides]
     found += [Headline.of(f'memory: {side.name}', side.memory / sides[0].memory) for side in sides if side.memory]
+    found += [Headline.of(f'kernels: {side.name}', side.kernels / sides[0].kernels) for side in sides if side.kernels]
     write_headlines(args.headlines, found)
 
 
