@@ -561,7 +561,7 @@ def test_a_connected_zero_is_0_of_infinite_tensors() -> None:
 
 def counts_of(world: int) -> list[tuple[int, int]]:
     """Two images per rank; the second rank's have no instance."""
-    return [(2, 1), (0, 0), (0, 3)][:world]
+    return [(4, 1), (0, 0), (0, 3)][:world]
 
 
 def part(rank: int, world: int) -> tuple[Tensor, list[Any]]:
@@ -598,8 +598,12 @@ def train_on_the_union(world: int, cds: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     ('world', 'cds'),
-    [(2, dict(queue_length=7)), (3, dict(loss=dict(type='ContrastiveLoss', positives='instance'), stop_gradient=True))],
-    ids=['two ranks with a queue', 'three ranks, NT-Xent, stop_gradient'],
+    [
+        (2, dict(queue_length=7)),
+        (3, dict(loss=dict(type='ContrastiveLoss', positives='instance'), stop_gradient=True)),
+        (2, dict(view=dict(type='SingleView'), queue_length=7)),
+    ],
+    ids=['two ranks with a queue', 'three ranks, NT-Xent, stop_gradient', 'two ranks, one view with a queue'],
 )
 def test_ranks_together_are_one_process(world: int, cds: dict[str, Any], tmp_path: Path) -> None:
     """DDP without find_unused_parameters; one rank has no instance; two steps, so that the queue is used."""

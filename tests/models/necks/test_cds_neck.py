@@ -179,7 +179,10 @@ def test_a_part_without_a_type_changes_the_default_one(mmdet_scope: None) -> Non
             dict(concat=True, stop_gradient=True, view=dict(type='PhotometricView')),
             r'^neck\.concat=True .*set stop_gradient=False or concat=False$',
         ),
-        (dict(concat=True), r'^neck\.view\.scale=0\.5 with concat=True: .*set concat=False or scale=1\.0$'),
+        (
+            dict(concat=True, view=dict(scale=0.75)),
+            r'^neck\.view\.scale=0\.75 with concat=True: .*set concat=False, scale=0\.5 or scale=1\.0$',
+        ),
     ],
 )
 def test_mistakes_are_named(arguments: dict[str, Any], message: str, mmdet_scope: None) -> None:
