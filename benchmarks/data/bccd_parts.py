@@ -4,7 +4,7 @@ The recipe is chosen on a fold of the training images, so that the validation im
 is the first so many of one shuffled order, so that a smaller one is inside a larger one.
 
 Example:
-  python benchmarks/bccd_parts.py ../shared/data/bccd work_dirs/data/bccd
+  python benchmarks/data/bccd_parts.py ../shared/data/bccd work_dirs/data/bccd
 """
 
 import argparse
@@ -14,9 +14,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from mmcds.utils.cli import run
+from mmcds.cli.tool import run
 
 FRACTIONS = (10, 25, 50)
 FOLD = 'screen'

@@ -3,7 +3,7 @@
 The class is the two-digit prefix of a folder, since a split that lacks classes would count its folders otherwise.
 
 Example:
-  python benchmarks/grocery.py ../shared/data/grocery.tar work_dirs/data/grocery
+  python benchmarks/data/grocery.py ../shared/data/grocery.tar work_dirs/data/grocery
 """
 
 import argparse
@@ -11,9 +11,9 @@ import sys
 import tarfile
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from mmcds.utils.cli import run
+from mmcds.cli.tool import run
 
 SPLITS = ('train', 'val', 'test')
 

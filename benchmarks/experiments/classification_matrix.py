@@ -17,19 +17,27 @@ rivals = [('cds', 'longer'), ('distill', 'longer'), ('cds', 'dsn')]
 metrics = {'accuracy/top1': 'top-1 (%)', 'calibration/ece': 'ECE (%)'}
 
 arms = dict(
-    baseline=dict(config='benchmarks/classification/baseline.py', label='baseline'),
-    dsn=dict(config='benchmarks/classification/dsn.py', label='DSN', baseline='baseline'),
-    cds=dict(config='benchmarks/classification/cds.py', label='CDS', baseline='baseline'),
-    mlp=dict(config='benchmarks/classification/cds-mlp.py', label='CDS, heads that pool first', baseline='baseline'),
-    fast=dict(config='benchmarks/classification/cds-fast.py', label='CDS, half-size second view', baseline='baseline'),
+    baseline=dict(config='benchmarks/experiments/classification/baseline.py', label='baseline'),
+    dsn=dict(config='benchmarks/experiments/classification/dsn.py', label='DSN', baseline='baseline'),
+    cds=dict(config='benchmarks/experiments/classification/cds.py', label='CDS', baseline='baseline'),
+    mlp=dict(
+        config='benchmarks/experiments/classification/cds-mlp.py',
+        label='CDS, heads that pool first',
+        baseline='baseline',
+    ),
+    fast=dict(
+        config='benchmarks/experiments/classification/cds-fast.py',
+        label='CDS, half-size second view',
+        baseline='baseline',
+    ),
     longer=dict(
-        config='benchmarks/classification/baseline.py',
+        config='benchmarks/experiments/classification/baseline.py',
         label='baseline, twice the epochs',
         baseline='baseline',
         options={'train_cfg.max_epochs': 16, 'train_cfg.val_interval': 16, 'param_scheduler.milestones': '[4,10,14]'},
     ),
     semi10=dict(
-        config='benchmarks/classification/semi10.py',
+        config='benchmarks/experiments/classification/semi10.py',
         label='baseline, 10 % labels, as many iterations',
         # A tenth of the images in each epoch, hence ten times the epochs.
         options={
@@ -39,13 +47,15 @@ arms = dict(
         },
     ),
     semi10_epochs=dict(
-        config='benchmarks/classification/semi10.py',
+        config='benchmarks/experiments/classification/semi10.py',
         label='baseline, 10 % labels, as many epochs',
         baseline='semi10',
     ),
-    cds_semi10=dict(config='benchmarks/classification/cds-semi10.py', label='CDS, 10 % labels', baseline='semi10'),
+    cds_semi10=dict(
+        config='benchmarks/experiments/classification/cds-semi10.py', label='CDS, 10 % labels', baseline='semi10'
+    ),
     cds_semi10_half=dict(
-        config='benchmarks/classification/cds-semi10.py',
+        config='benchmarks/experiments/classification/cds-semi10.py',
         label='CDS, 10 % labels, labelled images repeated to half of each epoch',
         baseline='semi10',
         # 18,000 images in each epoch instead of 10,000: half the epochs are a tenth fewer iterations.
@@ -57,7 +67,7 @@ arms = dict(
         },
     ),
     distill=dict(
-        config='benchmarks/classification/distill.py',
+        config='benchmarks/experiments/classification/distill.py',
         label='CDS with distillation from the CDS arm',
         baseline='baseline',
         after=['cds'],
@@ -82,7 +92,7 @@ for key, share, said, stock_epochs, stock_steps, epochs, steps, repeat in (
         ),
     ):
         arms[arm] = dict(
-            config=f'benchmarks/classification/{config}.py',
+            config=f'benchmarks/experiments/classification/{config}.py',
             label=label,
             baseline=key,
             options={

@@ -15,7 +15,7 @@ default is the one that takes less memory. [The same runs on CPUs](results_cpu.m
 RetinaNet, no gain that could be told from zero."""
 seeds = [2, 3, 4, 5, 6]
 metrics = {'coco/bbox_mAP': 'AP (%)', 'coco/bbox_mAP_50': 'AP50 (%)', 'coco/bbox_mAP_75': 'AP75 (%)'}
-prepare = '{python} benchmarks/bccd_parts.py ../shared/data/bccd work_dirs/data/bccd'
+prepare = '{python} benchmarks/data/bccd_parts.py ../shared/data/bccd work_dirs/data/bccd'
 readme = [
     *(f'faster_rcnn_{method}' for method in ('stock', 'longer', 'dsn', 'cds')),
     *(f'retinanet_{method}' for method in ('stock', 'longest', 'dsn', 'cds')),
@@ -42,7 +42,7 @@ for detector, name in (('retinanet', 'RetinaNet'), ('faster_rcnn', 'Faster R-CNN
     rows = [
         ('stock', '', stock, 'stock', bccd, 10, 8),
         ('longer', '', stock, 'stock, 12 epochs', bccd, 12, 10),
-        ('dsn', '', f'benchmarks/detection/{detector}_dsn.py', 'deep supervision (DSN)', bccd, 10, 8),
+        ('dsn', '', f'benchmarks/experiments/detection/{detector}_dsn.py', 'deep supervision (DSN)', bccd, 10, 8),
         ('cds', '', shipped, 'CDS', bccd, 10, 8),
     ]
     # How it depends on the size of the second view, the length of training and the number of images: the quicker

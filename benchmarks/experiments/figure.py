@@ -6,7 +6,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from mmcds.visualization.save import save_figure
+from mmcds.analysis.pictures.save import save_figure
 
 #: Where on the x axis, mean, and s.d. over seeds, NaN for one.
 Point = tuple[float, float, float]

@@ -8,6 +8,7 @@ from typing import Any
 
 from mmengine.config import Config
 
+from mmcds.compat.old_names import moved_file
 from mmcds.utils.errors import unknown_name
 
 FIELDS = ('title', 'note', 'seeds', 'metrics', 'arms', 'prepare', 'readme', 'curves', 'rivals')
@@ -96,7 +97,7 @@ def load_matrix(path: str | Path) -> Matrix:
         FileNotFoundError: If it, or a config that it names, does not exist.
         ValueError: If a field, or an arm that another one names, is not known.
     """
-    path = Path(path)
+    path = Path(moved_file(str(path)))
     if not path.is_file():
         found = [str(each) for each in sorted(Path(__file__).parent.glob('*_matrix.py'))]
         raise FileNotFoundError(f'matrix={str(path)!r} does not exist; there are: {", ".join(found)}')

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
+from benchmarks.speed.headline import markdown_table
 from mmcds.utils.errors import unknown_name
 
 from .figure import Point, draw_curves, draw_differences
-from .headline import markdown_table
 from .matrix import Arm, Matrix
-from .record import Record, read_record
+from .record import ROOT, Record, read_record
 from .runner import check_unchanged, records_of, runs_of
 
 #: Between a value and its spread: a narrow column must not part them.
@@ -161,11 +161,12 @@ def write_page(matrix: Matrix, work_dir: Path, out: Path) -> str:
         drawn.append(f'![{title} against {what}, with s.d. over the seeds that all points share]({picture.name})')
     rivals = rival_table(matrix, records)
     machines = '; '.join(sorted({record.machine for record in every})) or 'no machine yet'
-    kept = records_of(matrix).relative_to(matrix.path.resolve().parents[1])
+    kept = records_of(matrix)
+    kept = kept.relative_to(ROOT) if kept.is_relative_to(ROOT) else kept
     page = '\n\n'.join(
         [
             f'# {matrix.title}',
-            f'Written by `python benchmarks/run.py {matrix.path} --out PAGE` from {len(every)} of '
+            f'Written by `python benchmarks/experiments/run.py {matrix.path} --out PAGE` from {len(every)} of '
             f'{len(runs_of(matrix, work_dir))} runs, made on {machines}. Mean ± s.d. over seeds, from the last '
             'evaluation of each run. Differences to the baseline are paired by seed (same initial weights of what is '
             'shared, same order of the images), with the 95 % interval of their mean from three pairs on.',
@@ -179,7 +180,7 @@ def write_page(matrix: Matrix, work_dir: Path, out: Path) -> str:
             cost_table(matrix, records),
             'Each row can be run again by itself, with the start weights that pair it: remove the folder '
             f'`{kept}/NAME`, whose runs count as done, then '
-            f'`python benchmarks/run.py {matrix.path} --arms NAME`. {by_hand}a run is',
+            f'`python benchmarks/experiments/run.py {matrix.path} --arms NAME`. {by_hand}a run is',
             '\n'.join(commands),
         ]
     )

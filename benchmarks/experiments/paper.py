@@ -4,8 +4,8 @@ Writes docs/paper.md. A row counts as run here if <runs>/<data set>/<config name
 holds an evaluation.
 
 Examples:
-  python benchmarks/paper.py
-  python benchmarks/paper.py --runs work_dirs --out docs/paper.md
+  python benchmarks/experiments/paper.py
+  python benchmarks/experiments/paper.py --runs work_dirs --out docs/paper.md
 """
 
 import argparse
@@ -13,11 +13,11 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from mmcds.utils.cli import run
+from mmcds.cli.tool import run
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 FOLDER = 'configs/classification'
 #: Heading in the paper -> name in our configs, in the paper's order.
 MODELS = {
@@ -147,8 +147,9 @@ def page(runs: Path | None) -> str:
     """The whole page, in Markdown."""
     parts = [
         "# The paper's tables",
-        "Written by `python benchmarks/paper.py`. The paper's numbers are its authors'; none was reproduced here "
-        'unless the last column says so: neither ImageNet, COCO, the fine-grained sets nor the original CIFAR were at '
+        "Written by `python benchmarks/experiments/paper.py`. The paper's numbers are its authors'; none was "
+        'reproduced here unless the last column says so: neither ImageNet, COCO, the fine-grained sets nor the '
+        'original CIFAR were at '
         'hand. What was run on other data is in [results_classification.md](results_classification.md) and '
         '[results.md](results.md). Methods of others in the same tables (DKS, DHM, KD, AT, RKD, SP, CRD, BYOL, '
         "SupCon pre-training) are not implemented. The paper's settings of fine-tuning are not known; those of the "
@@ -172,7 +173,7 @@ def _teacher(method: str) -> str:
 
 
 def _here(row: Row, heading: str, runs: Path | None) -> str:
-    from mmcds.visualization.run_log import read_run
+    from mmcds.analysis.runs.run_log import read_run
 
     # One config of COCO serves several rows, whose backbones differ: which one a run had is not in its name.
     folder = runs / Path(row.config).parent.name / Path(row.config).stem if runs and 'COCO' not in heading else None

@@ -11,13 +11,13 @@ metrics = {
     'coco/bbox_mAP_50': 'AP50 (%)',
     'coco/bbox_mAP_75': 'AP75 (%)',
 }
-prepare = '{python} benchmarks/grocery.py ../shared/data/grocery.tar work_dirs/data/grocery'
+prepare = '{python} benchmarks/data/grocery.py ../shared/data/grocery.tar work_dirs/data/grocery'
 
 data = {'data_root': '../shared/data/bccd/', 'train_cfg.val_interval': 10}
 stock, shipped = 'configs/bccd/retinanet_r18_bccd.py', 'configs/cds/retinanet_r18_cds_bccd.py'
 arms = dict(
-    pre_stock=dict(config='benchmarks/pretraining/stock.py', label='pre-training, baseline'),
-    pre_cds=dict(config='benchmarks/pretraining/cds.py', label='pre-training, CDS', baseline='pre_stock'),
+    pre_stock=dict(config='benchmarks/experiments/pretraining/stock.py', label='pre-training, baseline'),
+    pre_cds=dict(config='benchmarks/experiments/pretraining/cds.py', label='pre-training, CDS', baseline='pre_stock'),
     retinanet_scratch=dict(
         config=stock, label='RetinaNet from scratch', baseline='retinanet_stock', options=data, seeds=[0]
     ),

@@ -18,17 +18,17 @@ from typing import Any
 import numpy as np
 from mmengine.config import Config, DictAction
 
+from benchmarks.speed.headline import machine
+from mmcds.analysis.runs.run_log import read_run
 from mmcds.apis import NECKS
+from mmcds.config.load_config import load_config
 from mmcds.models.necks.cds_neck import PARTS, part_of
 from mmcds.registry import MODELS
-from mmcds.utils.config import load_config
-from mmcds.visualization.run_log import read_run
 
-from .headline import machine
 from .matrix import Arm
 from .state import State
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Run a matrix of experiments and write its page.
+r"""Run a matrix of experiments and write its page.
 
 A run that was killed goes on from its checkpoint; one that is finished is not run again, so that a second call
 of a finished matrix only writes the same page.
@@ -7,8 +7,9 @@ A GPU that a run leaves idle, as small ones do, takes several at a time where th
 (`nvidia-cuda-mps-control -d` before, and --jobs as many as there are cores); without it they only take turns.
 
 Examples:
-  python benchmarks/run.py benchmarks/classification_matrix.py --out docs/results_classification.md
-  python benchmarks/run.py benchmarks/classification_matrix.py --arms baseline cds --jobs 1
+  python benchmarks/experiments/run.py benchmarks/experiments/classification_matrix.py \
+      --out docs/results_classification.md
+  python benchmarks/experiments/run.py benchmarks/experiments/classification_matrix.py --arms baseline cds --jobs 1
 """
 
 import argparse
@@ -17,9 +18,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from mmcds.utils.cli import run as run_tool
+from mmcds.cli.tool import run as run_tool
 
 
 def main() -> int:
@@ -36,12 +37,12 @@ def main() -> int:
     here = Path(__file__).resolve().parent
     # With the script's own folder, MMEngine would find `ideas` a second time, by that name alone.
     sys.path[:] = [each for each in sys.path if Path(each).resolve() != here]
-    os.chdir(here.parent)
+    os.chdir(here.parents[1])
     import torch
 
-    from benchmarks.matrix import load_matrix
-    from benchmarks.page import write_page, write_short
-    from benchmarks.runner import run_all, runs_of
+    from benchmarks.experiments.matrix import load_matrix
+    from benchmarks.experiments.page import write_page, write_short
+    from benchmarks.experiments.runner import run_all, runs_of
     from mmcds.utils.errors import check_count, unknown_name
 
     if args.jobs is not None:

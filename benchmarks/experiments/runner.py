@@ -18,14 +18,15 @@ from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner import set_random_seed
 
 from mmcds.apis import remove_cds
-from mmcds.utils.checkpoint import latest_checkpoint, load_checkpoint
-from mmcds.utils.config import load_config
+from mmcds.checkpoints.files import latest_checkpoint
+from mmcds.config.load_config import load_config
+from mmcds.utils.checkpoint_files import load_checkpoint
 
 from .matrix import Arm, Matrix
 from .record import Load, Record, changed_defaults, defaults_of, digest_of, make_record, read_record, write_record
 from .state import State, read_state, resident_peak, write_state
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ from the same random numbers as the colours of the second view, and could lie wi
 rows have not been run again."""
 seeds = [0, 1, 7, 8, 9]
 metrics = {'coco/bbox_mAP': 'AP (%)', 'coco/bbox_mAP_50': 'AP50 (%)', 'coco/bbox_mAP_75': 'AP75 (%)'}
-prepare = '{python} benchmarks/bccd_parts.py ../shared/data/bccd work_dirs/data/bccd'
+prepare = '{python} benchmarks/data/bccd_parts.py ../shared/data/bccd work_dirs/data/bccd'
 
 data = {'data_root': 'work_dirs/data/bccd/screen/', 'train_cfg.val_interval': 10}
-folder = 'benchmarks/detection/retinanet'
+folder = 'benchmarks/experiments/detection/retinanet'
 arms = dict(
     stock=dict(config='configs/bccd/retinanet_r18_bccd.py', label='stock', options=data),
     dsn=dict(config=f'{folder}_dsn.py', label='deep supervision (DSN), weight 1', baseline='stock', options=data),

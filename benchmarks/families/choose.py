@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from mmcds.utils.config import load_config, package_configs
+from mmcds.config.load_config import load_config, package_configs
 
 #: Folders whose files name what they are about by another word than the folder's.
 WORDS = {'dcn': 'dconv', 'dcnv2': 'mdconv', 'gcnet': 'gcb', 'libra_rcnn': 'libra', 'guided_anchoring': 'ga-'}

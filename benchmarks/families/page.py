@@ -30,7 +30,7 @@ def families_page(results: Sequence[FamilyResult], arguments: Sequence[str], sec
         f'{cell(each.cds)} | {" ".join(each.taps)} | {each.seconds:.1f} |'
         for each in results
     ]
-    command = ' '.join(['python', 'tools/analysis/families.py', *arguments])
+    command = ' '.join(['python', 'benchmarks/families/run.py', *arguments])
     parts = [
         '# Families of mmdet',
         f'Written by `{command}`: {distribution("mmdet")}, torch {torch.__version__}, {seconds:.0f} s in {jobs} '

@@ -4,8 +4,8 @@ A family is a folder of mmdet's configs. With the same weights, batch and seeds,
 the stock's weight names, gradients and, to the last bit, task losses, and add losses above 0.
 
 Examples:
-  python tools/analysis/families.py
-  python tools/analysis/families.py retinanet fcos detr
+  python benchmarks/families/run.py
+  python benchmarks/families/run.py retinanet fcos detr
 """
 
 import argparse
@@ -21,17 +21,17 @@ from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from mmcds.utils.cli import run
+from mmcds.cli.tool import run
 
 if TYPE_CHECKING:
-    from mmcds.utils.families import FamilyResult
+    from benchmarks.families import FamilyResult
 
 
 def walk(name: str) -> 'FamilyResult':
     """One family, quietly, on one thread."""
     import torch
 
-    from mmcds.utils.families import walk_family
+    from benchmarks.families import walk_family
 
     torch.set_num_threads(1)
     warnings.filterwarnings('ignore')
@@ -48,11 +48,15 @@ def main() -> int:
     parser.add_argument('--jobs', type=int, default=os.cpu_count() or 1, help='processes (default one per core)')
     parser.add_argument('--out', help='the Markdown page (default docs/families.md for all families, else none)')
     args = parser.parse_args()
-    from mmcds.utils.families import list_families
-    from mmcds.utils.families.choose import family_of
-    from mmcds.utils.families.page import families_page, is_wrong
+    from benchmarks.families import list_families
+    from benchmarks.families.choose import family_of
+    from benchmarks.families.page import families_page, is_wrong
 
-    names = [family_of(name).name for name in args.families] or [each.name for each in list_families()]
+    try:
+        names = [family_of(name).name for name in args.families] or [each.name for each in list_families()]
+    except ValueError as error:
+        # Raised by the tool itself, so that it is printed without the place where it was found out.
+        raise ValueError(str(error)) from None
     start, results = time.perf_counter(), []
     # Spawned, and new ones now and then: what some models leave behind would add up to gigabytes.
     with get_context('spawn').Pool(args.jobs, maxtasksperchild=16) as pool:

@@ -5,7 +5,7 @@ from typing import Any
 
 from mmengine.config import Config, ConfigDict
 
-from mmcds.utils.config import load_config
+from mmcds.config.load_config import load_config
 
 #: At most this much of what only costs time. What a config has less of stays.
 LIMITS = {

@@ -12,7 +12,7 @@ from mmengine.logging import MessageHub
 from mmengine.registry import MODELS, DefaultScope
 from torch import Tensor, nn
 
-from mmcds.utils.torchvision_compat import ensure_torchvision
+from mmcds.compat.torchvision_compat import ensure_torchvision
 
 from .inputs import toy_inputs
 

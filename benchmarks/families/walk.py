@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from mmengine.config import Config
 
 from mmcds.apis import add_cds
+from mmcds.config.load_config import load_config
 from mmcds.models.two_view_forward import TwoViewForward
-from mmcds.utils.config import load_config
 
 from .choose import family_of
 from .explain import explain, one_line

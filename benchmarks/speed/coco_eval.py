@@ -4,8 +4,8 @@ Timed are the whole metric (what a validation waits for after its last image: wr
 detections, too) and the evaluator alone. Run it on a quiet machine.
 
 Examples:
-  python tools/benchmark/coco_eval.py --out docs/cost/coco_eval.md
-  python tools/benchmark/coco_eval.py --images 5000 --rounds 3
+  python benchmarks/speed/coco_eval.py --out docs/cost/coco_eval.md
+  python benchmarks/speed/coco_eval.py --images 5000 --rounds 3
 """
 
 import argparse
@@ -26,8 +26,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import numpy as np
 
-from benchmarks.headline import Headline, markdown_table, write_headlines
-from mmcds.utils.cli import run
+from benchmarks.speed.headline import Headline, markdown_table, write_headlines
+from mmcds.cli.tool import run
 
 PARTS = ('whole metric', 'evaluator alone')
 ARRAYS = ('stats', 'precision', 'recall', 'scores')
@@ -60,7 +60,7 @@ def evaluate(stock: bool, kind: str, ann_file: str, results: list, classes: tupl
     from mmdet.evaluation.metrics import CocoMetric, coco_metric
     from pycocotools.cocoeval import COCOeval
 
-    from mmcds.evaluation import FasterCocoMetric, faster_coco_metric
+    from mmcds.analysis.metrics import FasterCocoMetric, faster_coco_metric
 
     metric = (CocoMetric if stock else FasterCocoMetric)(ann_file=ann_file, metric=kind)
     metric.dataset_meta = dict(classes=classes)
@@ -83,7 +83,7 @@ def difference(stock: Any, faster: Any) -> float:
 
 def timed(kind: str, args: argparse.Namespace, folder: str) -> tuple[list[list[str]], list[Headline], float]:
     """Rows of the table for 'bbox' or 'segm', the speed-ups, and the largest difference."""
-    from benchmarks.detections import class_names, random_detections
+    from benchmarks.speed.detections import class_names, random_detections
 
     content, results = random_detections(args.images, args.classes, args.detections, masks=kind == 'segm')
     ann_file = Path(folder) / f'{kind}.json'
@@ -131,7 +131,7 @@ def main() -> None:
             largest = max(largest, found)
     heads = ['metric', 'part', 'stock, s (median)', 'faster, s (median)', 'speed-up (median)', 'lowest .. highest']
     table = markdown_table(heads, rows)
-    command = ' '.join(['python tools/benchmark/coco_eval.py', *sys.argv[1:]])
+    command = ' '.join(['python benchmarks/speed/coco_eval.py', *sys.argv[1:]])
     page = (
         "# COCO evaluation with faster-coco-eval\n\n`val_evaluator = dict(type='mmcds.FasterCocoMetric', ...)` takes "
         "the arguments of mmdet's `CocoMetric` and reports its numbers; install the evaluator with "

@@ -6,8 +6,8 @@ that of the CPU (--results names the folder of each machine's values, which belo
 
 Examples:
   pip install --no-deps -r requirements/benchmark.txt
-  python tools/benchmark/cost.py
-  python tools/benchmark/cost.py --only steps loss --again
+  python benchmarks/speed/cost.py
+  python benchmarks/speed/cost.py --only steps loss --again
 """
 
 import argparse
@@ -21,8 +21,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from benchmarks.headline import Headline, markdown_table, read_headlines, was_run_as
-from mmcds.utils.cli import run
+from benchmarks.speed.headline import Headline, markdown_table, read_headlines, was_run_as
+from mmcds.cli.tool import run
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = 'docs/cost'
@@ -199,7 +199,9 @@ def main() -> int:
     parser.add_argument('--only', nargs='+', metavar='NAME', help=f'only these of {", ".join(names)}')
     parser.add_argument('--again', action='store_true', help='measure what has been measured, too')
     parser.add_argument('--rounds', type=int, default=5, help='of the timed steps (default 5)')
-    parser.add_argument('--results', type=Path, help="this machine's values (default benchmarks/cost/cpu or .../gpu)")
+    parser.add_argument(
+        '--results', type=Path, help="this machine's values (default benchmarks/speed/cost/cpu or .../gpu)"
+    )
     parser.add_argument('--out', type=Path, default=ROOT / 'docs/cost.md', help='the page (default docs/cost.md)')
     args = parser.parse_args()
     import torch
@@ -210,7 +212,7 @@ def main() -> int:
         if name not in names:
             raise unknown_name('--only', name, names)
     kind = 'gpu' if torch.cuda.is_available() else 'cpu'
-    results = (args.results or ROOT / 'benchmarks/cost' / kind).resolve()
+    results = (args.results or ROOT / 'benchmarks/speed/cost' / kind).resolve()
     pages = ROOT / PAGES / ('' if kind == 'cpu' else kind)
     pages.mkdir(parents=True, exist_ok=True)
     failed = []
@@ -225,11 +227,11 @@ def main() -> int:
         if was_run_as(values, [*arguments, *extra]) and not args.again:
             print(f'{name}: measured already, {inside}', flush=True)
             continue
-        print(f'{name}: python tools/benchmark/{script} {shlex.join(arguments)}', flush=True)
-        done = subprocess.run([sys.executable, f'tools/benchmark/{script}', *arguments, *extra], cwd=ROOT, check=False)
+        print(f'{name}: python benchmarks/speed/{script} {shlex.join(arguments)}', flush=True)
+        done = subprocess.run([sys.executable, f'benchmarks/speed/{script}', *arguments, *extra], cwd=ROOT, check=False)
         if done.returncode:
             failed.append(name)
-    folders = [ROOT / 'benchmarks/cost' / each for each in ('cpu', 'gpu')]
+    folders = [ROOT / 'benchmarks/speed/cost' / each for each in ('cpu', 'gpu')]
     args.out.write_text(page([*folders, *([] if results in folders else [results])]))
     print(args.out.read_text())
     if failed:

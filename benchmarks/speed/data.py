@@ -4,7 +4,7 @@ A generated image, written once as JPEG, passes each config's own pipeline in on
 loader. What a view made on the device costs is in the training step (step_cost.py).
 
 Example:
-  python tools/benchmark/data.py --out docs/cost/data.md
+  python benchmarks/speed/data.py --out docs/cost/data.md
 """
 
 import argparse
@@ -19,8 +19,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import numpy as np
 
-from benchmarks.headline import Headline, machine, markdown_table, write_headlines
-from mmcds.utils.cli import run
+from benchmarks.speed.headline import Headline, machine, markdown_table, write_headlines
+from mmcds.cli.tool import run
 
 #: Name -> stock config, CDS config (None: the stock's with --cds), (H, W) of an image, images of a batch.
 PAIRS: dict[str, tuple[str, str | None, tuple[int, int], int]] = {
@@ -57,7 +57,7 @@ def make_batch(cfg: Any, size: tuple[int, int], batch: int, folder: Path) -> Any
     from mmcv.transforms import Compose
     from mmengine.registry import DefaultScope
 
-    from benchmarks.steps import pipeline_of, raw_sample
+    from benchmarks.speed.steps import pipeline_of, raw_sample
 
     scope = cfg.get('default_scope') or 'mmdet'
     path = folder / f'{size[0]}x{size[1]}.jpg'
@@ -90,7 +90,7 @@ def main() -> None:
     args = parser.parse_args()
 
     import mmcds
-    from mmcds.utils.config import load_config
+    from mmcds.config.load_config import load_config
 
     rows, headlines = [], []
     with tempfile.TemporaryDirectory() as folder:
@@ -116,7 +116,7 @@ def main() -> None:
     page = '\n\n'.join(
         [
             '# What the second view costs the data loader',
-            f'Written by `{" ".join(["python tools/benchmark/data.py", *sys.argv[1:]])}` on {machine(cpu=True)}; '
+            f'Written by `{" ".join(["python benchmarks/speed/data.py", *sys.argv[1:]])}` on {machine(cpu=True)}; '
             f'{args.rounds} alternating rounds of a batch in one process, without workers.',
             markdown_table(heads, rows),
             'A view that is made on the device (the default in detectors, and what `--cds` gives a classifier) leaves '

@@ -6,8 +6,8 @@ name the command that made them, and are left to it, as the two commands of fres
 failed.
 
 Examples:
-  python tools/benchmark/follow_docs.py
-  python tools/benchmark/follow_docs.py --pages docs/quick_start.md --keep ../followed
+  python benchmarks/speed/follow_docs.py
+  python benchmarks/speed/follow_docs.py --pages docs/quick_start.md --keep ../followed
 """
 
 import argparse
@@ -25,7 +25,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from mmcds.utils.cli import run
+from mmcds.cli.tool import run
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = ('README.md', 'docs/quick_start.md', 'docs/classification.md', 'docs/existing_projects.md')

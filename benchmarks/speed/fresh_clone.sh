@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Follow the README as a newcomer: clone into an empty folder, with empty caches, run both commands, time them.
-# usage: tools/benchmark/fresh_clone.sh SCRATCH_FOLDER [quickstart|tests ...]    (default: both, one after the other)
+# usage: benchmarks/speed/fresh_clone.sh SCRATCH_FOLDER [quickstart|tests ...]    (default: both, one after the other)
 # Writes the times to docs/timing.md of the repository it is called from, and in a sentence to its README. A command that
 # is not run keeps the row it has.
 set -euo pipefail
@@ -46,7 +46,7 @@ done
 {
     echo '# How long the two commands take'
     echo
-    echo "Written by \`tools/benchmark/fresh_clone.sh\`: a fresh clone, no environment, no caches; one run each, on"
+    echo "Written by \`benchmarks/speed/fresh_clone.sh\`: a fresh clone, no environment, no caches; one run each, on"
     echo "$(nproc) CPU cores ($(uname -m)), $(($(getconf _PHYS_PAGES) * $(getconf PAGE_SIZE) / 1073741824)) GiB, no GPU."
     echo
     echo '| command | seconds in all | of which setting up |'

@@ -4,8 +4,8 @@ The ranks are gloo processes of this machine. Every rank holds so many rows of 1
 all-reduce is of what is gathered. The three alternate, and what is timed is the slowest rank.
 
 Examples:
-  python tools/benchmark/gather.py --out docs/cost/gather.md
-  python tools/benchmark/gather.py --ranks 2 --rows 64 1024 --width 512
+  python benchmarks/speed/gather.py --out docs/cost/gather.md
+  python benchmarks/speed/gather.py --ranks 2 --rows 64 1024 --width 512
 """
 
 import argparse
@@ -22,9 +22,9 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
-from benchmarks.headline import Headline, machine, markdown_table, write_headlines
+from benchmarks.speed.headline import Headline, machine, markdown_table, write_headlines
+from mmcds.cli.tool import run
 from mmcds.models.losses import ContrastiveLoss
-from mmcds.utils.cli import run
 from mmcds.utils.dist import gather_counts, gather_rows
 
 
@@ -144,7 +144,7 @@ def main() -> None:
     heads = ['ranks', 'rows of a rank', 'MiB gathered', 'gather and backward, ms', 'all-reduce, ms', 'ratio (median)']
     heads += ['lowest .. highest', 'whole loss and backward, ms']
     drawn = draw(medians, args.rows, Path(args.out).with_suffix('.png')) if args.out else ''
-    command = ' '.join(['python tools/benchmark/gather.py', *sys.argv[1:]])
+    command = ' '.join(['python benchmarks/speed/gather.py', *sys.argv[1:]])
     page = (
         f'# Cost of the gather over ranks\n\nWritten by `{command}` on {machine(cpu=True)}: gloo '
         'processes of one thread each on one machine, so ranks '

@@ -1,4 +1,4 @@
-"""What a benchmark found, for the table of all of them (tools/benchmark/cost.py)."""
+"""What a benchmark found, for the table of all of them (benchmarks/speed/cost.py)."""
 
 import json
 import os

@@ -3,7 +3,7 @@ r"""What is left of CDS at inference: latency, FLOPs, memory and output of the C
 Both have the same random weights and see the same random image; they take turns. Run it on a quiet machine.
 
 Example:
-  python tools/benchmark/inference.py configs/cds/faster_rcnn_r50_cds.py configs/cds/retinanet_r50_cds.py \
+  python benchmarks/speed/inference.py configs/cds/faster_rcnn_r50_cds.py configs/cds/retinanet_r50_cds.py \
       --size 480 640 --out docs/cost/inference.md
 """
 
@@ -22,9 +22,9 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.headline import Headline, machine, markdown_table, write_headlines
-from benchmarks.memory import begin_peak, peak_mib
-from mmcds.utils.cli import run
+from benchmarks.speed.headline import Headline, machine, markdown_table, write_headlines
+from benchmarks.speed.memory import begin_peak, peak_mib
+from mmcds.cli.tool import run
 
 
 def random_image(size: tuple[int, int]) -> torch.Tensor:
@@ -34,7 +34,7 @@ def random_image(size: tuple[int, int]) -> torch.Tensor:
 
 def predict(cfg: Any, image: torch.Tensor, device: str, model: Any) -> list[torch.Tensor]:
     """All tensors that a model predicts for an image."""
-    from mmcds.export import sample_class, tensors
+    from mmcds.checkpoints.export import sample_class, tensors
 
     size = tuple(image.shape[1:])
     sample = sample_class(cfg)(metainfo=dict(img_shape=size, ori_shape=size, scale_factor=(1.0, 1.0), img_id=0))
@@ -56,9 +56,9 @@ def peak_of(config: str, size: tuple[int, int], device: str, with_cds: bool) -> 
 
 def _peak_of(config: str, size: tuple[int, int], device: str, with_cds: bool) -> float:
     from mmcds.apis import remove_cds
-    from mmcds.export import build_for_test
-    from mmcds.utils.config import load_config
-    from mmcds.utils.prepare import without_contrast
+    from mmcds.checkpoints.export import build_for_test
+    from mmcds.cli.prepare import without_contrast
+    from mmcds.config.load_config import load_config
 
     cfg = load_config(config)
     build_for_test(cfg)  # what is imported on the way is not the model's
@@ -79,9 +79,9 @@ def _peak_of(config: str, size: tuple[int, int], device: str, with_cds: bool) ->
 def compare(config: str, size: tuple[int, int], rounds: int, device: str) -> tuple[list[str], list[Headline]]:
     """One row: the CDS model against the stock one, and what of it goes into the table of all costs."""
     from mmcds.apis import remove_cds
-    from mmcds.export import build_for_test
-    from mmcds.utils.config import load_config
-    from mmcds.utils.prepare import stem_of
+    from mmcds.checkpoints.export import build_for_test
+    from mmcds.cli.prepare import stem_of
+    from mmcds.config.load_config import load_config
 
     cfg = load_config(config)
     torch.manual_seed(0)
@@ -142,7 +142,7 @@ def main() -> None:
     page = '\n\n'.join(
         [
             '# Cost at inference',
-            f'Written by `python tools/benchmark/inference.py {" ".join(sys.argv[1:])}` on {machine()}; '
+            f'Written by `python benchmarks/speed/inference.py {" ".join(sys.argv[1:])}` on {machine()}; '
             f'{size[0]} x {size[1]} px, {args.rounds} alternating rounds. Ratios are the CDS model to the stock '
             'one with the same weights.',
             markdown_table(heads, [row for row, _ in found]),

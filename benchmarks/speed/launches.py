@@ -6,7 +6,7 @@ dispatches, apart from those that only view or allocate, with one kernel each. m
 not dispatch, are not counted (the RoIAlign of each tap and view is one).
 
 Examples:
-  python tools/benchmark/launches.py --out docs/cost/launches.md
+  python benchmarks/speed/launches.py --out docs/cost/launches.md
 """
 
 import argparse
@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from mmcds.utils.cli import run
+from mmcds.cli.tool import run
 
 DETECTORS = {
     'mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py': 'configs/cds/faster_rcnn_r50_cds.py',
@@ -57,8 +57,8 @@ class LaunchCounter(TorchDispatchMode):
 
 def count(config: str, options: dict[str, Any], batch: int) -> LaunchCounter:
     """One training step of a config, after one that is not counted."""
-    from benchmarks.steps import make_side, pipeline_of
-    from mmcds.utils.config import load_config
+    from benchmarks.speed.steps import make_side, pipeline_of
+    from mmcds.config.load_config import load_config
 
     cfg = load_config(config)
     cfg.merge_from_dict(options)
@@ -81,8 +81,8 @@ def main() -> None:
     parser.add_argument('--out', type=Path, help='the Markdown page to write')
     parser.add_argument('--headlines', help='the JSON file to write for cost.py')
     args = parser.parse_args()
-    from benchmarks.headline import Headline, markdown_table, write_headlines
-    from mmcds.utils.prepare import stem_of
+    from benchmarks.speed.headline import Headline, markdown_table, write_headlines
+    from mmcds.cli.prepare import stem_of
 
     lines, headlines = [], []
     for stock, cds in DETECTORS.items():
@@ -94,7 +94,7 @@ def main() -> None:
                 lines.append([f'{stem_of(cds)}, {batch} images: {name}', f'{found.launches}', f'{ratio:.2f}'])
                 headlines.append(Headline.of(f'launches {batch}: {stem_of(cds)}, {name}', ratio))
     page = (
-        f'# Kernels of a training step\n\nWritten by `python tools/benchmark/launches.py {" ".join(sys.argv[1:])}`. '
+        f'# Kernels of a training step\n\nWritten by `python benchmarks/speed/launches.py {" ".join(sys.argv[1:])}`. '
         'Operators dispatched in forward pass, backward pass and optimiser, without those that only view or allocate '
         "and without mmcv's own.\n\n"
         f'{markdown_table(["step", "kernels", "to the stock"], lines)}\n'

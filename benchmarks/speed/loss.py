@@ -7,8 +7,8 @@ the allocator's peak (GPU).
 
 Examples:
   pip install --no-deps -r requirements/benchmark.txt
-  python tools/benchmark/loss.py --sizes 1024 4096 --out docs/cost/loss.md
-  python tools/benchmark/loss.py --sizes 4096 --memory-sizes 4096 8192 16384
+  python benchmarks/speed/loss.py --sizes 1024 4096 --out docs/cost/loss.md
+  python benchmarks/speed/loss.py --sizes 4096 --memory-sizes 4096 8192 16384
 """
 
 import argparse
@@ -27,11 +27,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import mmcds  # noqa: F401  a torchvision that does not fit a CPU torch is mended here, before lightly imports it
-from benchmarks.headline import Headline, machine, markdown_table, write_headlines
-from benchmarks.memory import begin_peak, peak_mib
+from benchmarks.speed.headline import Headline, machine, markdown_table, write_headlines
+from benchmarks.speed.memory import begin_peak, peak_mib
+from mmcds.cli.tool import run
 from mmcds.models.losses import ContrastiveLoss
 from mmcds.utils.allocator import keep_freed_memory
-from mmcds.utils.cli import run
 
 TEMPERATURE = 0.07
 WIDTH, CLASSES = 128, 100
@@ -227,7 +227,7 @@ def main() -> None:
     page = '\n\n'.join(
         [
             '# Cost of the contrastive loss',
-            f'Written by `python tools/benchmark/loss.py {" ".join(sys.argv[1:])}` on {machine()}. '
+            f'Written by `python benchmarks/speed/loss.py {" ".join(sys.argv[1:])}` on {machine()}. '
             f'N embeddings of width {WIDTH} of both '
             f'views together, {CLASSES} classes, float32, forward and backward; losses and gradients agree to '
             f'{TOLERANCE:g}. Ratios to mmcds are taken round by round ({args.rounds} rounds).',

@@ -4,8 +4,8 @@ Measured here: memory per key in two gloo processes, time per pair of embeddings
 operations of the models. Everything for 8 ranks or more is computed from them.
 
 Examples:
-  python tools/benchmark/scale_table.py --out docs/cost/scale.md
-  python tools/benchmark/scale_table.py --ranks 8 256 --gbps 400
+  python benchmarks/speed/scale_table.py --out docs/cost/scale.md
+  python benchmarks/speed/scale_table.py --ranks 8 256 --gbps 400
 """
 
 import argparse
@@ -24,8 +24,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from benchmarks.headline import Headline, markdown_table, write_headlines
-from mmcds.utils.cli import run
+from benchmarks.speed.headline import Headline, markdown_table, write_headlines
+from mmcds.cli.tool import run
 
 PAGE = Path(__file__).with_name('scale_page.md')
 TAPS, QUEUE = 4, 4096
@@ -64,7 +64,7 @@ def count(job: Job) -> None:
     from mmengine.registry import MODELS, DefaultScope
     from torch.utils.flop_counter import FlopCounterMode
 
-    from mmcds.utils.config import load_config
+    from mmcds.config.load_config import load_config
 
     cfg = load_config(job.config)
     with DefaultScope.overwrite_default_scope(cfg.default_scope):
@@ -193,7 +193,7 @@ def main() -> None:
             [f'its step, {job.images} images {job.size[0]} x {job.size[1]}', f'{job.operations / 1e12:.2f} TFLOP']
         )
     page = PAGE.read_text().format(
-        command=' '.join(['python tools/benchmark/scale_table.py', *sys.argv[1:]]),
+        command=' '.join(['python benchmarks/speed/scale_table.py', *sys.argv[1:]]),
         machine=f'{os.cpu_count()} CPU cores, {platform.machine()}, torch {torch.__version__}',
         threads=torch.get_num_threads(),
         constants=markdown_table(['measured or counted', 'value'], constants),

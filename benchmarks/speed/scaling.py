@@ -4,7 +4,7 @@ Each point times the stock step and the CDS step alternately on random images; w
 milliseconds, and the ratio of the steps. Run it on a quiet machine.
 
 Example:
-  python tools/benchmark/scaling.py configs/bccd/faster_rcnn_r18_bccd.py --size 192 256 --out docs/cost/growth.md
+  python benchmarks/speed/scaling.py configs/bccd/faster_rcnn_r18_bccd.py --size 192 256 --out docs/cost/growth.md
 """
 
 import argparse
@@ -16,8 +16,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import numpy as np
 
-from benchmarks.headline import Headline, machine, markdown_table, write_headlines
-from mmcds.utils.cli import run
+from benchmarks.speed.headline import Headline, machine, markdown_table, write_headlines
+from mmcds.cli.tool import run
 
 #: Axis -> values; the others stay at BASE.
 SWEEPS: dict[str, tuple[int, ...]] = {
@@ -34,9 +34,9 @@ def point(config: str, size: tuple[int, int], axis: str, value: int, rounds: int
     """Times of one point: stock and added seconds (medians), ratio with its lowest and highest value."""
     import torch
 
-    from benchmarks.steps import make_side, time_sides
+    from benchmarks.speed.steps import make_side, time_sides
     from mmcds.apis import add_cds
-    from mmcds.utils.config import load_config
+    from mmcds.config.load_config import load_config
 
     now = {**BASE, axis: value}
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
@@ -109,7 +109,7 @@ def main() -> None:
     draw(found, picture)
     parts = [
         '# How the cost grows',
-        f'Written by `python tools/benchmark/scaling.py {" ".join(sys.argv[1:])}` on {machine()}; '
+        f'Written by `python benchmarks/speed/scaling.py {" ".join(sys.argv[1:])}` on {machine()}; '
         f'{size[0]} x {size[1]} px, {args.rounds} alternating rounds. What is not '
         f'varied: {", ".join(f"{key} {value}" for key, value in BASE.items())}. Taps are added in the order '
         f'{", ".join(TAPS)}; from the fifth on the second view passes the neck, too. Ranks: [gather.md](gather.md).',

@@ -5,10 +5,10 @@ preprocessing, forward, backward and optimiser. What the data loader does meanwh
 it on a quiet machine.
 
 Examples:
-  python tools/benchmark/step_cost.py configs/classification/cifar100/resnet18.py \
+  python benchmarks/speed/step_cost.py configs/classification/cifar100/resnet18.py \
       configs/classification/cifar100/resnet18_cds.py configs/classification/cifar100/resnet18_cds-fast.py \
       --batch 128 --size 32 32 --out docs/cost/step_cifar.md
-  python tools/benchmark/step_cost.py mmdet::retinanet/retinanet_r50_fpn_1x_coco.py configs/cds/retinanet_r50_cds.py \
+  python benchmarks/speed/step_cost.py mmdet::retinanet/retinanet_r50_fpn_1x_coco.py configs/cds/retinanet_r50_cds.py \
       --batch 2 --size 800 1344 --memory --vary 'full-size view: view.type=PhotometricView view.scale=1.0'
 """
 
@@ -19,7 +19,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from mmcds.utils.cli import run
+from mmcds.cli.tool import run
 
 
 def variant(text: str) -> tuple[str, dict[str, object]]:
@@ -56,10 +56,10 @@ def main() -> None:
     args = parser.parse_args()
     import torch
 
-    from benchmarks.headline import Headline, machine, write_headlines
-    from benchmarks.steps import make_side, measure_memory, ratio_table, ratios_of, time_sides
-    from mmcds.utils.config import load_config
-    from mmcds.utils.prepare import stem_of
+    from benchmarks.speed.headline import Headline, machine, write_headlines
+    from benchmarks.speed.steps import make_side, measure_memory, ratio_table, ratios_of, time_sides
+    from mmcds.cli.prepare import stem_of
+    from mmcds.config.load_config import load_config
 
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
     size = (args.size[0], args.size[1])
@@ -74,7 +74,7 @@ def main() -> None:
     time_sides(sides, args.rounds, args.steps, device)
     if args.memory:
         measure_memory(sides)
-    command = shlex.join(['python', 'tools/benchmark/step_cost.py', *sys.argv[1:]])
+    command = shlex.join(['python', 'benchmarks/speed/step_cost.py', *sys.argv[1:]])
     page = (
         f'# {args.title}{", on a GPU" if device == "cuda" else ""}\n\nWritten by `{command}` '
         f'on {machine()}; batch {args.batch}, {size[0]} x {size[1]} px, {args.rounds} alternating rounds of '

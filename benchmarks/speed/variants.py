@@ -4,7 +4,7 @@ Timed are forward and backward pass of the paper's heads (SepConv) on the four s
 the loss on 4096 embeddings, each way against the plain one, alternately. Run it on a quiet machine.
 
 Example:
-  python tools/benchmark/variants.py --out docs/cost/variants.md
+  python benchmarks/speed/variants.py --out docs/cost/variants.md
 """
 
 import argparse
@@ -19,8 +19,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from benchmarks.headline import Headline, machine, markdown_table, write_headlines
-from mmcds.utils.cli import run
+from benchmarks.speed.headline import Headline, machine, markdown_table, write_headlines
+from mmcds.cli.tool import run
 
 #: Channels and side of the maps of the stages that have a head; stage 4 has none.
 STAGES = ((64, 32), (128, 16), (256, 8))
@@ -116,7 +116,7 @@ def main() -> None:
     page = '\n\n'.join(
         [
             '# Other ways to compute heads and loss',
-            f'Written by `{" ".join(["python tools/benchmark/variants.py", *sys.argv[1:]])}` on {machine()}; '
+            f'Written by `{" ".join(["python benchmarks/speed/variants.py", *sys.argv[1:]])}` on {machine()}; '
             f'{args.rounds} alternating rounds, forward and backward pass; compiling is not in the time.',
             markdown_table(heads, [row for row, _ in rows]),
         ]

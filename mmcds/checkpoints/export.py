@@ -10,10 +10,11 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 from torch import Tensor, nn
 
-from .apis import remove_cds
-from .utils.checkpoint import load_checkpoint, without_cds
-from .utils.config import model_config
-from .utils.prepare import prepare_config
+from mmcds.config.add_cds import remove_cds
+from mmcds.config.from_options import config_from_options
+from mmcds.config.load_config import model_config
+from mmcds.engine.weights import without_cds
+from mmcds.utils.checkpoint_files import load_checkpoint
 
 #: Of a checkpoint's meta data, what inference uses; the rest (configs, hooks' messages) tells of training.
 META = ('dataset_meta', 'epoch', 'iter', 'mmengine_version')
@@ -82,7 +83,7 @@ def check_export(
         ValueError: If the weights do not fit the config or the stock model, or the outputs differ.
     """
     # The teacher of a distilled student is needed in training only.
-    cds_cfg = prepare_config(config, options, cds=add, check_data=False)
+    cds_cfg = config_from_options(config, options, cds=add, teacher=False)
     cfg, stock_cfg = cds_cfg, remove_cds(cds_cfg)
     stock, cds = build_for_test(stock_cfg), build_for_test(cds_cfg)
     try:

@@ -10,10 +10,11 @@ import torch
 from mmengine.config import Config
 from torch import Tensor, nn
 
-from .apis import remove_cds
-from .evaluation.trained_model import load_trained
+from mmcds.config.add_cds import remove_cds
+from mmcds.utils.errors import check_count
+
 from .export import tensors
-from .utils.errors import check_count
+from .trained_model import load_trained
 
 #: Largest difference that is taken for rounding, relative to the largest value of an output.
 TOLERANCE = 1e-4

@@ -5,8 +5,9 @@ from typing import Any
 
 from mmengine.config import Config
 
-from mmcds.export import build_for_test
-from mmcds.utils.checkpoint import CDS_PREFIX, load_checkpoint
+from mmcds.checkpoints.export import build_for_test
+from mmcds.engine.weights import CDS_PREFIX
+from mmcds.utils.checkpoint_files import load_checkpoint
 
 
 def load_trained(cfg: Config, checkpoint: str | Path, device: str = 'cpu') -> tuple[Any, list[str]]:

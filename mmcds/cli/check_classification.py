@@ -8,7 +8,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from .check import LOADERS, _compare_heads, _image_loader, _is_remote, _leaves, _transforms
+from .check_detection import LOADERS, _compare_heads, _image_loader, _is_remote, _leaves, _transforms
 from .image_files import missing_files
 from .label_order import LabelOrder, contradiction, listed
 

@@ -161,7 +161,7 @@ def _image_loader(transforms: Sequence[tuple[Mapping[str, Any], Any]]) -> ImageL
     """How images are decoded; None where a transform of the user's own, or a storage backend, finds them."""
     from mmcv.transforms import LoadImageFromFile
 
-    from .transforms.loading import LoadImageOrSkip
+    from mmcds.datasets.transforms.loading import LoadImageOrSkip
 
     known = (LoadImageFromFile.transform, LoadImageOrSkip.transform)
     loaders = [each for each, cls in transforms if getattr(cls, 'transform', None) in known]

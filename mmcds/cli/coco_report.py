@@ -13,7 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from .image_files import ImageLoader, boxes_fit, missing_files, other_sizes, size_remedy, spread
+from mmcds.datasets.image_sizes import boxes_fit, size_remedy
+
+from .image_files import ImageLoader, missing_files, other_sizes, spread
 from .label_order import listed
 
 _REQUIRED = {

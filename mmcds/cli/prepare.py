@@ -1,6 +1,5 @@
 """From a command line to a config that is ready to run."""
 
-import inspect
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -10,15 +9,13 @@ from mmcv.transforms import LoadImageFromFile
 from mmengine.config import Config
 from mmengine.device import get_device
 
-from mmcds.apis import CDS_HOOK, DISTILL_HOOK, NECKS, add_cds, check_cds, has_cds, remove_cds
-from mmcds.datasets.labelled_fraction import check_labelled_fraction
+from mmcds.checkpoints.files import classes_of
+from mmcds.config.add_cds import CDS_HOOK, has_cds, remove_cds
+from mmcds.config.from_options import config_from_options
+from mmcds.config.schedule import ContrastSchedule
 from mmcds.datasets.transforms import TwoViews
-from mmcds.engine.hooks import ContrastSchedule
 from mmcds.registry import TRANSFORMS
-
-from .checkpoint import classes_of
-from .config import load_config, set_data_root
-from .type_name import type_name
+from mmcds.utils.type_name import type_name
 
 #: Packages whose train.py and test.py can be called, by the default scope of a config.
 HOSTS = ('mmdet', 'mmpretrain')
@@ -181,29 +178,13 @@ def _dicts(value: Any) -> Iterator[dict]:
             yield from _dicts(each)
 
 
-def set_teacher_checkpoint(cfg: Config, checkpoint: str) -> None:
-    """Name the teacher's weights in the DistillHook of a config, in place.
-
-    Raises:
-        ValueError: If the config has none.
-    """
-    hooks = [hook for hook in cfg.get('custom_hooks') or [] if type_name(hook) == DISTILL_HOOK]
-    if not hooks:
-        raise ValueError(
-            f'--cfg-options teacher_checkpoint={checkpoint}: the config has no teacher; use a config whose '
-            'custom_hooks have a mmcds.DistillHook, such as one called ..._cds-distill_...'
-        )
-    for hook in hooks:
-        hook['checkpoint'] = checkpoint
-
-
 def prepare_config(
     path: str, options: dict[str, Any] | None, cds: bool, check_data: bool, teacher: bool | None = None
 ) -> Config:
     """Load a config, override its parts, add CDS, and check what can be checked before anything is built.
 
     Args:
-        path (str): As :func:`~mmcds.utils.config.load_config` takes it.
+        path (str): As :func:`~mmcds.config.load_config.load_config` takes it.
         options (dict, optional): From ``--cfg-options``; ``data_root`` reaches all data sets.
         cds (bool): Whether to add CDS.
         check_data (bool): Whether to look at the annotation files.
@@ -216,26 +197,7 @@ def prepare_config(
     Raises:
         ValueError, FileNotFoundError: For a mistake in any of it.
     """
-    cfg = load_config(path)
-    options = dict(options or {})
-    if 'data_root' in options:
-        set_data_root(cfg, str(options.pop('data_root')))
-    if 'teacher_checkpoint' in options:
-        set_teacher_checkpoint(cfg, str(options.pop('teacher_checkpoint')))
-    # What belongs to the contrast can only be overridden once it is there.
-    arguments = {name for builder in NECKS.values() for name in inspect.signature(builder).parameters} - {'neck'}
-    prefixes = tuple(sorted(f'model.neck.{name}' for name in arguments))
-    late = {key: value for key, value in options.items() if key.startswith(prefixes) or key.startswith('custom_hooks')}
-    cfg.merge_from_dict({key: value for key, value in options.items() if key not in late})
-    if cds:
-        cfg = add_cds(cfg)
-    if late and not has_cds(cfg):
-        neck_keys = [key for key in late if key.startswith(prefixes)]
-        if neck_keys and not any(key.removeprefix('model.neck.') in (cfg.model.get('neck') or {}) for key in neck_keys):
-            raise ValueError(f'--cfg-options {neck_keys[0]}: the config has no CDSNeck; add --cds')
-    cfg.merge_from_dict(late)
-    check_cds(cfg, teacher=check_data if teacher is None else teacher)
-    check_labelled_fraction(cfg)
+    cfg = config_from_options(path, options, cds, check_data if teacher is None else teacher)
     if check_data:
         check_training_data(cfg)
     return cfg
@@ -293,12 +255,12 @@ def _check_data(
 ) -> None:
     """Raise what is fatal in the data of some loaders, print the rest."""
     if host_of(cfg) == 'mmpretrain':
-        from mmcds.datasets.check_classification import check_classification
+        from mmcds.cli.check_classification import check_classification
 
         for warning in check_classification(cfg, loaders, trained_classes):
             print(f'warning: {warning}', file=sys.stderr)
         return
-    from mmcds.datasets.check import check_datasets
+    from mmcds.cli.check_detection import check_datasets
 
     reports = check_datasets(cfg, loaders, trained_classes)
     for report in reports:

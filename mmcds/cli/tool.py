@@ -16,7 +16,7 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.hooks import Hook
 
-from .config import package_configs
+from mmcds.config.load_config import package_configs
 
 #: Exceptions that stand for a mistake in a command, a config or the data rather than in the program.
 USER_ERRORS = (ValueError, KeyError, FileNotFoundError, ImportError, OSError, UnpicklingError)

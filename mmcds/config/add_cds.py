@@ -9,14 +9,14 @@ from typing import Any
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import MODELS
 
+from mmcds.config.channels import probe_channels, probe_stages
+from mmcds.config.check_teacher import check_teacher
+from mmcds.config.schedule import ContrastSchedule
 from mmcds.datasets.transforms.two_views import check_second_view
-from mmcds.engine.hooks.schedule import ContrastSchedule
 from mmcds.models.necks import build_cds_neck, build_dsn_neck
 from mmcds.models.necks.stock_neck import supervision_alone
 from mmcds.models.taps import output_channels
-from mmcds.probe import probe_channels, probe_stages
 from mmcds.utils.errors import unknown_name
-from mmcds.utils.teacher import check_teacher
 from mmcds.utils.type_name import bare_name, type_name
 
 CDS_HOOK = 'mmcds.CDSHook'

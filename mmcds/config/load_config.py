@@ -7,7 +7,8 @@ from typing import Any
 
 from mmengine.config import Config, ConfigDict
 
-from .errors import unknown_name
+from mmcds.compat.old_names import moved_file
+from mmcds.utils.errors import unknown_name
 
 
 def load_config(path: str) -> Config:
@@ -23,6 +24,7 @@ def load_config(path: str) -> Config:
         FileNotFoundError: If there is no such file, naming the nearest ones.
         ValueError: If the package is not installed.
     """
+    path = moved_file(path)
     package, _, inner = path.rpartition('::')
     if not package:
         if not Path(path).is_file():

@@ -51,9 +51,10 @@ def named_models(args: argparse.Namespace) -> list[NamedModel]:
         FileNotFoundError, ValueError: If the device, a checkpoint or a config is wrong; nothing has been built by then.
     """
     # Here, so that --help is there at once.
-    from .checkpoint import check_checkpoint, names_of
-    from .device import check_device
-    from .prepare import prepare_config
+    from mmcds.utils.checkpoint_files import check_checkpoint, names_of
+    from mmcds.utils.device import check_device
+
+    from .from_options import config_from_options
 
     check_device(args.device)
     named = [(args.config, args.checkpoint, args.cds)]
@@ -63,6 +64,6 @@ def named_models(args: argparse.Namespace) -> list[NamedModel]:
         check_checkpoint(checkpoint)
     names = names_of([checkpoint for _, checkpoint, _ in named])
     return [
-        NamedModel(config, checkpoint, prepare_config(config, args.cfg_options, cds, check_data=False), name)
+        NamedModel(config, checkpoint, config_from_options(config, args.cfg_options, cds, teacher=False), name)
         for (config, checkpoint, cds), name in zip(named, names, strict=True)
     ]

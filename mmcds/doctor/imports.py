@@ -27,7 +27,7 @@ def probe_torch() -> dict[str, Any]:
 def ensure_torchvision() -> str:
     """As whoever imports mmcds finds it; an earlier process may have been the one that did it."""
     with contextlib.suppress(ImportError):
-        from mmcds.utils import torchvision_compat
+        from mmcds.compat import torchvision_compat
 
         return torchvision_compat.ensure_torchvision()
     return 'native'

@@ -9,9 +9,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from .utils.checkpoint import CDS_PREFIX, check_checkpoint
-from .utils.errors import unknown_name
-from .utils.safe_globals import mmengine_safe_globals
+from mmcds.compat.safe_globals import mmengine_safe_globals
+from mmcds.engine.weights import CDS_PREFIX
+from mmcds.utils.checkpoint_files import check_checkpoint
+from mmcds.utils.errors import unknown_name
 
 #: What a checkpoint can be written as; the released names are the form in between.
 TARGETS = ('cds', 'mmpretrain', 'backbone', 'released')

@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 import torch
 
-from benchmarks.headline import Headline, write_headlines
+from benchmarks.speed.headline import Headline, write_headlines
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def script(name: str) -> Any:
-    """A script of tools/benchmark as a module."""
-    spec = spec_from_file_location(name, ROOT / 'tools/benchmark' / f'{name}.py')
+    """A script of benchmarks/speed as a module."""
+    spec = spec_from_file_location(name, ROOT / 'benchmarks/speed' / f'{name}.py')
     assert spec is not None
     assert spec.loader is not None
     module = module_from_spec(spec)
@@ -60,7 +60,7 @@ def test_every_row_names_a_benchmark_that_exists() -> None:
     known = cost.commands(1)
     assert {row.benchmark for row in cost.rows()} <= set(known)
     for name, *arguments in known.values():
-        assert (ROOT / 'tools/benchmark' / name).is_file()
+        assert (ROOT / 'benchmarks/speed' / name).is_file()
         for word in arguments:
             if word.endswith('.py') and '::' not in word:
                 assert (ROOT / word).is_file(), word
@@ -90,7 +90,7 @@ def test_a_folder_of_two_machines_has_two_tables(tmp_path: Path) -> None:
 
 
 def test_links_of_the_page_lead_to_pages_that_are_written() -> None:
-    names = re.findall(r'\(cost/(\w+)\.md\)', (ROOT / 'tools/benchmark/cost_page.md').read_text())
+    names = re.findall(r'\(cost/(\w+)\.md\)', (ROOT / 'benchmarks/speed/cost_page.md').read_text())
     assert set(names) == set(cost.commands(1))
 
 

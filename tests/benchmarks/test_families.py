@@ -4,11 +4,11 @@ from importlib.util import find_spec
 
 import pytest
 
-from mmcds.utils.families import FamilyResult, list_families, shrink, toy_inputs, walk_family
-from mmcds.utils.families.choose import family_of, rank
-from mmcds.utils.families.explain import explain
-from mmcds.utils.families.page import families_page, summary
-from mmcds.utils.families.walk import WORKS
+from benchmarks.families import FamilyResult, list_families, shrink, toy_inputs, walk_family
+from benchmarks.families.choose import family_of, rank
+from benchmarks.families.explain import explain
+from benchmarks.families.page import families_page, summary
+from benchmarks.families.walk import WORKS
 
 #: Seconds each: without a neck, with a list of necks, with one output, transformers, anchors and none.
 QUICK = ('detr', 'fcos', 'faster_rcnn', 'libra_rcnn', 'maskformer', 'retinanet', 'ssd', 'yolox')
@@ -82,7 +82,7 @@ def test_the_lightest_config_stands_for_a_family() -> None:
 
 
 def test_shrink_leaves_no_download() -> None:
-    from mmcds.utils.config import load_config
+    from mmcds.config.load_config import load_config
 
     for name in ('ld', 'ssd', 'soft_teacher'):
         model = shrink(load_config(family_of(name).config)).model
@@ -116,7 +116,7 @@ def test_page_counts_and_lists() -> None:
     ]
     page = families_page(results, ['a'], 3.0, 2)
     assert '| b | y | works | refused: a \\| b |  | 2.0 |' in page
-    assert 'Written by `python tools/analysis/families.py a`' in page
+    assert 'Written by `python benchmarks/families/run.py a`' in page
     assert summary(results) == [
         'folders: 4, with a model of their own: 3',
         'the stock model takes its step: 2; it does not: 1 (c)',

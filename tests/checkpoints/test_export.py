@@ -8,7 +8,7 @@ from mmengine.config import Config
 from toys import build, toy_model
 
 from mmcds import add_cds
-from mmcds.export import check_export, export_checkpoint, plain
+from mmcds.checkpoints.export import check_export, export_checkpoint, plain
 
 
 @pytest.fixture

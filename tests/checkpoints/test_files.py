@@ -6,14 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from mmcds.utils.checkpoint import (
-    check_checkpoint,
-    check_resume,
-    latest_checkpoint,
-    load_checkpoint,
-    names_of,
-    without_cds,
-)
+from mmcds.checkpoints.files import check_resume, latest_checkpoint
+from mmcds.engine.weights import without_cds
+from mmcds.utils.checkpoint_files import check_checkpoint, load_checkpoint, names_of
 
 
 @pytest.fixture

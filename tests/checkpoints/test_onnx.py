@@ -9,9 +9,9 @@ from mmengine.config import Config
 from toys import build, toy_model
 
 from mmcds import add_cds
-from mmcds.export import build_for_test
-from mmcds.onnx import export_onnx
-from mmcds.utils.config import load_config
+from mmcds.checkpoints.export import build_for_test
+from mmcds.checkpoints.onnx import export_onnx
+from mmcds.config.load_config import load_config
 
 runtime = pytest.importorskip('onnxruntime')
 

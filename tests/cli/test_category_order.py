@@ -8,9 +8,9 @@ import pytest
 from mmdet.datasets import CocoDataset
 from mmengine.config import Config
 
-from mmcds.datasets.check import check_datasets
-from mmcds.datasets.coco_report import read_label_names
-from mmcds.datasets.label_order import LabelOrder, contradiction
+from mmcds.cli.check_detection import check_datasets
+from mmcds.cli.coco_report import read_label_names
+from mmcds.cli.label_order import LabelOrder, contradiction
 
 CLASSES = ('cat', 'dog')
 

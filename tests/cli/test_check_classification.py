@@ -11,8 +11,8 @@ from mmengine.config import Config
 
 pytest.importorskip('mmpretrain')
 
-from mmcds.datasets.check_classification import SOURCES, check_classification
-from mmcds.utils.config import load_config, set_data_root
+from mmcds.cli.check_classification import SOURCES, check_classification
+from mmcds.config.load_config import load_config, set_data_root
 
 ROOT = Path(__file__).resolve().parents[2] / 'configs' / 'classification'
 FOLDERS = {

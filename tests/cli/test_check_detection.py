@@ -10,9 +10,9 @@ from mmdet.datasets import CocoDataset
 from mmengine.config import Config
 from PIL import Image
 
-from mmcds.datasets.check import check_coco, check_datasets
-from mmcds.datasets.coco_report import DatasetUse
-from mmcds.datasets.image_files import missing_files
+from mmcds.cli.check_detection import check_coco, check_datasets
+from mmcds.cli.coco_report import DatasetUse
+from mmcds.cli.image_files import missing_files
 
 Content = dict[str, Any]
 

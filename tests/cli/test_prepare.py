@@ -8,18 +8,18 @@ import torch
 from mmengine.config import Config
 
 from mmcds.apis import has_cds
-from mmcds.utils.checkpoint import classes_of
-from mmcds.utils.config import load_config
-from mmcds.utils.prepare import (
+from mmcds.checkpoints.files import classes_of
+from mmcds.cli.prepare import (
     check_test_data,
     check_training_data,
     host_of,
     prepare_config,
     prepare_training,
-    set_teacher_checkpoint,
     skip_broken_images,
     stem_of,
 )
+from mmcds.config.from_options import set_teacher_checkpoint
+from mmcds.config.load_config import load_config
 
 STOCK = 'mmdet::retinanet/retinanet_r18_fpn_1x_coco.py'
 
@@ -197,7 +197,7 @@ def test_labels_are_checked_in_classification(tmp_path: Path) -> None:
 
 
 def test_runs_of_the_same_name_on_different_data_do_not_meet() -> None:
-    from mmcds.utils.prepare import default_work_dir
+    from mmcds.cli.prepare import default_work_dir
 
     assert default_work_dir('configs/classification/cifar100/resnet18_cds.py') == 'work_dirs/cifar100/resnet18_cds'
     assert default_work_dir('configs/cds/retinanet_r50_cds.py') == 'work_dirs/retinanet_r50_cds'
@@ -205,7 +205,7 @@ def test_runs_of_the_same_name_on_different_data_do_not_meet() -> None:
 
 
 def test_a_data_root_that_moves_nothing_is_named() -> None:
-    from mmcds.utils.config import set_data_root
+    from mmcds.config.load_config import set_data_root
 
     cfg = Config(dict(data_root='data/a', train_dataloader=dict(dataset=dict(data_root='elsewhere/b'))))
     with pytest.raises(ValueError, match=r"^data_root=/x: nothing in this config lies in its data_root='data/a'"):
@@ -287,14 +287,14 @@ def test_a_learning_rate_cannot_be_scaled_from_nothing(given: dict | None) -> No
 
 
 def test_mixed_precision_on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr('mmcds.utils.prepare.get_device', lambda: 'cpu')
+    monkeypatch.setattr('mmcds.cli.prepare.get_device', lambda: 'cpu')
     cfg = load_config(STOCK)
     with pytest.raises(ValueError, match=r"^--amp: MMEngine's mixed precision needs a GPU, .*; leave it out$"):
         prepare_training(cfg, amp=True)
     cfg.optim_wrapper.type = 'AmpOptimWrapper'
     with pytest.raises(ValueError, match=r"^optim_wrapper\.type='AmpOptimWrapper': .*set optim_wrapper\.type"):
         prepare_training(cfg)
-    monkeypatch.setattr('mmcds.utils.prepare.get_device', lambda: 'cuda')
+    monkeypatch.setattr('mmcds.cli.prepare.get_device', lambda: 'cuda')
     prepare_training(cfg)
     cfg.pop('optim_wrapper')
     with pytest.raises(ValueError, match=r'^--amp: the config has no optim_wrapper'):

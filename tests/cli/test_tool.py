@@ -13,8 +13,8 @@ from mmengine.registry import Registry
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader, Dataset
 
+from mmcds.cli.tool import host_tool, one_line, prepared, run
 from mmcds.registry import HOOKS
-from mmcds.utils.cli import host_tool, one_line, prepared, run
 from mmcds.utils.errors import check_count
 
 

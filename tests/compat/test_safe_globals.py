@@ -14,8 +14,8 @@ import torch
 from mmengine.logging import HistoryBuffer
 from torch import serialization
 
-from mmcds.utils import safe_globals
-from mmcds.utils.safe_globals import allow_mmengine_checkpoints, history_method, mmengine_safe_globals
+from mmcds.compat import safe_globals
+from mmcds.compat.safe_globals import allow_mmengine_checkpoints, history_method, mmengine_safe_globals
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.skipif(
@@ -25,8 +25,8 @@ pytestmark = pytest.mark.skipif(
 #: Trains a toy model for one epoch, then resumes it for another from what it saved.
 RUNNER = """
 import sys, torch
-from mmcds.utils.safe_globals import mmengine_safe_globals
-from mmcds.utils.torchvision_compat import ensure_torchvision
+from mmcds.compat.safe_globals import mmengine_safe_globals
+from mmcds.compat.torchvision_compat import ensure_torchvision
 ensure_torchvision()
 from mmengine.model import BaseModel
 from mmengine.runner import Runner

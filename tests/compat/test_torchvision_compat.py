@@ -34,13 +34,13 @@ def write_package(folder: Path, name: str, **files: str) -> None:
 
 @pytest.fixture(scope='module')
 def state() -> str:
-    return run('from mmcds.utils.torchvision_compat import ensure_torchvision as f; print(f(), f())')[0].split()[0]
+    return run('from mmcds.compat.torchvision_compat import ensure_torchvision as f; print(f(), f())')[0].split()[0]
 
 
 def test_twice_is_once() -> None:
     first, second = run(
         """
-        from mmcds.utils.torchvision_compat import ensure_torchvision
+        from mmcds.compat.torchvision_compat import ensure_torchvision
         print(ensure_torchvision())
         import torchvision
         print(ensure_torchvision())
@@ -69,7 +69,7 @@ def test_models_and_transforms_work() -> None:
     lines = run(
         """
         import torch
-        from mmcds.utils.torchvision_compat import ensure_torchvision
+        from mmcds.compat.torchvision_compat import ensure_torchvision
         ensure_torchvision()
         from torchvision import models, ops
         from torchvision.transforms import v2
@@ -88,7 +88,7 @@ def test_declared_operator_says_that_it_is_not_compiled(state: str) -> None:
     (error,) = run(
         """
         import torch
-        from mmcds.utils.torchvision_compat import ensure_torchvision
+        from mmcds.compat.torchvision_compat import ensure_torchvision
         ensure_torchvision()
         from torchvision.ops import nms
         try:
@@ -108,7 +108,7 @@ def test_after_a_failed_import() -> None:
             import torchvision
         except RuntimeError:
             pass
-        from mmcds.utils.torchvision_compat import ensure_torchvision
+        from mmcds.compat.torchvision_compat import ensure_torchvision
         print(ensure_torchvision() in ('native', 'declared'))
         import torchvision.transforms.v2, torchvision.datasets
         print(torchvision.extension is not None)
@@ -120,7 +120,7 @@ def test_after_a_failed_import() -> None:
 def test_mmpretrain_models_and_mmdet_modules() -> None:
     lines = run(
         """
-        from mmcds.utils.torchvision_compat import ensure_torchvision
+        from mmcds.compat.torchvision_compat import ensure_torchvision
         ensure_torchvision()
         import mmpretrain.models
         from mmdet.utils import register_all_modules
@@ -138,7 +138,7 @@ def test_absent(tmp_path: Path) -> None:
         import importlib.util, sys
         find = importlib.util.find_spec
         importlib.util.find_spec = lambda name: None if name == 'torchvision' else find(name)
-        from mmcds.utils.torchvision_compat import ensure_torchvision
+        from mmcds.compat.torchvision_compat import ensure_torchvision
         print(ensure_torchvision(), 'torch' in sys.modules)
         """
     )
@@ -168,7 +168,7 @@ def test_nothing_is_imported_where_the_files_suffice(
     lines = run(
         """
         import sys
-        from mmcds.utils.torchvision_compat import ensure_torchvision
+        from mmcds.compat.torchvision_compat import ensure_torchvision
         print(ensure_torchvision(), 'torchvision' in sys.modules)
         """,
         tmp_path,
@@ -188,7 +188,7 @@ def test_other_trouble_is_left_to_be_seen(tmp_path: Path, trouble: str) -> None:
     write_package(tmp_path, 'torchvision', __init__=trouble)
     lines = run(
         """
-        from mmcds.utils.torchvision_compat import ensure_torchvision
+        from mmcds.compat.torchvision_compat import ensure_torchvision
         print(ensure_torchvision())
         import torch
         print(hasattr(torch.ops.torchvision, 'nms'))

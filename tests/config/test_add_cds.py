@@ -10,9 +10,9 @@ from toys import build, toy_model
 
 from mmcds import add_cds, remove_cds
 from mmcds.apis import check_cds, has_cds
+from mmcds.config.load_config import load_config
 from mmcds.engine.hooks import CDSHook
 from mmcds.models import build_cds_neck, find_supervision
-from mmcds.utils.config import load_config
 
 CLASSIFIER = dict(
     default_scope='mmpretrain',

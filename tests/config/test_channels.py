@@ -6,7 +6,7 @@ import pytest
 import torch
 from toys import build, toy_model
 
-from mmcds.probe import image_channels, probe_channels
+from mmcds.config.channels import image_channels, probe_channels
 
 
 @pytest.mark.parametrize('name', ['faster_rcnn', 'retinanet'])

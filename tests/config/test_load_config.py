@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from mmengine.config import Config
 
-from mmcds.utils.config import load_config, map_strings, package_configs, set_data_root
+from mmcds.config.load_config import load_config, map_strings, package_configs, set_data_root
 
 
 def test_a_package_s_config_is_the_file_it_ships() -> None:

@@ -11,9 +11,10 @@ from mmengine.config import Config
 from torch import nn
 from toys import toy_model
 
-import mmcds.utils.teacher
+import mmcds.config.check_teacher
 from mmcds import add_cds
-from mmcds.utils.teacher import check_pair, check_teacher, load_teacher
+from mmcds.config.check_teacher import check_teacher
+from mmcds.engine.load_teacher import check_pair, load_teacher
 
 
 @pytest.fixture(scope='module')
@@ -154,7 +155,7 @@ def test_a_teacher_that_the_probe_cannot_call_is_left_to_training(
     def fail(*args: Any) -> Any:
         raise ValueError('cannot be probed')
 
-    monkeypatch.setattr(mmcds.utils.teacher, 'probe_channels', fail)
+    monkeypatch.setattr(mmcds.config.check_teacher, 'probe_channels', fail)
     check_teacher(student(teacher))
     cfg = student(teacher)
     cfg.model.neck.distill.channels = 8

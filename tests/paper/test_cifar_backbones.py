@@ -140,7 +140,7 @@ def test_weights_are_named_like_mmpretrain_s() -> None:
 
 @pytest.mark.parametrize(('argument', 'value'), [('depth', 50), ('out_indices', (0, 4))])
 def test_pre_activation_refuses_what_it_lacks(argument: str, value: Any) -> None:
-    from mmcds.models.backbones.preact_resnet import PreActResNetCIFAR
+    from mmcds.paper.backbones.preact_resnet import PreActResNetCIFAR
 
     arguments: dict[str, Any] = {'depth': 18, argument: value}
     with pytest.raises(ValueError, match=rf'backbone.{argument}=\d+ is not known; .*valid: '):

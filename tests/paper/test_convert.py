@@ -12,9 +12,9 @@ import torch
 from released import ReleasedNet
 from torch import Tensor
 
-from mmcds.convert import convert_checkpoint, convert_state_dict, has_small_stem, load_weights
+from mmcds.paper.convert import convert_checkpoint, convert_state_dict, has_small_stem, load_weights
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(params=[(18, True), (50, False)], ids=['R18-cifar', 'R50-imagenet'])

@@ -61,7 +61,7 @@ def test_lists_where_their_archive_unpacks_them(root: Path) -> None:
 def test_classes_are_imagenet_s_dogs() -> None:
     from mmpretrain.datasets.categories import IMAGENET_CATEGORIES
 
-    from mmcds.datasets.stanford_dogs import CLASSES
+    from mmcds.paper.stanford_dogs import CLASSES
 
     # Chihuahua to Mexican hairless, without the dalmatian, then dingo, dhole and African hunting dog.
     dogs = [IMAGENET_CATEGORIES[i].split(',')[0] for i in (*range(151, 269), 273, 274, 275)]

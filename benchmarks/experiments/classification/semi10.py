@@ -1,4 +1,4 @@
-_base_ = ['../../configs/classification/cifar10/resnet18_semi10.py', './small.py']
+_base_ = ['../../../configs/classification/cifar10/resnet18_semi10.py', './small.py']
 
 model = dict(backbone=_base_.small_backbone, head=_base_.small_head)
 train_dataloader = dict(_base_.small_loader, dataset=dict(dataset=_base_.small_train_data))

@@ -1,6 +1,6 @@
 # What every arm changes, read as variables by the arms: data at hand, a quarter of the width, half the resolution from
 # the first stage on (a sixty-fourth of the work), eight epochs.
-custom_imports = dict(imports=['mmcds', 'benchmarks.cifar_jpeg'], allow_failed_imports=False)
+custom_imports = dict(imports=['mmcds', 'benchmarks.data.cifar_jpeg'], allow_failed_imports=False)
 
 small_data = dict(type='mmcds.CIFAR10JPEG', data_root='../shared/data/cifar10')
 small_train_data = dict(small_data, per_class=1000)

@@ -1,4 +1,4 @@
-_base_ = ['../../configs/bccd/retinanet_r18_bccd.py', './cds_neck.py']
+_base_ = ['../../../configs/bccd/retinanet_r18_bccd.py', './cds_neck.py']
 
 model = dict(
     neck=dict(

@@ -5,5 +5,5 @@ from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import Registry
 
 SCOPE = 'ideas'
-MODELS = Registry('model', parent=MMENGINE_MODELS, scope=SCOPE, locations=['benchmarks.ideas'])
-HOOKS = Registry('hook', parent=MMENGINE_HOOKS, scope=SCOPE, locations=['benchmarks.ideas'])
+MODELS = Registry('model', parent=MMENGINE_MODELS, scope=SCOPE, locations=['benchmarks.experiments.ideas'])
+HOOKS = Registry('hook', parent=MMENGINE_HOOKS, scope=SCOPE, locations=['benchmarks.experiments.ideas'])

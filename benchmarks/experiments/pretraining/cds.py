@@ -1,5 +1,5 @@
 _base_ = [
-    '../../configs/classification/imagenet/resnet18_cds.py',
+    '../../../configs/classification/imagenet/resnet18_cds.py',
     './small.py',
 ]
 

@@ -1,6 +1,6 @@
 # A classifier whose backbone is that of the small detectors, on photos of groceries.
 _base_ = [
-    '../../configs/classification/imagenet/resnet18.py',
+    '../../../configs/classification/imagenet/resnet18.py',
     './small.py',
 ]
 

@@ -1,4 +1,4 @@
-"""Metrics that mmdet and mmpretrain lack, and probes of what each tap has learned."""
+"""Metrics that mmdet and mmpretrain lack."""
 
 from importlib.util import find_spec
 

@@ -18,8 +18,8 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
 
-from mmcds.evaluation.matching import assign_detections, match_detections
-from mmcds.evaluation.trained_model import load_trained
+from mmcds.analysis.metrics.matching import assign_detections, match_detections
+from mmcds.checkpoints.trained_model import load_trained
 
 from .box_labels import COLOURS, LabelVisualizer, Remark
 

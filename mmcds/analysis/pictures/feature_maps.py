@@ -17,10 +17,10 @@ from mmengine.dataset import pseudo_collate
 from mmengine.registry import init_default_scope
 from torch import Tensor
 
-from mmcds.evaluation.probe_data import evaluation_pipeline
-from mmcds.evaluation.tap_features import TapRecorder
-from mmcds.evaluation.trained_model import load_trained
-from mmcds.utils.checkpoint import names_of
+from mmcds.analysis.probing.probe_data import evaluation_pipeline
+from mmcds.analysis.probing.tap_features import TapRecorder
+from mmcds.checkpoints.trained_model import load_trained
+from mmcds.utils.checkpoint_files import names_of
 from mmcds.utils.errors import check_count
 
 from .view_sheet import to_pictures

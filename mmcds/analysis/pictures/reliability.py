@@ -9,7 +9,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from mmcds.evaluation.calibration import Reliability
+from mmcds.analysis.metrics.calibration import Reliability
 
 # Of Okabe and Ito's colours, as in the curves.
 _ACCURACY, _CONFIDENCE, _UNDER = '#0072B2', '#D55E00', '#009E73'
@@ -24,7 +24,7 @@ def plot_reliability(runs: Sequence[tuple[str, Reliability]], title: str = '') -
         title (str): Title of the figure. Defaults to '' (none).
 
     Returns:
-        Figure: To be saved with :func:`mmcds.visualization.save.save_figure`.
+        Figure: To be saved with :func:`mmcds.analysis.pictures.save.save_figure`.
 
     Raises:
         ValueError: If there is no run, or there are too many.

@@ -14,11 +14,11 @@ from mmengine.registry import DATASETS, MODELS, init_default_scope
 from mmengine.runner import set_random_seed
 from torch import Tensor
 
-from mmcds.apis import NECKS, has_cds
+from mmcds.config.add_cds import NECKS, has_cds
+from mmcds.config.load_config import model_config
 from mmcds.models.necks.stock_neck import supervision_alone
 from mmcds.models.views import SingleView
 from mmcds.models.views.photometric import normalisation_of, white_of
-from mmcds.utils.config import model_config
 from mmcds.utils.errors import check_count
 from mmcds.utils.type_name import type_name
 

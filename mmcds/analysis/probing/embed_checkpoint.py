@@ -8,10 +8,11 @@ import numpy as np
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
+from mmcds.checkpoints.trained_model import load_trained
+
 from .probe_checkpoint import show_progress
 from .probe_data import ProbeData
 from .tap_features import TapFeatures, tap_features
-from .trained_model import load_trained
 
 
 @dataclass
@@ -61,7 +62,8 @@ def embed_checkpoint(
     Args:
         cfg (Config): Its config, with CDS or without.
         checkpoint (str | Path): Its weights.
-        taps (Sequence[str], optional): As for :func:`~mmcds.evaluation.tap_features.tap_features`. Defaults to None.
+        taps (Sequence[str], optional): As for :func:`~mmcds.analysis.probing.tap_features.tap_features`. Defaults to
+            None.
         split (str): 'train' or 'test'; both through the test pipeline. Defaults to 'test'.
         limit (int): Images, >= 0; 0 takes all. Defaults to 500.
         device (str): Where the model runs. Defaults to 'cpu'.
@@ -82,7 +84,7 @@ def embed_checkpoint(
 
 
 def sources_of(data: ProbeData) -> list[tuple[int, tuple[float, ...] | None]]:
-    """Image and box of every row that :func:`~mmcds.evaluation.tap_features.tap_features` keeps of a data set."""
+    """Image and box of every row that :func:`~mmcds.analysis.probing.tap_features.tap_features` keeps of a data set."""
     found: list[tuple[int, tuple[float, ...] | None]] = []
     for index in data.indices:
         info = data.dataset.get_data_info(index)

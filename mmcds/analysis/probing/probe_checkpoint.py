@@ -10,12 +10,12 @@ from mmengine.registry import init_default_scope
 from rich.console import Console
 from rich.progress import track
 
+from mmcds.checkpoints.trained_model import load_trained
 from mmcds.utils.extras import need_analysis
 
 from .probe_data import ProbeData
 from .probes import Probe, jobs, majority, probe_all
 from .tap_features import TapFeatures, tap_features
-from .trained_model import load_trained
 
 
 def probe_checkpoint(
@@ -33,7 +33,8 @@ def probe_checkpoint(
         cfg (Config): Its config, with CDS or without; the data of its training and test loaders are read, both
             through the test pipeline.
         checkpoint (str | Path): Its weights.
-        taps (Sequence[str], optional): As for :func:`~mmcds.evaluation.tap_features.tap_features`. Defaults to None.
+        taps (Sequence[str], optional): As for :func:`~mmcds.analysis.probing.tap_features.tap_features`. Defaults to
+            None.
         k (int): Nearest neighbours, >= 1. Defaults to 20.
         max_train (int): Training images, >= 0; 0 takes all. Defaults to 5000.
         max_test (int): Test images, the same. Defaults to 5000.

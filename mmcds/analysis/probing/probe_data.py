@@ -52,7 +52,7 @@ def with_pipeline(dataset: dict, pipeline: Sequence[dict]) -> dict:
 
 
 class ProbeData:
-    """Batches of one split of a config, for :func:`mmcds.evaluation.tap_features.tap_features`.
+    """Batches of one split of a config, for :func:`mmcds.analysis.probing.tap_features.tap_features`.
 
     Args:
         cfg (Config): A config of mmdet or mmpretrain.

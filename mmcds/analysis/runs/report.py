@@ -11,8 +11,9 @@ import matplotlib
 from matplotlib.figure import Figure
 from mmengine.config import Config
 
+from mmcds.analysis.pictures.fonts import use_fonts
+
 from .curves import MAX_PANELS, choose_losses, choose_metrics, plot_runs
-from .fonts import use_fonts
 from .report_tables import CLASS_SUFFIX, ReportedRun, class_table, cost_table, note, results_table
 from .run_log import read_run
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmcds.evaluation import reliability
-from mmcds.evaluation.calibration import top1_confidence
+from mmcds.analysis.metrics import reliability
+from mmcds.analysis.metrics.calibration import top1_confidence
 
 
 def by_hand(confidence: list[float], correct: list[bool], bins: int) -> tuple[float, float]:

@@ -7,7 +7,7 @@ import torch
 from mmengine.evaluator import Evaluator
 from mmengine.registry import DefaultScope
 
-from mmcds.evaluation import CalibrationError
+from mmcds.analysis.metrics import CalibrationError
 
 mmpretrain = pytest.importorskip('mmpretrain')
 

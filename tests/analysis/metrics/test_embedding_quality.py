@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from mmcds.evaluation import embedding_quality
-from mmcds.evaluation.embedding_quality import alignment, measure, uniformity
+from mmcds.analysis.metrics import embedding_quality
+from mmcds.analysis.metrics.embedding_quality import alignment, measure, uniformity
 
 
 @pytest.fixture

@@ -17,9 +17,9 @@ from mmdet.evaluation import CocoMetric
 from mmdet.evaluation.metrics import coco_metric
 from pycocotools.cocoeval import COCOeval
 
-from benchmarks.detections import Result, class_names, random_detections
-from mmcds.evaluation import FasterCocoMetric
-from mmcds.evaluation.faster_coco_metric import faster_evaluator
+from benchmarks.speed.detections import Result, class_names, random_detections
+from mmcds.analysis.metrics import FasterCocoMetric
+from mmcds.analysis.metrics.faster_coco_metric import faster_evaluator
 from mmcds.registry import METRICS
 
 CLASSES = 4

@@ -7,7 +7,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from toys import instances
 
-from mmcds.evaluation.matching import assign_detections, match_detections
+from mmcds.analysis.metrics.matching import assign_detections, match_detections
 
 
 def random_instances(rng: np.random.Generator, count: int, scored: bool) -> InstanceData:

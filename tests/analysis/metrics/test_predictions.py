@@ -10,7 +10,7 @@ import pytest
 import torch
 from mmengine.evaluator import DumpResults
 
-from mmcds.evaluation.predictions import read_predictions, reliability_of_file
+from mmcds.analysis.metrics.predictions import read_predictions, reliability_of_file
 
 
 def dump(path: Path, samples: list[dict[str, Any]]) -> Path:

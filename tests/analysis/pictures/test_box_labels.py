@@ -9,7 +9,7 @@ from matplotlib.colors import to_rgba
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
-from mmcds.visualization.box_labels import COLOURS, LabelVisualizer, Remark
+from mmcds.analysis.pictures.box_labels import COLOURS, LabelVisualizer, Remark
 
 
 @pytest.fixture

@@ -8,15 +8,9 @@ from mmengine.config import Config
 from pycocotools.coco import COCO
 from toys import instances
 
-from mmcds.visualization.box_labels import Remark
-from mmcds.visualization.detections import (
-    Example,
-    contact_sheet,
-    detect,
-    draw_change,
-    draw_example,
-)
-from mmcds.visualization.save import save_figure
+from mmcds.analysis.pictures.box_labels import Remark
+from mmcds.analysis.pictures.detections import Example, contact_sheet, detect, draw_change, draw_example
+from mmcds.analysis.pictures.save import save_figure
 
 CLASSES = ('cat', 'dog')
 PALETTE = [(255, 0, 0), (0, 0, 255)]
@@ -84,7 +78,7 @@ def test_detecting_spreads_over_the_set_and_gives_pixels_of_the_file(
             sample.pred_instances = instances([[1, 2, 3, 4]] * 3, [0, 1, 2], [0.2, 0.4, 0.6])
             return [sample]
 
-    monkeypatch.setattr('mmcds.visualization.detections.load_trained', lambda *args: (Model(), []))
+    monkeypatch.setattr('mmcds.analysis.pictures.detections.load_trained', lambda *args: (Model(), []))
     examples = list(detect(cfg, 'unused.pth', num=3))
     assert [example.name for example in examples] == ['00000.jpg', '00002.jpg', '00004.jpg']
     coco = COCO(tmp_path / 'shapes/annotations/instances_val.json')

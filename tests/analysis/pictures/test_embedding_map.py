@@ -7,14 +7,8 @@ import mmcv
 import numpy as np
 import pytest
 
-from mmcds.visualization.embedding_map import (
-    Panel,
-    draw_crops,
-    draw_maps,
-    farthest_points,
-    reduce_to_plane,
-)
-from mmcds.visualization.save import save_figure
+from mmcds.analysis.pictures.embedding_map import Panel, draw_crops, draw_maps, farthest_points, reduce_to_plane
+from mmcds.analysis.pictures.save import save_figure
 
 
 @pytest.fixture

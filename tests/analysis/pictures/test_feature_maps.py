@@ -12,7 +12,7 @@ from mmengine.config import Config
 from toys import build
 
 from mmcds import add_cds, remove_cds
-from mmcds.visualization.feature_maps import (
+from mmcds.analysis.pictures.feature_maps import (
     draw_channels,
     draw_heat,
     find_place,
@@ -21,7 +21,7 @@ from mmcds.visualization.feature_maps import (
     strength,
     tap_maps,
 )
-from mmcds.visualization.save import save_figure
+from mmcds.analysis.pictures.save import save_figure
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ from fontTools.pens.ttGlyphPen import TTGlyphPen  # type: ignore[import-untyped]
 from matplotlib import font_manager
 from matplotlib.figure import Figure
 
-from mmcds.visualization import fonts
-from mmcds.visualization.box_labels import LabelVisualizer
-from mmcds.visualization.save import save_figure
+from mmcds.analysis.pictures import fonts
+from mmcds.analysis.pictures.box_labels import LabelVisualizer
+from mmcds.analysis.pictures.save import save_figure
 
 #: Letters that no font of this machine has: of a script that is hardly ever installed.
 RARE = '\U00013000\U00013001'

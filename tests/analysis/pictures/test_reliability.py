@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mmcds.evaluation import Reliability, reliability
-from mmcds.visualization.reliability import plot_reliability
-from mmcds.visualization.save import save_figure
+from mmcds.analysis.metrics import Reliability, reliability
+from mmcds.analysis.pictures.reliability import plot_reliability
+from mmcds.analysis.pictures.save import save_figure
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ import torch
 from mmengine.config import Config
 
 from mmcds import add_cds
-from mmcds.visualization.save import save_figure
-from mmcds.visualization.view_sheet import draw_views, to_pictures, training_views
+from mmcds.analysis.pictures.save import save_figure
+from mmcds.analysis.pictures.view_sheet import draw_views, to_pictures, training_views
 
 
 def test_a_detector(stock_config: Config, toy_data: Path, tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ from mmengine.registry import MODELS, DefaultScope
 from toys import build
 
 from mmcds import add_cds, remove_cds
-from mmcds.evaluation.embed_checkpoint import embed_checkpoint
-from mmcds.utils.config import model_config
+from mmcds.analysis.probing.embed_checkpoint import embed_checkpoint
+from mmcds.config.load_config import model_config
 
 MODULES = dict(modules={'backbone.layer2': 8, 'backbone.layer4': 32})
 

@@ -12,9 +12,9 @@ from mmengine.registry import DATASETS, MODELS, DefaultScope, init_default_scope
 from toys import build
 
 from mmcds import add_cds, remove_cds
-from mmcds.evaluation.probe_checkpoint import probe_checkpoint
-from mmcds.evaluation.probe_data import ProbeData, evaluation_pipeline, with_pipeline
-from mmcds.evaluation.trained_model import load_weights
+from mmcds.analysis.probing.probe_checkpoint import probe_checkpoint
+from mmcds.analysis.probing.probe_data import ProbeData, evaluation_pipeline, with_pipeline
+from mmcds.checkpoints.trained_model import load_weights
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_a_classifier_by_the_command(
     arguments = [str(tmp_path / 'config.py'), str(tmp_path / 'a.pth'), '--cds', '--neighbours', '3', '--out', str(out)]
     monkeypatch.setattr(sys, 'argv', ['probe.py', *arguments])
     with pytest.raises(SystemExit) as ended:
-        runpy.run_path(str(Path(__file__).parents[2] / 'tools/analysis/probe.py'), run_name='__main__')
+        runpy.run_path(str(Path(__file__).parents[3] / 'tools/analysis/probe.py'), run_name='__main__')
     printed = capsys.readouterr().out
     assert ended.value.code == 0
     content = json.loads(out.read_text())

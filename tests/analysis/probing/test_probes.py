@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from mmcds.evaluation.probes import Probe, jobs, knn_accuracy, linear_accuracy, majority, probe_all, table
-from mmcds.evaluation.tap_features import TapFeatures
+from mmcds.analysis.probing.probes import Probe, jobs, knn_accuracy, linear_accuracy, majority, probe_all, table
+from mmcds.analysis.probing.tap_features import TapFeatures
 
 
 def clusters(rows: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -8,7 +8,7 @@ from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
 from toys import hooks_of
 
-from mmcds.evaluation.tap_features import TapRecorder, instance_rois, tap_features
+from mmcds.analysis.probing.tap_features import TapRecorder, instance_rois, tap_features
 
 
 class Colours(nn.Module):

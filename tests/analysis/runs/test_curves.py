@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mmcds.visualization.curves import choose_losses, choose_metrics, plot_runs
-from mmcds.visualization.run_log import RunLog, read_run, running_mean
-from mmcds.visualization.save import save_figure
+from mmcds.analysis.pictures.save import save_figure
+from mmcds.analysis.runs.curves import choose_losses, choose_metrics, plot_runs
+from mmcds.analysis.runs.run_log import RunLog, read_run, running_mean
 
 
 def train_line(step: int, **values: float) -> str:

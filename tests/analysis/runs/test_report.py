@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mmcds.visualization.report import ReportedRun, load_run, write_report
+from mmcds.analysis.runs.report import ReportedRun, load_run, write_report
 
 
 def make_run(folder: Path, ap: float, seconds: float, weight: float) -> Path:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mmcds.visualization.results_table import pair_table
+from mmcds.analysis.runs.results_table import pair_table
 
 
 def work_dir(root: Path, name: str, values: list[float], seconds: list[float]) -> str:

@@ -1,0 +1,1 @@
+data/bccd_parts.py
