@@ -71,7 +71,7 @@ def test_of_others_type_place_and_hint_are_printed_too(
 ) -> None:
     found = printed(raising(error), capsys)
     assert re.fullmatch(
-        re.escape(line) + r' \(in \S+test_cli\.py:\d+, main\); MMCDS_TRACEBACK=1 shows where it came from', found
+        re.escape(line) + r' \(in \S+test_tool\.py:\d+, main\); MMCDS_TRACEBACK=1 shows where it came from', found
     )
 
 
@@ -122,7 +122,7 @@ class Broken(Dataset):
     ('ours', 'line'),
     [
         (True, r'ValueError: tau=-1 is out of range; give a whole number, 0 or more'),
-        (False, r"KeyError: 'mask' \(in \S+test_cli\.py:\d+, __getitem__\); MMCDS_TRACEBACK=1 .*"),
+        (False, r"KeyError: 'mask' \(in \S+test_tool\.py:\d+, __getitem__\); MMCDS_TRACEBACK=1 .*"),
     ],
 )
 def test_of_a_worker_s_error_the_place_in_the_worker(ours: bool, line: str, capsys: pytest.CaptureFixture[str]) -> None:
