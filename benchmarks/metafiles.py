@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import yaml
 
-from mmcds.utils.cli import run
+from mmcds.cli.tool import run
 
 ROOT = Path(__file__).resolve().parents[1]
 PAPER = {'Title': 'Contrastive Deep Supervision', 'URL': 'https://arxiv.org/abs/2207.05306'}
@@ -50,7 +50,7 @@ def detection_data(name: str) -> str:
 
 def content(collection: str, folder: str, data_of: Any, prefix: str = '') -> dict[str, Any]:
     """A metafile: one collection, one model per config of a folder."""
-    from mmcds.utils.config import load_config
+    from mmcds.config.load_config import load_config
 
     models = []
     for path in sorted((ROOT / folder).glob('*.py')):

@@ -6,11 +6,13 @@ package is missing. The registries import the rest by themselves.
 
 from typing import Any
 
-from .utils.torchvision_compat import ensure_torchvision
+from .compat.old_names import install
+from .compat.torchvision_compat import ensure_torchvision
 from .version import __version__
 
 # Before anything imports torchvision, which mmdet and mmpretrain do.
 ensure_torchvision()
+install()
 
 __all__ = ['__version__', 'add_cds', 'remove_cds']
 

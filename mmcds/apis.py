@@ -1,248 +1,37 @@
-"""Adding contrastive deep supervision to a stock config, and taking it off again."""
+"""The public face of mmcds: adding contrastive deep supervision to a stock config, and taking it off again."""
 
-import inspect
-from collections.abc import Callable, Iterator, Mapping
-from copy import deepcopy
-from itertools import pairwise
-from typing import Any
-
-from mmengine.config import Config, ConfigDict
-from mmengine.registry import MODELS
-
-from mmcds.datasets.transforms.two_views import check_second_view
-from mmcds.engine.hooks.schedule import ContrastSchedule
-from mmcds.models.necks import build_cds_neck, build_dsn_neck
-from mmcds.models.necks.stock_neck import supervision_alone
-from mmcds.models.taps import output_channels
-from mmcds.probe import probe_channels, probe_stages
-from mmcds.utils.errors import unknown_name
-from mmcds.utils.teacher import check_teacher
-from mmcds.utils.type_name import bare_name, type_name
-
-CDS_HOOK = 'mmcds.CDSHook'
-#: Hooks that :func:`add_cds` adds and :func:`remove_cds` removes.
-HOOKS = (CDS_HOOK, 'mmcds.EpochSeedHook')
-DISTILL_HOOK = 'mmcds.DistillHook'
-DIAGNOSTICS_HOOK = 'mmcds.DiagnosticsHook'
-NECK = 'mmcds.CDSNeck'
-#: The necks that a CDSHook drives, with what builds them.
-NECKS: dict[str, Callable[..., Any]] = {NECK: build_cds_neck, 'mmcds.DSNNeck': build_dsn_neck}
-
-#: Recipe of a detector: the defaults of the CDSNeck, chosen for cost and by what was measured (docs).
-DETECTION: dict[str, Any] = {}
-#: Recipe of a classifier: the paper's, with a second view made on the device.
-CLASSIFICATION: dict[str, Any] = dict(
-    view=dict(type='PhotometricView'),
-    sampler=dict(type='ImageSampler'),
-    projector=dict(type='SepConvProjector'),
-    loss=dict(type='ContrastiveLoss'),
-    loss_weight=0.1,
-    concat=True,
+from mmcds.config.add_cds import (
+    CDS_HOOK,
+    CLASSIFICATION,
+    DETECTION,
+    DIAGNOSTICS_HOOK,
+    DISTILL_HOOK,
+    HOOKS,
+    NECK,
+    NECKS,
+    OTHER_PACKAGES,
+    OTHER_SAMPLERS,
+    REFUSED,
+    add_cds,
+    check_cds,
+    has_cds,
+    remove_cds,
 )
 
-#: Detectors of something else than boxes: what of theirs is contrasted.
-OTHER_SAMPLERS: dict[str, dict[str, Any]] = {'CLRNet': dict(type='ImageSampler')}
-
-#: Model types that train on batches of another form than images and their data samples, with that form.
-REFUSED = {
-    'BaseSelfSupervisor': 'it trains on lists of views, CDS on images (N, 3, H, W)',
-    'BaseReID': 'it trains on groups of crops (1, T, 3, H, W), CDS on images (N, 3, H, W)',
-    'Mask2FormerVideo': 'it trains on videos (N, T, 3, H, W), CDS on images (N, 3, H, W)',
-    'Detectron2Wrapper': 'its model is built by detectron2, which knows no CDSNeck',
-}
-#: Packages whose models train on batches that are not read yet.
-OTHER_PACKAGES = (
-    'mmrotate',
-    'mmyolo',
-    'mmseg',
-    'mmpose',
-    'mmdet3d',
-    'mmaction',
-    'mmocr',
-    'mmagic',
-    'mmselfsup',
-    'mmrazor',
-)
-
-
-def add_cds(cfg: Config, schedule: dict | None = None, **neck: Any) -> Config:
-    """Turn any stock config into its CDS version.
-
-    The neck of the model is wrapped by a CDSNeck and the hooks that drive it are added; type,
-    backbone, heads, data and schedule stay as they are. A config that has CDS already is returned as it is.
-
-    Args:
-        cfg (Config): A detector's or classifier's config.
-        schedule (dict, optional): Arguments of :class:`~mmcds.engine.hooks.ContrastSchedule`. Defaults
-            to None: constant.
-        **neck: Arguments of the CDSNeck that differ from the recipe (``taps=['backbone.3']``).
-
-    Returns:
-        Config: A changed copy.
-
-    Raises:
-        ValueError: If the model cannot be supervised, with the reason, or an argument is not known.
-
-    Example:
-        >>> cfg = add_cds(Config.fromfile('mmdet::fcos/fcos_r50-caffe_fpn_gn-head_1x_coco.py'))
-    """
-    cfg = deepcopy(cfg)
-    model = _model_of(cfg)
-    if has_cds(cfg):
-        if neck or schedule:
-            given = sorted([*neck, *(['schedule'] if schedule else [])])
-            raise ValueError(
-                f'add_cds: the config has CDS already, so {given} would be ignored; '
-                'change cfg.model.neck and cfg.custom_hooks, or call remove_cds first'
-            )
-        return cfg
-    scope = cfg.get('default_scope') or 'mmdet'
-    _refuse(model, scope)
-    recipe = deepcopy(CLASSIFICATION if scope == 'mmpretrain' else DETECTION)
-    if bare_name(model) in OTHER_SAMPLERS:
-        recipe['sampler'] = deepcopy(OTHER_SAMPLERS[bare_name(model)])
-    channels = neck.pop('channels', None) or _channels(model, scope)
-    if scope == 'mmpretrain' and 'modules' not in channels and sum(map(bool, channels['backbone'])) == 1:
-        # A classifier's backbone returns its last map only, but it is the stages before it that are meant.
-        stages = probe_stages(model, scope)
-        channels = {**channels, **({'modules': stages} if stages else {})}
-    recipe.update(neck)
-    # A config without a neck and one that says neck=None are told apart, so that each can be given back.
-    wrapped = dict(type=NECK, **({'neck': model['neck']} if 'neck' in model else {}), **recipe)
-    if output_channels(model.get('neck')) != {'backbone': [], 'neck': [], **channels}:
-        wrapped['channels'] = channels
-    _check_neck(wrapped)
-    model['neck'] = ConfigDict(wrapped)
-    hook = dict(type=HOOKS[0], **({'schedule': schedule} if schedule else {}))
-    hooks = list(cfg.get('custom_hooks') or [])
-    has_seed = any(type_name(each) == HOOKS[1] for each in hooks)
-    cfg.custom_hooks = [*hooks, hook, *([] if has_seed else [dict(type=HOOKS[1])])]
-    return cfg
-
-
-def remove_cds(cfg: Config) -> Config:
-    """Turn a CDS config back into the stock one.
-
-    Args:
-        cfg (Config): A config, with CDS or without.
-
-    Returns:
-        Config: A changed copy, whose model has the stock's neck. Of the hooks, CDSHook, DistillHook and
-        DiagnosticsHook are gone, and an EpochSeedHook right behind them, which is where :func:`add_cds` puts one that
-        the config lacks.
-    """
-    cfg = deepcopy(cfg)
-    model = _model_of(cfg)
-    if has_cds(cfg):
-        wrapped = model['neck']
-        if 'neck' in wrapped:
-            model['neck'] = wrapped['neck']
-        else:
-            del model['neck']
-    types = ['', *(type_name(hook) for hook in cfg.get('custom_hooks') or [])]
-    driving = (HOOKS[0], DISTILL_HOOK, DIAGNOSTICS_HOOK)
-    ours = [own in driving or (own == HOOKS[1] and before in driving) for before, own in pairwise(types)]
-    if any(ours):
-        kept = [hook for hook, own in zip(cfg.custom_hooks, ours, strict=True) if not own]
-        cfg.custom_hooks = kept
-        if not kept:
-            cfg.pop('custom_hooks')
-    return cfg
-
-
-def has_cds(cfg: Config) -> bool:
-    """Whether the model of a config has a CDSNeck, or the DSNNeck of its control."""
-    return type_name(_model_of(cfg).get('neck')) in NECKS
-
-
-def check_cds(cfg: Config, teacher: bool = True) -> None:
-    """Fail now on what would fail when a config with CDS is built.
-
-    Args:
-        cfg (Config): A config, with CDS or without; without, nothing is checked.
-        teacher (bool): Whether the teacher of a distilled student has to be there; it is needed in training only.
-            Defaults to True.
-
-    Raises:
-        ValueError, FileNotFoundError: If a tap, a part or an argument of the CDSNeck is wrong, nothing drives it, or
-            its teacher is missing.
-    """
-    if not has_cds(cfg):
-        return
-    _check_neck(_model_of(cfg)['neck'])
-    hooks = [hook for hook in cfg.get('custom_hooks') or [] if type_name(hook) == CDS_HOOK]
-    if len(hooks) != 1:
-        raise ValueError(
-            f'custom_hooks has {len(hooks)} CDSHooks for the one CDSNeck; '
-            "give custom_hooks=[dict(type='mmcds.CDSHook'), ...]"
-        )
-    ContrastSchedule.from_cfg(hooks[0].get('schedule'))
-    check_second_view(cfg)
-    if teacher:
-        check_teacher(cfg)
-
-
-def _model_of(cfg: Config) -> ConfigDict:
-    model = cfg.get('model')
-    if not isinstance(model, Mapping):
-        raise ValueError('the config has no model; give a config that trains, such as mmdet::retinanet/...')
-    return model
-
-
-def _refuse(model: Mapping[str, Any], scope: str) -> None:
-    """Fail on a model whose training step CDS cannot join."""
-    reason, inner = REFUSED.get(bare_name(model)), model.get('detector')
-    if reason is None and not model.get('backbone') and isinstance(inner, Mapping):
-        # SoftTeacher and the trackers call methods of a detector inside, past its forward.
-        reason = (
-            f'it feeds a detector of its own, model.detector ({bare_name(inner)}), in its own way; train that '
-            'detector by itself with CDS and load the checkpoint into model.detector'
-        )
-    packages = [scope, *_packages(model)]
-    if reason is None and not set(packages) & set(OTHER_PACKAGES):
-        # A model of the user's own may inherit from one of these.
-        with MODELS.switch_scope_and_registry(scope) as registry:
-            kind = registry.get(model['type']) if isinstance(model.get('type'), str) else model.get('type')
-        parents = kind.__mro__ if inspect.isclass(kind) else ()
-        reason = next((REFUSED[each.__name__] for each in parents if each.__name__ in REFUSED), None)
-        packages += [each.__module__.partition('.')[0] for each in parents]
-    other = next((each for each in packages if each in OTHER_PACKAGES), None)
-    if reason is None and other is not None:
-        reason = f'{other} trains on batches that mmcds does not read yet; it reads those of mmdet and mmpretrain'
-    if reason is not None:
-        raise ValueError(f'model.type={bare_name(model)!r} is refused: {reason}')
-
-
-def _packages(model: Any) -> Iterator[str]:
-    """The packages of a model, its preprocessor and its heads; backbone, neck and losses may be any package's."""
-    if isinstance(model, Mapping):
-        scope, dot, _ = type_name(model).partition('.')
-        if dot:
-            yield scope
-        for key, value in model.items():
-            if 'head' in key or key == 'data_preprocessor':
-                yield from _packages(value)
-    elif isinstance(model, (list, tuple)):
-        for each in model:
-            yield from _packages(each)
-
-
-def _channels(model: Mapping[str, Any], scope: str) -> dict[str, Any]:
-    channels = probe_channels(model, scope)
-    if not any(channels['backbone']):
-        raise ValueError(
-            f'the backbone {model["backbone"].get("type")!r} returns no feature map (N, C, h, w), so there is '
-            "nothing to tap; choose a backbone with out_indices, or out_type='featmap'"
-        )
-    return channels
-
-
-def _check_neck(neck: Mapping[str, Any]) -> None:
-    """Fail now on what would fail when the model is built."""
-    name = type_name(neck)
-    builder = NECKS[name]
-    known = list(inspect.signature(builder).parameters)
-    for key in neck:
-        if key not in ('type', '_scope_') and key not in known:
-            raise unknown_name(f'{name}: argument', key, known)
-    supervision_alone(builder, neck)
+__all__ = [
+    'CDS_HOOK',
+    'CLASSIFICATION',
+    'DETECTION',
+    'DIAGNOSTICS_HOOK',
+    'DISTILL_HOOK',
+    'HOOKS',
+    'NECK',
+    'NECKS',
+    'OTHER_PACKAGES',
+    'OTHER_SAMPLERS',
+    'REFUSED',
+    'add_cds',
+    'check_cds',
+    'has_cds',
+    'remove_cds',
+]

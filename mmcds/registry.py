@@ -5,6 +5,8 @@ Each is a child of MMEngine's root registry, so a config of any MM project may w
 import a config ever needs is ``custom_imports = dict(imports=['mmcds'])``.
 """
 
+from importlib.util import find_spec
+
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import METRICS as MMENGINE_METRICS
@@ -13,18 +15,20 @@ from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import Registry
 
-from mmcds.utils.mim import register_package
-from mmcds.utils.safe_globals import allow_mmengine_checkpoints
+from mmcds.compat.mim import register_package
+from mmcds.compat.safe_globals import allow_mmengine_checkpoints
 
 # MMEngine 0.10.7 under torch >= 2.6 cannot load its own checkpoints without it; elsewhere it does nothing.
 allow_mmengine_checkpoints()
 register_package()
 
 SCOPE = 'mmcds'
+# A detection-only environment has no mmpretrain, whose classes these are made of.
+PAPER_DATASETS = ['mmcds.paper.stanford_dogs'] if find_spec('mmpretrain') is not None else []
 
-MODELS = Registry('model', parent=MMENGINE_MODELS, scope=SCOPE, locations=['mmcds.models'])
+MODELS = Registry('model', parent=MMENGINE_MODELS, scope=SCOPE, locations=['mmcds.models', 'mmcds.paper.backbones'])
 MODEL_WRAPPERS = Registry('model_wrapper', parent=MMENGINE_MODEL_WRAPPERS, scope=SCOPE, locations=['mmcds.models'])
 HOOKS = Registry('hook', parent=MMENGINE_HOOKS, scope=SCOPE, locations=['mmcds.engine.hooks'])
-DATASETS = Registry('dataset', parent=MMENGINE_DATASETS, scope=SCOPE, locations=['mmcds.datasets'])
+DATASETS = Registry('dataset', parent=MMENGINE_DATASETS, scope=SCOPE, locations=['mmcds.datasets', *PAPER_DATASETS])
 TRANSFORMS = Registry('transform', parent=MMENGINE_TRANSFORMS, scope=SCOPE, locations=['mmcds.datasets.transforms'])
-METRICS = Registry('metric', parent=MMENGINE_METRICS, scope=SCOPE, locations=['mmcds.evaluation'])
+METRICS = Registry('metric', parent=MMENGINE_METRICS, scope=SCOPE, locations=['mmcds.analysis.metrics'])

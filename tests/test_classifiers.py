@@ -7,8 +7,8 @@ import torch
 from mmengine.registry import MODELS, DefaultScope
 
 from mmcds import add_cds
+from mmcds.config.load_config import load_config, model_config
 from mmcds.models import TwoViewForward, find_supervision
-from mmcds.utils.config import load_config, model_config
 
 mmpretrain = pytest.importorskip('mmpretrain')
 

@@ -10,8 +10,8 @@ from released import ReleasedNet
 from torch import Tensor
 from toys import total
 
-from mmcds.convert import convert_state_dict
 from mmcds.models import TwoViewForward
+from mmcds.paper.convert import convert_state_dict
 
 mmpretrain = pytest.importorskip('mmpretrain')
 

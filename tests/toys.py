@@ -40,7 +40,7 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
 
 def toy_model(name: str = 'faster_rcnn', **backbone: Any) -> Config:
     """A stock config of mmdet with a ResNet-18 of 16 to 128 channels; BatchNorm learns."""
-    from mmcds.utils.config import load_config
+    from mmcds.config.load_config import load_config
 
     path, parts = MODELS[name]
     cfg = load_config(path)

@@ -19,7 +19,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from mmcds.utils.cli import run
+from mmcds.cli.tool import run
 
 
 def main() -> None:
@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument('--out', required=True, help='the file to write')
     parser.add_argument('--force', action='store_true', help='replace a file that is there')
     args = parser.parse_args()
-    from mmcds.convert import convert_checkpoint, has_small_stem, load_weights
+    from mmcds.paper.convert import convert_checkpoint, has_small_stem, load_weights
 
     if Path(args.out).exists() and not args.force:
         raise ValueError(f'--out={args.out!r} exists; give another name, or --force to replace it')

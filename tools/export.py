@@ -19,7 +19,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from mmcds.utils.cli import run
+from mmcds.cli.tool import run
 
 
 def main() -> None:
@@ -45,9 +45,9 @@ def main() -> None:
     )
     parser.add_argument('--force', action='store_true', help='replace a file that is there')
     args = parser.parse_args()
-    from mmcds.export import check_export, export_checkpoint
-    from mmcds.onnx import check_onnx, export_onnx
-    from mmcds.utils.prepare import prepare_config
+    from mmcds.checkpoints.export import check_export, export_checkpoint
+    from mmcds.checkpoints.onnx import check_onnx, export_onnx
+    from mmcds.cli.prepare import prepare_config
 
     if args.cfg_options and not args.config:
         raise ValueError('--cfg-options changes the config of --config, which is not given')

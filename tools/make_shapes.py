@@ -16,7 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from mmcds.utils.cli import run
+from mmcds.cli.tool import run
 
 
 def parse_args() -> argparse.Namespace:

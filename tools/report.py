@@ -15,7 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from mmcds.utils.cli import run
+from mmcds.cli.tool import run
 
 
 def parse_args() -> argparse.Namespace:
@@ -33,8 +33,8 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Read the runs, write the page."""
     args = parse_args()
-    from mmcds.visualization.report import load_run, write_report
-    from mmcds.visualization.run_log import check_names
+    from mmcds.analysis.runs.report import load_run, write_report
+    from mmcds.analysis.runs.run_log import check_names
 
     runs = [load_run(path, name) for path, name in zip(args.runs, check_names(args.runs, args.names), strict=True)]
     print(write_report(runs, args.out or runs[0].folder / 'report.html', args.title))

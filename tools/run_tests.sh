@@ -6,7 +6,7 @@ usage() {
     cat <<'USAGE'
 usage: tools/run_tests.sh [--fast] [--stack default|upstream] [PYTEST ARGUMENT ...]
 
-Sets up the environments (tools/setup_env.sh), runs ruff, mypy and all tests on the default stack, then
+Sets up the environments (tools/setup_env.sh), runs ruff, mypy, import-linter and all tests on the default stack, then
 the tests that older packages can break on upstream's stack. Stops at the first part that fails, and says
 at the end how long each took.
 
@@ -77,6 +77,7 @@ lint() {
     part 'ruff check' .venv/bin/ruff check .
     part 'ruff format' .venv/bin/ruff format --check .
     part 'mypy' .venv/bin/mypy
+    part 'import-linter' .venv/bin/lint-imports
 }
 on_default() {
     if [ "$fast" = 1 ]; then

@@ -15,7 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from mmcds.utils.cli import run
+from mmcds.cli.tool import run
 
 
 def parse_args() -> tuple[argparse.Namespace, list[str]]:
@@ -45,17 +45,10 @@ def main() -> None:
     """Prepare the config and hand over to the host's test.py."""
     args, rest = parse_args()
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    from mmcds.cli.prepare import check_test_data, default_work_dir, host_of, prepare_config, stem_of, without_contrast
+    from mmcds.cli.tool import host_tool, prepared
     from mmcds.models.cpu_ranks import use_cpu_ranks
-    from mmcds.utils.checkpoint import check_checkpoint
-    from mmcds.utils.cli import host_tool, prepared
-    from mmcds.utils.prepare import (
-        check_test_data,
-        default_work_dir,
-        host_of,
-        prepare_config,
-        stem_of,
-        without_contrast,
-    )
+    from mmcds.utils.checkpoint_files import check_checkpoint
 
     if args.out and not args.out.endswith(('.pkl', '.pickle')):
         raise ValueError(f'--out={args.out!r} is not a pickle file; give a name that ends with .pkl')

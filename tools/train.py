@@ -16,7 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from mmcds.utils.cli import run
+from mmcds.cli.tool import run
 
 
 def parse_args() -> tuple[argparse.Namespace, list[str]]:
@@ -58,12 +58,8 @@ def main() -> None:
     """Prepare the config and hand over to the host's train.py."""
     args, rest = parse_args()
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    from mmcds.engine.hooks import ResumeCheckHook
-    from mmcds.models.cpu_ranks import use_cpu_ranks
-    from mmcds.utils.allocator import keep_freed_memory
-    from mmcds.utils.checkpoint import check_checkpoint, check_resume
-    from mmcds.utils.cli import host_tool, prepared
-    from mmcds.utils.prepare import (
+    from mmcds.checkpoints.files import check_resume
+    from mmcds.cli.prepare import (
         check_training_data,
         default_work_dir,
         host_of,
@@ -71,6 +67,11 @@ def main() -> None:
         prepare_training,
         stem_of,
     )
+    from mmcds.cli.tool import host_tool, prepared
+    from mmcds.engine.hooks import ResumeCheckHook
+    from mmcds.models.cpu_ranks import use_cpu_ranks
+    from mmcds.utils.allocator import keep_freed_memory
+    from mmcds.utils.checkpoint_files import check_checkpoint
 
     # A distilled student's teacher has to be there either way.
     cfg = prepare_config(args.config, args.cfg_options, args.cds, check_data=not args.no_data_check, teacher=True)

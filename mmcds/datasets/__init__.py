@@ -1,6 +1,9 @@
 """Data sets that mmdet and mmpretrain lack."""
 
 from importlib.util import find_spec
+from typing import Any
+
+from mmcds.compat.old_names import moved_name
 
 from .labelled_fraction import LabelledFraction
 
@@ -12,8 +15,6 @@ if find_spec('mmdet') is not None:
 
     __all__ += ['ShapesDataset']
 
-# And one for detection only has no mmpretrain.
-if find_spec('mmpretrain') is not None:
-    from .stanford_dogs import StanfordDogs
 
-    __all__ += ['StanfordDogs']
+def __getattr__(name: str) -> Any:
+    return moved_name(__name__, name)

@@ -27,7 +27,7 @@ class Package:
         distributions (dict[str, str]): Version of every installed distribution that provides it.
         version (str): What the package itself says, which names torch's build; '' if it does not import.
         error (str): Why it does not import, in one line; '' if it does.
-        facts (dict): What :mod:`~mmcds.doctor.probe` found out beside that.
+        facts (dict): What :mod:`~mmcds.doctor.imports` found out beside that.
     """
 
     name: str
@@ -132,7 +132,7 @@ def _normalised(name: str) -> str:
 
 def _probe(names: list[str]) -> list[dict[str, Any]]:
     """Import the packages in a process of their own, and in another one those after one that killed it."""
-    source = Path(__file__).with_name('probe.py').read_text(encoding='utf-8')
+    source = Path(__file__).with_name('imports.py').read_text(encoding='utf-8')
     results: list[dict[str, Any]] = []
     while names:
         process = subprocess.Popen(

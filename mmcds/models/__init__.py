@@ -1,6 +1,9 @@
 """Everything that is part of the model in training."""
 
-from . import backbones
+from typing import Any
+
+from mmcds.compat.old_names import moved_name
+
 from .contrastive_supervision import ContrastiveSupervision
 from .cpu_ranks import CPUDistributedDataParallel
 from .deep_supervision import DeepSupervision
@@ -35,9 +38,12 @@ __all__ = [
     'Teacher',
     'TwoViewForward',
     'ViewPair',
-    'backbones',
     'build_cds_neck',
     'build_dsn_neck',
     'contrastive_loss',
     'find_supervision',
 ]
+
+
+def __getattr__(name: str) -> Any:
+    return moved_name(__name__, name)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.bccd_parts import parts_of
-from benchmarks.grocery import list_images
+from benchmarks.data.bccd_parts import parts_of
+from benchmarks.data.grocery import list_images
 
 
 def content(images: int) -> dict:
@@ -50,9 +50,9 @@ def test_a_class_is_the_prefix_of_its_folder(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize('name', ['stock', 'cds'])
 def test_pretraining_is_the_recipe_with_less(name: str) -> None:
-    from mmcds.utils.config import load_config
+    from mmcds.config.load_config import load_config
 
-    cfg = load_config(f'benchmarks/pretraining/{name}.py')
+    cfg = load_config(f'benchmarks/experiments/pretraining/{name}.py')
     full = load_config(f'configs/classification/imagenet/resnet18{"" if name == "stock" else "_cds"}.py')
     assert cfg.model.type == full.model.type
     assert cfg.model.neck.type == full.model.neck.type

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.headline import Headline, machine, markdown_table, read_headlines, write_headlines
+from benchmarks.speed.headline import Headline, machine, markdown_table, read_headlines, write_headlines
 
 
 def test_median_and_spread_of_the_rounds() -> None:

@@ -8,18 +8,18 @@ import torch
 from mmengine.config import Config, DictAction
 from toys import build, total, toy_batch, toy_inputs
 
-from benchmarks.ideas.hooks import FollowTaskHook
-from benchmarks.ideas.samplers import BackgroundClass, JitteredInstances, LabelledGrid, NearBackground
-from benchmarks.ideas.supervision import JoinedLevels, Prototypes
-from benchmarks.matrix import Arm, load_matrix
+from benchmarks.experiments.ideas.hooks import FollowTaskHook
+from benchmarks.experiments.ideas.samplers import BackgroundClass, JitteredInstances, LabelledGrid, NearBackground
+from benchmarks.experiments.ideas.supervision import JoinedLevels, Prototypes
+from benchmarks.experiments.matrix import Arm, load_matrix
+from mmcds.cli.prepare import prepare_config
 from mmcds.models.necks.stock_neck import find_supervision
 from mmcds.models.samplers import ViewPair
 from mmcds.models.samplers.instance import covered_share
 from mmcds.models.taps import Tap
 from mmcds.models.two_view_forward import TwoViewForward
-from mmcds.utils.prepare import prepare_config
 
-MATRIX = Path(__file__).resolve().parents[2] / 'benchmarks/screening_matrix.py'
+MATRIX = Path(__file__).resolve().parents[2] / 'benchmarks/experiments/screening_matrix.py'
 ARMS = load_matrix(MATRIX).arms
 
 

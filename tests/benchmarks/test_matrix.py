@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.matrix import load_matrix
+from benchmarks.experiments.matrix import load_matrix
 
 CONFIG = 'configs/classification/cifar10/resnet18.py'
 GOOD: dict[str, Any] = dict(
@@ -43,7 +43,7 @@ def test_a_matrix_is_read(tmp_path: Path) -> None:
 
 
 def test_the_shipped_matrices_are_valid() -> None:
-    shipped = sorted(Path('benchmarks').glob('*_matrix.py'))
+    shipped = sorted(Path('benchmarks/experiments').glob('*_matrix.py'))
     assert shipped
     for path in shipped:
         matrix = load_matrix(path)

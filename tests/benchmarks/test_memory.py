@@ -5,7 +5,7 @@ import mmap
 import numpy as np
 import pytest
 
-from benchmarks.memory import begin_peak, peak_mib
+from benchmarks.speed.memory import begin_peak, peak_mib
 
 
 def use_and_free() -> None:

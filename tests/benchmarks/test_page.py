@@ -10,11 +10,19 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from benchmarks.matrix import Arm, Curve, Matrix
-from benchmarks.page import cost_table, curves_of, paired_difference, read_records, table, write_page, write_short
-from benchmarks.record import make_record, read_record, write_record
-from benchmarks.runner import runs_of
-from benchmarks.state import State
+from benchmarks.experiments.matrix import Arm, Curve, Matrix
+from benchmarks.experiments.page import (
+    cost_table,
+    curves_of,
+    paired_difference,
+    read_records,
+    table,
+    write_page,
+    write_short,
+)
+from benchmarks.experiments.record import make_record, read_record, write_record
+from benchmarks.experiments.runner import runs_of
+from benchmarks.experiments.state import State
 
 TOP1 = {'base': [40.0, 44.0, 45.0], 'ours': [43.0, 46.5, 46.0]}
 TIMES = {'base': [[0.2, 9.0, 0.1], [0.3], [0.4]], 'ours': [[0.5], [0.6], [0.7]]}
@@ -35,8 +43,8 @@ def matrix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Matrix:
             # The time of an evaluation is none of a training step.
             val = [{'accuracy/top1': value + 9 - 9 * (step == 2), 'time': 70.0, 'step': step} for step in (1, 2)]
             (log / 'scalars.json').write_text('\n'.join(json.dumps(each) for each in [*train, *val]) + '\n')
-    monkeypatch.setattr('benchmarks.runner.digest_of', lambda *args: 'd')
-    monkeypatch.setattr('benchmarks.runner.defaults_of', lambda *args: {})
+    monkeypatch.setattr('benchmarks.experiments.runner.digest_of', lambda *args: 'd')
+    monkeypatch.setattr('benchmarks.experiments.runner.defaults_of', lambda *args: {})
     matrix = Matrix(tmp_path / 'toy_matrix.py', 'Toys', 'A note.', (0, 1, 2), {'accuracy/top1': 'top-1 (%)'}, arms)
     for run in runs_of(matrix, tmp_path):
         write_record(run.record, make_record(run.folder, run.arm, State('d', {}, seconds=90, memory=700), threads=1))

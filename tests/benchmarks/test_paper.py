@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.paper import CIFAR100, page, tables
+from benchmarks.experiments.paper import CIFAR100, page, tables
 
 ROOT = Path(__file__).resolve().parents[2]
 ROWS = [row for rows in tables().values() for row in rows]
@@ -35,7 +35,7 @@ def test_what_was_run_here_stands_in_its_row(tmp_path: Path) -> None:
 
 
 def test_the_options_of_a_row_are_read_by_its_config() -> None:
-    from mmcds.utils.config import load_config
+    from mmcds.config.load_config import load_config
 
     for row in {row.options.partition('=')[0]: row for row in ROWS if row.options}.values():
         key = row.options.partition('=')[0]

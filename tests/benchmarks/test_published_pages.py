@@ -15,13 +15,18 @@ PUBLISHED = {
     'protocol': 'results_protocol',
     'screening': 'results_screening',
 }
-RECORDED = sorted(each.name for each in (ROOT / 'benchmarks/records').iterdir())
+RECORDED = sorted(each.name for each in (ROOT / 'benchmarks/experiments/records').iterdir())
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize('name', RECORDED)
 def test_a_second_call_writes_the_same_page(name: str, tmp_path: Path) -> None:
-    command = [sys.executable, 'benchmarks/run.py', f'benchmarks/{name}_matrix.py', '--page-only']
+    command = [
+        sys.executable,
+        'benchmarks/experiments/run.py',
+        f'benchmarks/experiments/{name}_matrix.py',
+        '--page-only',
+    ]
     done = subprocess.run(
         [*command, '--work-dir', str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=False
     )

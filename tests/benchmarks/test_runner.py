@@ -10,12 +10,12 @@ import pytest
 import torch
 from classifiers import classifier_config
 
-from benchmarks import run as driver
-from benchmarks import runner
-from benchmarks.matrix import Matrix, load_matrix
-from benchmarks.record import read_record, write_record
-from benchmarks.runner import run_all, runs_of
-from benchmarks.state import read_state, write_state
+from benchmarks.experiments import run as driver
+from benchmarks.experiments import runner
+from benchmarks.experiments.matrix import Matrix, load_matrix
+from benchmarks.experiments.record import read_record, write_record
+from benchmarks.experiments.runner import run_all, runs_of
+from benchmarks.experiments.state import read_state, write_state
 from mmcds import add_cds
 
 #: Notes how it was called, writes what a run leaves behind, and fails where it is told to.

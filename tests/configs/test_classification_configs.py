@@ -18,9 +18,9 @@ pytest.importorskip('mmpretrain')
 
 from mmcds import add_cds, remove_cds
 from mmcds.apis import check_cds, has_cds
+from mmcds.config.load_config import load_config
+from mmcds.engine.load_teacher import load_teacher
 from mmcds.models import Teacher, TwoViewForward, find_supervision
-from mmcds.utils.config import load_config
-from mmcds.utils.teacher import load_teacher
 
 ROOT = Path(__file__).resolve().parents[2] / 'configs' / 'classification'
 CONFIGS = sorted(

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from mmengine.hooks import CheckpointHook
 
-from mmcds.utils.config import load_config
+from mmcds.config.load_config import load_config
 
 
 @pytest.mark.parametrize('config', ['shapes/retinanet_r18_shapes', 'cds/retinanet_r18_cds_bccd'])

@@ -9,10 +9,10 @@ from mmengine.registry import MODELS, DefaultScope
 from torch import Tensor
 
 from mmcds import add_cds, remove_cds
+from mmcds.config.channels import probe_stages
 from mmcds.models import TwoViewForward
 from mmcds.models.outputs import as_map
 from mmcds.models.taps import resolve_taps
-from mmcds.probe import probe_stages
 
 mmpretrain = pytest.importorskip('mmpretrain')
 

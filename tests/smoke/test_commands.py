@@ -12,7 +12,7 @@ import pytest
 import torch
 from mmengine.fileio import load
 
-from mmcds.utils.checkpoint import latest_checkpoint
+from mmcds.checkpoints.files import latest_checkpoint
 
 CONFIG = 'mmcds::cds/faster_rcnn_r18_cds_shapes.py'
 STOCK = 'mmcds::shapes/faster_rcnn_r18_shapes.py'

@@ -10,10 +10,10 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 
 from mmcds.apis import check_cds, has_cds, remove_cds
+from mmcds.config.from_options import set_teacher_checkpoint
+from mmcds.config.load_config import load_config
 from mmcds.engine.hooks import CDSHook
 from mmcds.models import PhotometricView, find_supervision
-from mmcds.utils.config import load_config
-from mmcds.utils.prepare import set_teacher_checkpoint
 
 ROOT = Path(__file__).resolve().parents[2]
 # Classifiers are built, and take a step, in tests/configs: mmpretrain's cannot be built on 'meta'.

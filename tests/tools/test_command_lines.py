@@ -24,7 +24,7 @@ Tool = Callable[..., None]
 
 @pytest.fixture
 def tool(monkeypatch: pytest.MonkeyPatch) -> Tool:
-    """Calls a tool's ``main()``, whose errors ``mmcds.utils.cli.run`` would print as one line."""
+    """Calls a tool's ``main()``, whose errors ``mmcds.cli.tool.run`` would print as one line."""
     # What a tool sets for its host, and where it looks for the package, ends with the test.
     monkeypatch.setenv('LOCAL_RANK', '0')
     monkeypatch.setattr(sys, 'path', sys.path.copy())

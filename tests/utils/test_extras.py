@@ -69,7 +69,7 @@ def test_training_needs_no_scikit_learn(tmp_path: Path) -> None:
         'import mmcds\n'
         'from mmengine.registry import MODELS\n'
         'from mmcds import registry\n'
-        'from mmcds.utils.prepare import load_config\n'
+        'from mmcds.config.load_config import load_config\n'
         'for each in vars(registry).values():\n'
         "    if getattr(each, 'scope', '') == 'mmcds':\n"
         '        each.import_from_location()\n'

@@ -13,7 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from mmcds.utils.cli import run
+from mmcds.cli.tool import run
 
 
 def parse_args() -> argparse.Namespace:
@@ -34,9 +34,9 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Read the runs, draw, write."""
     args = parse_args()
-    from mmcds.visualization.curves import choose_losses, choose_metrics, plot_runs
-    from mmcds.visualization.run_log import read_runs
-    from mmcds.visualization.save import save_figure
+    from mmcds.analysis.pictures.save import save_figure
+    from mmcds.analysis.runs.curves import choose_losses, choose_metrics, plot_runs
+    from mmcds.analysis.runs.run_log import read_runs
 
     runs = read_runs(args.runs, args.names)
     metrics, losses = choose_metrics(runs, args.metrics), choose_losses(runs, args.losses)

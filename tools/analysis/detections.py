@@ -17,12 +17,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from mmcds.utils.cli import run
+from mmcds.cli.tool import run
 
 
 def parse_args() -> argparse.Namespace:
     """The command line."""
-    from mmcds.utils.model_options import model_parser
+    from mmcds.config.named_models import model_parser
 
     parser = model_parser(__doc__, against='another model, shown on the left')
     parser.add_argument('--out', required=True, help='folder for detections.png')
@@ -34,11 +34,11 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Detect, draw, write."""
     args = parse_args()
-    from mmcds.utils.model_options import named_models
-    from mmcds.utils.prepare import host_of
-    from mmcds.visualization.box_labels import Remark
-    from mmcds.visualization.detections import contact_sheet, detect, draw_change, draw_example
-    from mmcds.visualization.save import save_figure
+    from mmcds.analysis.pictures.box_labels import Remark
+    from mmcds.analysis.pictures.detections import contact_sheet, detect, draw_change, draw_example
+    from mmcds.analysis.pictures.save import save_figure
+    from mmcds.cli.prepare import host_of
+    from mmcds.config.named_models import named_models
 
     models = named_models(args)
     for model in models:

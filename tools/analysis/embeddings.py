@@ -18,12 +18,12 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from mmcds.utils.cli import run
+from mmcds.cli.tool import run
 
 
 def parse_args() -> argparse.Namespace:
     """The command line."""
-    from mmcds.utils.model_options import model_parser
+    from mmcds.config.named_models import model_parser
 
     parser = model_parser(__doc__, against='another model to draw above this one, the stock')
     parser.add_argument('--taps', nargs='+', help="such as backbone.2 neck.0 (default the CDSNeck's, or all stages)")
@@ -46,13 +46,13 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Embed, measure, draw, write."""
     args = parse_args()
-    from mmcds.evaluation.embed_checkpoint import embed_checkpoint
-    from mmcds.evaluation.embedding_quality import measure
+    from mmcds.analysis.metrics.embedding_quality import measure
+    from mmcds.analysis.pictures import embedding_map as maps
+    from mmcds.analysis.pictures.save import save_figure
+    from mmcds.analysis.probing.embed_checkpoint import embed_checkpoint
+    from mmcds.config.named_models import named_models
     from mmcds.utils.errors import check_count, unknown_name
     from mmcds.utils.extras import need_analysis
-    from mmcds.utils.model_options import named_models
-    from mmcds.visualization import embedding_map as maps
-    from mmcds.visualization.save import save_figure
 
     need_analysis('sklearn')
     if args.method not in maps.METHODS:

@@ -17,12 +17,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from mmcds.utils.cli import run
+from mmcds.cli.tool import run
 
 
 def parse_args() -> argparse.Namespace:
     """The command line."""
-    from mmcds.utils.model_options import model_parser
+    from mmcds.config.named_models import model_parser
 
     parser = model_parser(__doc__, against='another model, drawn above this')
     parser.add_argument('image', help='an image file')
@@ -36,10 +36,10 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Run, draw, write."""
     args = parse_args()
+    from mmcds.analysis.pictures import feature_maps
+    from mmcds.analysis.pictures.save import save_figure
+    from mmcds.config.named_models import named_models
     from mmcds.utils.errors import check_count
-    from mmcds.utils.model_options import named_models
-    from mmcds.visualization import feature_maps
-    from mmcds.visualization.save import save_figure
 
     place = tuple(args.similar_to) if args.similar_to else None
     check_count('--channels', args.channels, 0)

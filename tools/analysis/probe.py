@@ -17,12 +17,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from mmcds.utils.cli import run
+from mmcds.cli.tool import run
 
 
 def parse_args() -> argparse.Namespace:
     """The command line."""
-    from mmcds.utils.model_options import model_parser
+    from mmcds.config.named_models import model_parser
 
     parser = model_parser(__doc__)
     parser.add_argument('--taps', nargs='+', help="such as backbone.2 neck.0 (default the CDSNeck's, or all stages)")
@@ -41,10 +41,10 @@ def main() -> None:
     import json
     from dataclasses import asdict
 
-    from mmcds.evaluation.probe_checkpoint import probe_checkpoint
-    from mmcds.evaluation.probes import table
+    from mmcds.analysis.probing.probe_checkpoint import probe_checkpoint
+    from mmcds.analysis.probing.probes import table
+    from mmcds.config.named_models import named_models
     from mmcds.utils.extras import need_analysis
-    from mmcds.utils.model_options import named_models
 
     need_analysis('sklearn')
     (model,) = named_models(args)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from mmcds.utils.cli import run
+from mmcds.cli.tool import run
 
 
 def parse_args() -> argparse.Namespace:
@@ -36,9 +36,9 @@ def main() -> None:
     names = args.names or [Path(path).stem for path in args.predictions]
     if len(names) != len(args.predictions):
         raise ValueError(f'--names has {len(names)} names for {len(args.predictions)} files; give one for each')
-    from mmcds.evaluation.predictions import reliability_of_file
-    from mmcds.visualization.reliability import plot_reliability
-    from mmcds.visualization.save import save_figure
+    from mmcds.analysis.metrics.predictions import reliability_of_file
+    from mmcds.analysis.pictures.reliability import plot_reliability
+    from mmcds.analysis.pictures.save import save_figure
 
     runs = [(name, reliability_of_file(path, args.bins)) for name, path in zip(names, args.predictions, strict=True)]
     out = save_figure(plot_reliability(runs, args.title), args.out)

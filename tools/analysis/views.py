@@ -16,7 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from mmcds.utils.cli import run
+from mmcds.cli.tool import run
 
 
 def parse_args() -> argparse.Namespace:
@@ -38,9 +38,9 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Load, augment, draw, write."""
     args = parse_args()
-    from mmcds.utils.prepare import prepare_config
-    from mmcds.visualization.save import save_figure
-    from mmcds.visualization.view_sheet import draw_views, training_views
+    from mmcds.analysis.pictures.save import save_figure
+    from mmcds.analysis.pictures.view_sheet import draw_views, training_views
+    from mmcds.cli.prepare import prepare_config
 
     cfg = prepare_config(args.config, args.cfg_options, args.cds, check_data=True, teacher=False)
     found, classes = training_views(cfg, args.num, args.seed)

@@ -9,7 +9,7 @@ import numpy as np
 from mmcv.transforms import LoadImageFromFile
 from mmengine.logging import print_log
 
-from mmcds.datasets.image_files import boxes_fit, differs, size_remedy
+from mmcds.datasets.image_sizes import boxes_fit, differs, size_remedy
 from mmcds.registry import TRANSFORMS
 
 # The process ran out of something; the file itself may be in order, so skipping would hide the cause.

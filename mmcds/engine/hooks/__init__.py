@@ -1,12 +1,13 @@
 """MMEngine hooks."""
 
+from mmcds.config.schedule import ContrastSchedule
+
 from .cds_hook import CDSHook
 from .diagnostics_hook import DiagnosticsHook
 from .distill_hook import DistillHook
 from .epoch_seed_hook import EpochSeedHook
 from .label_check_hook import LabelCheckHook
 from .resume_check_hook import ResumeCheckHook
-from .schedule import ContrastSchedule
 from .stock_weights_hook import StockWeightsHook
 
 __all__ = [

@@ -7,13 +7,13 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import IterBasedTrainLoop, Runner
 
+from mmcds.config.schedule import ContrastSchedule
 from mmcds.models.partly_labelled import has_unlabelled
 from mmcds.models.two_view_forward import TwoViewForward
 from mmcds.registry import HOOKS
 from mmcds.utils.dist import get_rank, get_world_size
 
 from .resume_check_hook import check_resumed_by
-from .schedule import ContrastSchedule
 
 #: Iterations without anything to contrast after which a warning says so.
 PATIENCE = 50

@@ -4,9 +4,9 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
+from mmcds.engine.load_teacher import check_pair, load_teacher
 from mmcds.models.teacher import Teacher
 from mmcds.registry import HOOKS
-from mmcds.utils.teacher import check_pair, load_teacher
 
 from .cds_hook import CDSHook
 

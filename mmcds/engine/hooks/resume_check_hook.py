@@ -5,8 +5,8 @@ from typing import Any
 from mmengine.hooks import Hook
 from mmengine.runner import Runner, find_latest_checkpoint
 
+from mmcds.engine.weights import check_resumed, unwrapped
 from mmcds.registry import HOOKS
-from mmcds.utils.checkpoint import check_resumed, unwrapped
 
 
 @HOOKS.register_module()

@@ -5,8 +5,8 @@ from typing import Any
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from mmcds.engine.weights import unwrapped, without_cds
 from mmcds.registry import HOOKS
-from mmcds.utils.checkpoint import unwrapped, without_cds
 
 
 @HOOKS.register_module()

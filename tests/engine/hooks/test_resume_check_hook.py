@@ -11,7 +11,7 @@ from mmengine.runner import Runner
 from toys import build, toy_config, toy_model
 
 from mmcds import add_cds
-from mmcds.utils.checkpoint import check_resumed
+from mmcds.engine.weights import check_resumed
 
 DSN: dict[str, Any] = dict(
     type='mmcds.DSNNeck', taps=['backbone.3'], num_classes=4, channels=dict(backbone=[16, 32, 64, 128])

@@ -11,7 +11,7 @@ from mmengine.runner import Runner
 from toys import build, toy_model
 
 from mmcds import add_cds
-from mmcds.utils.prepare import without_contrast
+from mmcds.cli.prepare import without_contrast
 
 
 def runner_of(cfg: Config, *hooks: dict) -> Runner:

@@ -10,7 +10,7 @@ from mmengine.registry import MODELS, DefaultScope
 from toys import build, toy_batch, toy_model
 
 from mmcds.apis import check_cds, has_cds, remove_cds
-from mmcds.export import export_checkpoint
+from mmcds.checkpoints.export import export_checkpoint
 from mmcds.models import DeepSupervision, PassThroughNeck, find_supervision
 
 HOOKS = [dict(type='mmcds.CDSHook'), dict(type='mmcds.EpochSeedHook')]

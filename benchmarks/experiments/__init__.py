@@ -1,0 +1,1 @@
+"""Experiments on real data: matrices of configs and seeds, and the one driver that runs them."""

@@ -1,0 +1,5 @@
+_base_ = ['../../../configs/bccd/retinanet_r18_bccd.py', './cds_neck.py']
+
+custom_imports = dict(imports=['mmcds', 'benchmarks.experiments.ideas'], allow_failed_imports=False)
+model = dict(neck=dict(_base_.cds_neck, _delete_=True, neck=_base_.model.neck))
+custom_hooks = [dict(type='mmcds.CDSHook'), dict(type='mmcds.EpochSeedHook')]

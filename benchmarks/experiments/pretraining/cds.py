@@ -1,0 +1,21 @@
+_base_ = [
+    '../../../configs/classification/imagenet/resnet18_cds.py',
+    './small.py',
+]
+
+model = dict(
+    backbone=_base_.small_backbone,
+    neck=dict(channels=_base_.small_channels),
+    head=_base_.small_head,
+)
+train_dataloader = dict(
+    _base_.small_loader, dataset=dict(_base_.small_train, _delete_=True, pipeline=_base_.small_two_views)
+)
+val_dataloader = dict(_base_.small_loader, dataset=dict(_base_.small_val, _delete_=True))
+test_dataloader = val_dataloader
+val_evaluator = _base_.small_evaluator
+test_evaluator = val_evaluator
+train_cfg = _base_.small_length
+optim_wrapper = _base_.small_optimizer
+param_scheduler = _base_.small_scheduler
+default_hooks = _base_.small_hooks

@@ -1,0 +1,34 @@
+title = "The paper's protocol in small: a backbone pre-trained with CDS, then a detector"
+note = """Backbones (ResNet-18 of half width) are pre-trained on photos of groceries
+(marcusklasson/GroceryStoreDataset, MIT: 81 classes, 2,640 images, 96 px, 15 epochs; accuracy on the test split), then
+go into RetinaNet on BCCD, as in the paper's detection tables, with and without CDS there, too. What the backbone does
+not bring starts from the same weights in all arms of a seed. Where fewer than three seeds have run, a difference is a
+direction at most. Backbones trained by DSN, and Faster R-CNN, were left out for time."""
+seeds = [0, 1, 2]
+metrics = {
+    'accuracy/top1': 'top-1 (%)',
+    'coco/bbox_mAP': 'AP (%)',
+    'coco/bbox_mAP_50': 'AP50 (%)',
+    'coco/bbox_mAP_75': 'AP75 (%)',
+}
+prepare = '{python} benchmarks/data/grocery.py ../shared/data/grocery.tar work_dirs/data/grocery'
+
+data = {'data_root': '../shared/data/bccd/', 'train_cfg.val_interval': 10}
+stock, shipped = 'configs/bccd/retinanet_r18_bccd.py', 'configs/cds/retinanet_r18_cds_bccd.py'
+arms = dict(
+    pre_stock=dict(config='benchmarks/experiments/pretraining/stock.py', label='pre-training, baseline'),
+    pre_cds=dict(config='benchmarks/experiments/pretraining/cds.py', label='pre-training, CDS', baseline='pre_stock'),
+    retinanet_scratch=dict(
+        config=stock, label='RetinaNet from scratch', baseline='retinanet_stock', options=data, seeds=[0]
+    ),
+)
+for backbone, origin in (('stock', 'the baseline'), ('cds', 'CDS')):
+    for key, config, name in (('', stock, 'RetinaNet'), ('_cds', shipped, 'RetinaNet with CDS')):
+        arms[f'retinanet_{backbone}{key}'] = dict(
+            config=config,
+            label=f'{name}, backbone from {origin}',
+            baseline='retinanet_stock',
+            backbone=f'pre_{backbone}',
+            options=data,
+        )
+del data, stock, shipped, backbone, origin, key, config, name

@@ -1,0 +1,76 @@
+"""The page that says which families work."""
+
+import os
+from collections.abc import Sequence
+from importlib.metadata import packages_distributions, version
+
+from .walk import WORKS, FamilyResult
+
+_TEXT = """\
+One config of every folder that mmdet ships, shrunk to toy size (weights at random, small images, few queries
+and proposals), takes one training step, stock and with CDS as `add_cds` adds it. *works* in the column CDS
+means: with the stock's weights, batch and seed, the CDS model has every key of the stock's state dict in the
+same shape, its task losses are the stock's to the last bit, every parameter that had a gradient has one, all
+losses are finite, the contrast is above 0, and the buffers (running statistics) end as the stock's."""
+
+
+def families_page(results: Sequence[FamilyResult], arguments: Sequence[str], seconds: float, jobs: int) -> str:
+    """The page, in Markdown.
+
+    Args:
+        results (Sequence[FamilyResult]): In the order of the table.
+        arguments (Sequence[str]): Those of the command that made them.
+        seconds (float): How long it took.
+        jobs (int): In how many processes.
+    """
+    import torch
+
+    rows = [
+        f'| {each.family} | {each.config.rpartition("/")[2].removesuffix(".py")} | {cell(each.stock)} | '
+        f'{cell(each.cds)} | {" ".join(each.taps)} | {each.seconds:.1f} |'
+        for each in results
+    ]
+    command = ' '.join(['python', 'benchmarks/families/run.py', *arguments])
+    parts = [
+        '# Families of mmdet',
+        f'Written by `{command}`: {distribution("mmdet")}, torch {torch.__version__}, {seconds:.0f} s in {jobs} '
+        f'processes on {os.cpu_count()} CPU cores.',
+        _TEXT,
+        '\n'.join(f'- {line}' for line in summary(results)),
+        '\n'.join(['| family | config | stock | CDS | taps | s |', '|---|---|---|---|---|---|', *rows]),
+    ]
+    return '\n\n'.join(parts) + '\n'
+
+
+def summary(results: Sequence[FamilyResult]) -> list[str]:
+    """Counts of the outcomes, one line each."""
+    models = [each for each in results if each.config]
+    steps = [each for each in models if each.stock == WORKS]
+    refused = [each.family for each in steps if each.cds.startswith('refused')]
+    failed = [each.family for each in steps if each.cds.startswith('fails')]
+
+    def named(names: list[str]) -> str:
+        return f'{len(names)}' + (f' ({", ".join(names)})' if names else '')
+
+    return [
+        f'folders: {len(results)}, with a model of their own: {len(models)}',
+        f'the stock model takes its step: {len(steps)}; it does not: '
+        + named([each.family for each in models if each.stock != WORKS]),
+        f'CDS works: {sum(each.cds == WORKS for each in steps)}; refused: {named(refused)}; fails: {named(failed)}',
+    ]
+
+
+def is_wrong(result: FamilyResult) -> bool:
+    """Whether CDS failed on a family without saying so before the model was built."""
+    return result.cds.startswith('fails')
+
+
+def cell(text: str) -> str:
+    """Text that may stand in a cell of a table."""
+    return text.replace('|', '\\|')
+
+
+def distribution(package: str) -> str:
+    """Name and version of the distribution that an importable package came with."""
+    name = packages_distributions()[package][0]
+    return f'{name} {version(name)}'

@@ -1,0 +1,1 @@
+"""Time and memory: what CDS costs, measured beside the stock."""

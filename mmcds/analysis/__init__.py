@@ -1,0 +1,1 @@
+"""Pictures, probes, metrics and reports of trained models and of runs."""

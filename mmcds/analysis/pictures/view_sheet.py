@@ -1,0 +1,152 @@
+"""The two views of training images, as the model receives them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
+from mmengine.registry import DATASETS, MODELS, init_default_scope
+from mmengine.runner import set_random_seed
+from torch import Tensor
+
+from mmcds.config.add_cds import NECKS, has_cds
+from mmcds.config.load_config import model_config
+from mmcds.models.necks.stock_neck import supervision_alone
+from mmcds.models.views import SingleView
+from mmcds.models.views.photometric import normalisation_of, white_of
+from mmcds.utils.errors import check_count
+from mmcds.utils.type_name import type_name
+
+
+@dataclass
+class TwoViews:
+    """One training image in both views.
+
+    Attributes:
+        images (tuple[np.ndarray, np.ndarray]): (h, w, 3) uint8 RGB, padding included.
+        boxes (tuple[np.ndarray, np.ndarray]): (n, 4) as (x1, y1, x2, y2) in pixels of each view; row k of both is
+            the same object.
+        labels (np.ndarray): Class of each box (n,), int64.
+        label (int): Class of the image, -1 where it has none.
+    """
+
+    images: tuple[np.ndarray, np.ndarray]
+    boxes: tuple[np.ndarray, np.ndarray]
+    labels: np.ndarray
+    label: int
+
+
+def training_views(cfg: Config, num: int = 6, seed: int = 0) -> tuple[list[TwoViews], list[str]]:
+    """Take images of the training set through pipeline, preprocessor and second view.
+
+    Args:
+        cfg (Config): A config with CDS.
+        num (int): Images, spread evenly over the set, >= 1. Defaults to 6.
+        seed (int): Of all augmentation. Defaults to 0.
+
+    Returns:
+        tuple[list[TwoViews], list[str]]: The images, and the names of the classes.
+
+    Raises:
+        ValueError: If the config has no CDS, or its views cannot be made.
+    """
+    check_count('num', num, 1)
+    if not has_cds(cfg):
+        raise ValueError('the config has no CDS, so there is one view only; give a config with a CDSNeck, or --cds')
+    init_default_scope(cfg.get('default_scope') or 'mmdet')
+    set_random_seed(seed)
+    neck = cfg.model.neck
+    name = type_name(neck)
+    view = supervision_alone(NECKS[name], neck).view
+    if isinstance(view, SingleView):
+        raise ValueError(f"neck.type={name!r} needs one view only; give a config whose neck is 'mmcds.CDSNeck'")
+    preprocessor: Any = build_preprocessor(cfg)
+    dataset: Any = DATASETS.build(cfg.train_dataloader.dataset)
+    places = sorted(set(np.linspace(0, len(dataset) - 1, min(num, len(dataset))).astype(int).tolist()))
+    data = preprocessor(pseudo_collate([dataset[place] for place in places]), True)
+    inputs = data['inputs']
+    second, views = view(inputs, data['data_samples'], preprocessor)
+    pictures = [to_pictures(each, preprocessor) for each in (inputs, second)]
+    found = [
+        TwoViews(
+            (pictures[0][i], pictures[1][i]),
+            (views.boxes[0][i].numpy(), views.boxes[1][i].numpy()),
+            views.labels[i].numpy(),
+            int(views.image_labels[i]),
+        )
+        for i in range(len(places))
+    ]
+    return found, [str(name) for name in (dataset.metainfo or {}).get('classes') or ()]
+
+
+def build_preprocessor(cfg: Config) -> Any:
+    """The data preprocessor of a config, as its model would build it."""
+    found = dict(model_config(cfg).data_preprocessor)
+    if (cfg.get('default_scope') or 'mmdet') == 'mmpretrain':
+        # mmpretrain's classifiers fill in what their configs leave out.
+        found.setdefault('type', 'ClsDataPreprocessor')
+        found.setdefault('batch_augments', cfg.model.get('train_cfg'))
+    return MODELS.build(found)
+
+
+def to_pictures(inputs: Tensor, preprocessor: Any) -> list[np.ndarray]:
+    """Undo a preprocessor's normalisation: (N, C, H, W), C 3 or 1, to N pictures (H, W, 3), uint8 RGB."""
+    inputs = inputs.float()
+    mean, std, is_rgb = normalisation_of(preprocessor, inputs)
+    pixels = inputs * std + mean
+    try:
+        pixels = pixels / (white_of(pixels, mean) or 255.0)
+    except ValueError:
+        # Normalised by the pipeline: from the darkest to the lightest.
+        low, high = pixels.aminmax()
+        pixels = (pixels - low) / (high - low)
+    pictures = (pixels * 255).clamp(0, 255).round().to(torch.uint8).expand(-1, 3, -1, -1).permute(0, 2, 3, 1).numpy()
+    return [np.ascontiguousarray(picture if is_rgb else picture[..., ::-1]) for picture in pictures]
+
+
+def draw_views(found: Sequence[TwoViews], classes: Sequence[str], title: str = '', columns: int = 2) -> Figure:
+    """Draw all images, both views side by side, with the boxes of the objects that both show.
+
+    Args:
+        found (Sequence[TwoViews]): The images.
+        classes (Sequence[str]): Names of the classes.
+        title (str): Of the sheet. Defaults to ''.
+        columns (int): Images side by side. Defaults to 2.
+
+    Returns:
+        Figure: To be saved by the caller.
+    """
+    columns = min(columns, len(found))
+    rows = -(-len(found) // columns)
+    height, width = found[0].images[0].shape[:2]
+    side = 3.0
+    figure = Figure(figsize=(2 * columns * side, rows * (side * height / width + 0.35) + 0.4), layout='constrained')
+    axes = figure.subplots(rows, 2 * columns, squeeze=False).reshape(-1)
+    for axis in axes:
+        axis.set_axis_off()
+    for i, views in enumerate(found):
+        for v in (0, 1):
+            axis, image = axes[2 * i + v], views.images[v]
+            axis.imshow(image, interpolation='nearest')
+            for (x1, y1, x2, y2), label in zip(views.boxes[v], views.labels, strict=True):
+                colour = f'C{label % 10}'
+                axis.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, edgecolor=colour, linewidth=1.5))
+            name = f', {_name(classes, views.label)}' if views.label >= 0 else ''
+            objects = f', {len(views.labels)} objects' if len(views.labels) else ''
+            axis.set_title(f'view {v + 1}: {image.shape[0]} x {image.shape[1]}{objects}{name}', fontsize=8)
+    present = sorted({int(label) for views in found for label in views.labels})
+    if present:
+        handles = [Rectangle((0, 0), 1, 1, fill=False, edgecolor=f'C{label % 10}') for label in present]
+        names = [_name(classes, label) for label in present]
+        figure.legend(handles, names, loc='outside lower center', ncols=8, fontsize=8)
+    figure.suptitle(title, fontsize=10)
+    return figure
+
+
+def _name(classes: Sequence[str], label: int) -> str:
+    return classes[label] if label < len(classes) else str(label)

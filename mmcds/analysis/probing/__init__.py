@@ -1,0 +1,1 @@
+"""Probes of what each tap of a trained model has learned."""

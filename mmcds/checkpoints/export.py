@@ -1,0 +1,169 @@
+"""The way out: stock checkpoints from CDS ones."""
+
+import os
+from pathlib import Path
+from textwrap import shorten
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS, DefaultScope
+from torch import Tensor, nn
+
+from mmcds.config.add_cds import remove_cds
+from mmcds.config.from_options import config_from_options
+from mmcds.config.load_config import model_config
+from mmcds.engine.weights import without_cds
+from mmcds.utils.checkpoint_files import load_checkpoint
+
+#: Of a checkpoint's meta data, what inference uses; the rest (configs, hooks' messages) tells of training.
+META = ('dataset_meta', 'epoch', 'iter', 'mmengine_version')
+
+
+def export_checkpoint(source: str | Path, target: str | Path, backbone_only: bool = False) -> tuple[int, int]:
+    """Write the stock model's part of a checkpoint.
+
+    The file holds plain tensors and names, so that ``torch.load(weights_only=True)`` reads it. It is
+    written beside the target and then renamed: an interrupted export leaves nothing half-written.
+
+    Args:
+        source (str | Path): A checkpoint of a CDS model. Of a run with EMA, its 'state_dict' is the average.
+        target (str | Path): The file to write.
+        backbone_only (bool): Whether to keep only ``backbone.*``, without that prefix. Defaults to False.
+
+    Returns:
+        tuple[int, int]: Number of tensors written and left behind.
+
+    Raises:
+        FileNotFoundError, ValueError: If the source is missing or cut short, or has no backbone.
+    """
+    content = load_checkpoint(source)
+    weights = without_cds(content['state_dict'])
+    if backbone_only:
+        weights = {
+            key.removeprefix('backbone.'): value for key, value in weights.items() if key.startswith('backbone.')
+        }
+        if not weights:
+            raise ValueError(
+                f"checkpoint={str(source)!r} has no 'backbone.*'; leave --backbone out for a bare backbone"
+            )
+    meta = {key: value for key, value in (content.get('meta') or {}).items() if key in META}
+    target = Path(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f'{target.name}.partial')
+    torch.save({'meta': plain(meta), 'state_dict': weights}, partial)
+    os.replace(partial, target)
+    return len(weights), len(content['state_dict']) - len(weights)
+
+
+def check_export(
+    config: str,
+    source: str | Path,
+    target: str | Path,
+    add: bool = False,
+    backbone_only: bool = False,
+    images: int = 10,
+    options: dict[str, Any] | None = None,
+) -> str:
+    """Load an exported file strictly into the stock model and compare outputs bit for bit.
+
+    Args:
+        config (str): The config the source was trained with.
+        source (str | Path): The checkpoint of the CDS model.
+        target (str | Path): The exported file.
+        add (bool): Whether CDS is to be added to the config first. Defaults to False.
+        backbone_only (bool): Whether the file is a backbone. Defaults to False.
+        images (int): Random images of 224x224 px to compare on. Defaults to 10.
+        options (dict, optional): What was overridden in training, as ``--cfg-options`` gives it. Defaults to None.
+
+    Returns:
+        str: What was found to hold, in one line.
+
+    Raises:
+        ValueError: If the weights do not fit the config or the stock model, or the outputs differ.
+    """
+    # The teacher of a distilled student is needed in training only.
+    cds_cfg = config_from_options(config, options, cds=add, teacher=False)
+    cfg, stock_cfg = cds_cfg, remove_cds(cds_cfg)
+    stock, cds = build_for_test(stock_cfg), build_for_test(cds_cfg)
+    try:
+        cds.load_state_dict(load_checkpoint(source)['state_dict'])
+    except RuntimeError as error:
+        raise ValueError(
+            f'{source} does not fit {config}: {shorten(str(error), 300)}; give the config it was trained with, and '
+            'what was overridden then as --cfg-options'
+        ) from error
+    part: Any = stock.backbone if backbone_only else stock
+    try:
+        part.load_state_dict(load_checkpoint(target)['state_dict'], strict=True)
+    except RuntimeError as error:
+        raise ValueError(
+            f'{target} does not fit the stock model of {config}: {" ".join(str(error).split())}'
+        ) from error
+    sample = None if backbone_only else sample_class(cfg)
+    compared = 0
+    for image in torch.randint(256, (images, 3, 224, 224), generator=torch.Generator().manual_seed(0)):
+        ours, theirs = (outputs(model, image, sample, backbone_only) for model in (cds, stock))
+        if len(ours) != len(theirs) or not all(torch.equal(x, y) for x, y in zip(ours, theirs, strict=True)):
+            raise ValueError(f'{target}: the stock model does not give what the CDS model gives on a random image')
+        compared += sum(tensor.numel() for tensor in ours)
+    return (
+        f'{target}: loads strictly into the stock {type(part).__name__}; {compared} numbers of features and '
+        f'predictions on {images} random images are equal to the last bit'
+    )
+
+
+def outputs(model: Any, image: Tensor, sample: Any, backbone_only: bool) -> list[Tensor]:
+    """Features, and unless it is a backbone predictions, of a model on one image (3, H, W), 0..255."""
+    with torch.no_grad():
+        if backbone_only:
+            return tensors(model.backbone((image[None] - 127.5) / 64))
+        shape = tuple(image.shape[1:])
+        data_sample = sample(metainfo=dict(img_shape=shape, ori_shape=shape, scale_factor=(1.0, 1.0), img_id=0))
+        data = {'inputs': [image.to(torch.uint8)], 'data_samples': [data_sample]}
+        features = model.extract_feat(model.data_preprocessor(data, False)['inputs'])
+        predicted = model.test_step(data)[0]
+        found = predicted.pred_instances if 'pred_instances' in predicted else predicted
+        return tensors(features) + tensors(dict(found.items()))
+
+
+def sample_class(cfg: Config) -> Any:
+    """The data sample that a config's models predict into."""
+    if (cfg.get('default_scope') or 'mmdet') == 'mmpretrain':
+        from mmpretrain.structures import DataSample
+
+        return DataSample
+    from mmdet.structures import DetDataSample
+
+    return DetDataSample
+
+
+def build_for_test(cfg: Config) -> nn.Module:
+    """The model of a config in evaluation mode, without downloading initial weights."""
+    scope = cfg.get('default_scope') or 'mmdet'
+    with DefaultScope.overwrite_default_scope(scope):
+        model = MODELS.build(model_config(cfg))
+    model.eval()
+    return model
+
+
+def tensors(value: Any) -> list[Tensor]:
+    """All tensors in nested outputs, in their order."""
+    if isinstance(value, Tensor):
+        return [value]
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        return [tensor for each in value for tensor in tensors(each)]
+    return []
+
+
+def plain(value: Any) -> Any:
+    """Nested values as builtin types, which any loader reads; what is none of them as its text."""
+    if isinstance(value, dict):
+        return {str(key): plain(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple, set)):
+        return [plain(each) for each in value]
+    if isinstance(value, (str, int, float, bool)) or value is None:
+        return value
+    return value.tolist() if hasattr(value, 'tolist') else str(value)

@@ -1,0 +1,176 @@
+"""The stock model as ONNX, compared with PyTorch's output in onnxruntime."""
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from torch import Tensor, nn
+
+from mmcds.config.add_cds import remove_cds
+from mmcds.utils.errors import check_count
+
+from .export import tensors
+from .trained_model import load_trained
+
+#: Largest difference that is taken for rounding, relative to the largest value of an output.
+TOLERANCE = 1e-4
+
+
+@dataclass(frozen=True)
+class OnnxPart:
+    """One file.
+
+    Attributes:
+        path (Path): Where it is.
+        inputs (tuple[int, ...]): Shape of its input.
+        outputs (int): How many outputs it has.
+        difference (float): Largest difference to PyTorch, relative to the largest value of an output.
+    """
+
+    path: Path
+    inputs: tuple[int, ...]
+    outputs: int
+    difference: float
+
+
+class Network(nn.Module):
+    """The part of a model that is a network: what comes before proposals, decoding and suppression of boxes.
+
+    Args:
+        model (nn.Module): A detector or classifier.
+    """
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        """Normalised images (N, 3, H, W) to the raw outputs of the dense head, of the RPN, or of the classifier.
+
+        A detector with an RPN gives its features (the neck's outputs) first, since its second stage reads them.
+        """
+        return tuple(tensor for _, part in self._parts(image) for tensor in tensors(part))
+
+    def names(self, image: Tensor) -> list[str]:
+        """What the outputs are called: 'features0', 'scores0', 'boxes0', ... in the order of the levels."""
+        with torch.no_grad():
+            parts = [(name, tensors(part)) for name, part in self._parts(image)]
+        return [f'{name}{i}' if len(part) > 1 else name for name, part in parts for i in range(len(part))]
+
+    def _parts(self, image: Tensor) -> list[tuple[str, Any]]:
+        model: Any = self.model
+        features = model.extract_feat(image)
+        dense = getattr(model, 'rpn_head', None) or getattr(model, 'bbox_head', None)
+        if dense is None:
+            return [('scores', model.head(features))]
+        found = dense(features)
+        named = [('scores', found[0]), ('boxes', found[1]), *((f'other{i}_', x) for i, x in enumerate(found[2:]))]
+        # A second stage reads the features, too.
+        return [('features', features), *named] if getattr(model, 'rpn_head', None) is not None else named
+
+
+def export_onnx(cfg: Config, checkpoint: str | Path, out: str | Path, size: tuple[int, int]) -> list[OnnxPart]:
+    """Write the stock model of a config as ONNX, and compare.
+
+    What is written is the network: it takes normalised images and gives raw outputs. Of a two-stage detector the box
+    head goes into a second file, ``<out>_roi.onnx``, which takes features that RoIAlign has pooled. Proposals,
+    RoIAlign, decoding and suppression are the runtime's (MMDeploy has them for all of mmdet).
+
+    Args:
+        cfg (Config): With CDS or without; of CDS nothing is exported.
+        checkpoint (str | Path): Its weights, with those of the contrast or without.
+        out (str | Path): The ``.onnx`` file to write.
+        size (tuple[int, int]): (H, W) of the images, in pixels.
+
+    Returns:
+        list[OnnxPart]: One or two files.
+
+    Raises:
+        ImportError: If onnx, onnxscript or onnxruntime is not installed.
+        ValueError: If ``out`` is no ONNX file, the weights do not fit, the model is more than a dense head and a box
+            head, or onnxruntime gives something else than PyTorch.
+    """
+    check_onnx(out, size)
+    out = Path(out)
+    model, _ = load_trained(remove_cds(cfg), checkpoint)
+    roi: Any = getattr(model, 'roi_head', None)
+    stages: Any = getattr(roi, 'bbox_head', None)
+    unknown = f'{type(model).__name__} is not known here'
+    if isinstance(stages, nn.ModuleList) or getattr(roi, 'mask_head', None) is not None:
+        unknown = f'{type(model).__name__} has more than a box head behind its proposals'
+    elif any(isinstance(getattr(model, name, None), nn.Module) for name in ('rpn_head', 'bbox_head', 'head')):
+        unknown = ''
+    generator = torch.Generator().manual_seed(0)
+    image = torch.randn(1, 3, *size, generator=generator)
+    network = Network(model).eval()
+    names: list[str] = []
+    try:
+        names = network.names(image) if not unknown else []
+    except (TypeError, AttributeError, NotImplementedError) as error:
+        unknown = f'{type(model).__name__} has a head that cannot be called on features alone ({error})'
+    if unknown:
+        raise ValueError(f'--onnx: {unknown}; export it with MMDeploy')
+    parts = [_write(network, image, out, 'image', names)]
+    if stages is not None:
+        cells = stages.roi_feat_size
+        pooled = torch.randn(8, roi.bbox_roi_extractor.out_channels, cells[0], cells[1], generator=generator)
+        target = out.with_name(f'{out.stem}_roi.onnx')
+        parts.append(_write(stages, pooled, target, 'rois', ['scores', 'boxes'], any_count=True))
+    return parts
+
+
+def check_onnx(out: str | Path, size: tuple[int, int]) -> list[Path]:
+    """Check what can be checked before anything is built.
+
+    Returns:
+        list[Path]: The files that may be written.
+
+    Raises:
+        ImportError, ValueError: As :func:`export_onnx`.
+    """
+    out = Path(out)
+    if out.suffix != '.onnx':
+        raise ValueError(f'--onnx={str(out)!r} is no ONNX file; give a name that ends with .onnx')
+    for side in size:
+        check_count('--size', side, 1)
+    _need('onnx', 'onnxscript', 'onnxruntime')
+    return [out, out.with_name(f'{out.stem}_roi.onnx')]
+
+
+def _write(
+    module: nn.Module, example: Tensor, out: Path, name: str, names: list[str], any_count: bool = False
+) -> OnnxPart:
+    import onnxruntime
+
+    out.parent.mkdir(parents=True, exist_ok=True)
+    module = module.eval()
+    # The number of RoIs is another one for every image.
+    shapes = ({0: torch.export.Dim('count')},) if any_count else None
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # torch's, about torch
+        expected = tensors(module(example))
+        torch.onnx.export(
+            module, (example,), out, dynamo=True, verbose=False, external_data=False, dynamic_shapes=shapes,
+            input_names=[name], output_names=names,
+        )  # fmt: skip
+    session = onnxruntime.InferenceSession(str(out), providers=['CPUExecutionProvider'])
+    found = session.run(None, {session.get_inputs()[0].name: example.numpy()})
+    difference = max(
+        float(np.abs(a - b.numpy()).max()) / max(float(b.abs().max()), 1e-12)
+        for a, b in zip(found, expected, strict=True)
+    )
+    if not difference <= TOLERANCE:
+        raise ValueError(f'{out}: onnxruntime differs from PyTorch by {difference:.1e} of the largest output')
+    return OnnxPart(out, tuple(example.shape), len(expected), difference)
+
+
+def _need(*names: str) -> None:
+    from importlib.util import find_spec
+
+    missing = [name for name in names if find_spec(name) is None]
+    if missing:
+        raise ImportError(f'--onnx needs {", ".join(missing)}; pip install -r requirements/optional.txt')

@@ -1,0 +1,1 @@
+"""What the command-line tools share, and the data checks that they make first."""

@@ -1,0 +1,1 @@
+"""Other versions of torch, torchvision and MMEngine, and the names that mmcds had before."""

@@ -1,0 +1,1 @@
+"""Configs: loading them, adding CDS to them, and checking them before anything is built."""

@@ -1,0 +1,33 @@
+"""Compares the size of a decoded image with the annotated one."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+#: Rounding by an annotation tool is no difference.
+SIZE_TOLERANCE = 1
+
+
+def differs(decoded: Sequence[float], annotated: Sequence[float]) -> bool:
+    """Whether two sizes (width, height) differ by more than :data:`SIZE_TOLERANCE`."""
+    return any(abs(a - b) > SIZE_TOLERANCE for a, b in zip(decoded, annotated, strict=True))
+
+
+def boxes_fit(boxes: Sequence[Sequence[float]], decoded: Sequence[float], annotated: Sequence[float]) -> bool:
+    """Whether all boxes lie in the decoded image, where they lie in the annotated one; mmdet clips the rest.
+
+    Args:
+        boxes (Sequence[Sequence[float]]): x1, y1, x2, y2 in pixels, N of them.
+        decoded (Sequence[float]): Width and height of the decoded image.
+        annotated (Sequence[float]): Width and height in the annotation file.
+    """
+    high = np.array(boxes, dtype=np.float64).reshape(-1, 4)[:, 2:]
+    return bool((np.minimum(high, np.array(annotated)) <= np.array(decoded) + SIZE_TOLERANCE).all())
+
+
+def size_remedy(decoded: Sequence[float], annotated: Sequence[float]) -> str:
+    """What to do about an image of another size; turned by its EXIF tag it has width and height exchanged."""
+    mend = 'write the decoded width and height into the annotation file'
+    if differs(decoded, tuple(reversed(annotated))):
+        return f'{mend}, or use the images it was made for'
+    return f"if EXIF turns the image, set color_type='color_ignore_orientation' in LoadImageFromFile; else {mend}"

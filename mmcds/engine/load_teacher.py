@@ -1,0 +1,65 @@
+"""Loading a teacher for training."""
+
+import torch
+from mmengine.registry import MODELS, DefaultScope
+from torch import nn
+
+from mmcds.config.load_config import load_config, model_config
+from mmcds.utils.checkpoint_files import load_checkpoint
+
+from .weights import CDS_PREFIX
+
+
+def load_teacher(config: str, checkpoint: str | None) -> nn.Module:
+    """Build a teacher and load its weights.
+
+    Args:
+        config (str): As :func:`~mmcds.config.load_config.load_config` takes it.
+        checkpoint (str): Its file. It may have CDS where the config has not.
+
+    Raises:
+        ValueError, FileNotFoundError: If one is missing, or the weights are those of another architecture.
+    """
+    if not checkpoint:
+        raise ValueError('DistillHook.checkpoint is not set; give the file of the trained teacher')
+    # A teacher shows nothing of its queues, so their length does not matter.
+    queues = f'{CDS_PREFIX}queues.'
+    weights = {key: value for key, value in load_checkpoint(checkpoint)['state_dict'].items() if queues not in key}
+    cfg = load_config(config)
+    # Its random initial weights are overwritten; the student's random numbers stay those without a teacher.
+    with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmdet'), torch.random.fork_rng(devices=[]):
+        model: nn.Module = MODELS.build(model_config(cfg))
+    own = {key: value for key, value in model.state_dict().items() if queues not in key}
+    missing = [key for key in own if key not in weights]
+    # A teacher trained with CDS may serve by its stock config, and then by its features.
+    foreign = [key for key in weights if key not in own and CDS_PREFIX not in key]
+    shapes = [key for key in own if key in weights and own[key].shape != weights[key].shape]
+    for what, keys in (('lacks', missing), ('has another shape of', shapes), ('has beside it', foreign)):
+        if keys:
+            raise ValueError(
+                f'teacher_checkpoint={checkpoint!r} is not of the architecture of {config}: it {what} {len(keys)} of '
+                f'{len(own)} weights ({", ".join(keys[:3])}, ...); give the config it was trained with as '
+                'DistillHook.teacher'
+            )
+    model.load_state_dict(weights, strict=False)
+    return model
+
+
+def check_pair(student: nn.Module, teacher: nn.Module) -> None:
+    """Fail if the teacher would see other images than it was trained on.
+
+    Args:
+        student, teacher (nn.Module): Models with a data preprocessor, whose normalisation is compared.
+
+    Raises:
+        ValueError: If their normalisation differs.
+    """
+    for name in ('mean', 'std'):
+        ours, theirs = (getattr(model.data_preprocessor, name, None) for model in (student, teacher))
+        if isinstance(ours, torch.Tensor) and isinstance(theirs, torch.Tensor):
+            first, second = (each.flatten().float().cpu() for each in (ours, theirs))
+            if first.shape != second.shape or not torch.allclose(first, second):
+                raise ValueError(
+                    f'data_preprocessor.{name} of the student is {first.tolist()}, of the teacher {second.tolist()}; '
+                    'both see the same inputs, so train them with the same normalisation'
+                )

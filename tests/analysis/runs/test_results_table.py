@@ -1,0 +1,37 @@
+"""The table says what the logs say."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mmcds.analysis.runs.results_table import pair_table
+
+
+def work_dir(root: Path, name: str, values: list[float], seconds: list[float]) -> str:
+    folder = root / name / '20260101_000000' / 'vis_data'
+    folder.mkdir(parents=True)
+    records: list[dict] = [
+        {'lr': 1.0, 'time': s, 'iter': i + 1, 'epoch': 1, 'step': i + 1} for i, s in enumerate(seconds)
+    ]
+    records += [{'coco/bbox_mAP': value, 'step': i + 1} for i, value in enumerate(values)]
+    (folder / 'scalars.json').write_text('\n'.join(json.dumps(record) for record in records))
+    (folder / 'config.py').write_text('randomness = dict(seed=7)\n')
+    return str(root / name)
+
+
+def test_last_evaluation_and_median_time(tmp_path: Path) -> None:
+    base = work_dir(tmp_path, 'base', [0.5, 0.3], [1.0, 1.0, 9.0])
+    other = work_dir(tmp_path, 'other', [0.2, 0.4], [2.0, 1.5, 1.0])
+    assert pair_table([(base, other)]).splitlines() == [
+        '| run | seed | epochs | AP | s / iteration |',
+        '| --- | --- | --- | --- | --- |',
+        '| base | 7 | 2 | 0.300 | 1.00 |',
+        '| other | 7 | 2 | 0.400 (+0.100) | 1.50 (1.50 x) |',
+    ]
+
+
+def test_without_an_evaluation(tmp_path: Path) -> None:
+    base = work_dir(tmp_path, 'base', [], [1.0])
+    with pytest.raises(ValueError, match=r"'base', 'base'.*coco/bbox_mAP"):
+        pair_table([(base, base)])
