@@ -1,6 +1,6 @@
 """One training step of one config of families that the installed mmdet ships.
 
-Walked here is one of each kind of model, and what is refused or cannot step. `python benchmarks/families/run.py` walks all.
+Walked here is one of each kind of model, and what is refused or cannot step; benchmarks/families/run.py walks all.
 """
 
 from importlib.util import find_spec
@@ -40,7 +40,7 @@ REFUSED = {
     'reid': 'it trains on groups of crops',
     'soft_teacher': 'it feeds a detector of its own, model.detector (FasterRCNN)',
 }
-#: Each has something that no other one here has: a backbone called twice, corner pooling, queries, masks, other maps, ...
+#: Each has something that no other one here has: a backbone called twice, corner pooling, queries, masks, ...
 KINDS = (
     'boxinst', 'cascade_rcnn', 'centernet', 'clrnet', 'cornernet', 'crowddet', 'deformable_detr', 'detectors', 'dino',
     'grid_rcnn', 'hrnet', 'htc', 'mask2former', 'nas_fpn', 'panoptic_fpn', 'pvt', 'queryinst', 'reppoints', 'resnest',
