@@ -33,6 +33,15 @@ def _repository(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
 
 
+#: Steps of one computation inside the loss, which no package exported; `contrastive_sums` does their work.
+LEFT = {
+    'mmcds.models.losses.blockwise.sum_logsumexp',
+    'mmcds.models.losses.blockwise.sum_logsumexp_within',
+    'mmcds.models.losses.comparison.loss_of',
+    'mmcds.models.losses.contrastive.Shared',
+}
+
+
 def test_modules_have_their_public_names() -> None:
     lost = []
     with warnings.catch_warnings():
@@ -46,7 +55,7 @@ def test_modules_have_their_public_names() -> None:
                     exec(f'from {module} import {name}', {})
                 except ImportError:
                     lost.append(f'{module}.{name}')
-    assert lost == []
+    assert set(lost) == LEFT
 
 
 def test_an_old_name_is_the_same_module() -> None:

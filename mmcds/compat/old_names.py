@@ -44,6 +44,7 @@ _SAME_NAMES = (
 MODULES: dict[str, str | tuple[str, ...]] = {
     **{f'{old}.{name}': f'{new}.{name}' for old, new, names in _SAME_NAMES for name in names.split()},
     'mmcds.datasets.check': 'mmcds.cli.check_detection',
+    'mmcds.models.losses.comparison': 'mmcds.models.losses.blockwise',
     'mmcds.datasets.image_files': ('mmcds.cli.image_files', 'mmcds.datasets.image_sizes'),
     'mmcds.doctor.probe': 'mmcds.doctor.imports',
     'mmcds.evaluation': 'mmcds.analysis.metrics',

@@ -55,14 +55,15 @@ class JitteredInstances(InstanceSampler):
 
     def __init__(self, jitter: float = 0.15, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.jitter = jitter
+        # Not `jitter`, which is the parent's: further boxes.
+        self.moved = jitter
 
     def sample(self, views: ViewPair) -> Samples:
         """As the parent's, with the boxes of view 2 moved."""
         found = super().sample(views)
         rois = found.rois[1].clone()
         wh = (rois[:, 3:] - rois[:, 1:3]).repeat(1, 2)
-        rois[:, 1:] += (torch.rand_like(wh) * 2 - 1) * self.jitter * wh
+        rois[:, 1:] += (torch.rand_like(wh) * 2 - 1) * self.moved * wh
         return Samples((found.rois[0], rois), found.labels, found.is_anchor)
 
 
