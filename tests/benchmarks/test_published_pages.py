@@ -9,6 +9,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 #: A matrix by the page that is made of it.
 PUBLISHED = {
+    'converged': 'results_converged',
     'classification': 'results_classification',
     'detection': 'results',
     'detection_cpu': 'results_cpu',
