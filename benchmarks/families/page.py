@@ -7,11 +7,15 @@ from importlib.metadata import packages_distributions, version
 from .walk import WORKS, FamilyResult
 
 _TEXT = """\
-One config of every folder that mmdet ships, shrunk to toy size (weights at random, small images, few queries
-and proposals), takes one training step, stock and with CDS as `add_cds` adds it. *works* in the column CDS
-means: with the stock's weights, batch and seed, the CDS model has every key of the stock's state dict in the
-same shape, its task losses are the stock's to the last bit, every parameter that had a gradient has one, all
-losses are finite, the contrast is above 0, and the buffers (running statistics) end as the stock's."""
+One config of every folder that mmdet ships is shrunk to toy size (random weights, small images, few queries and
+proposals). It takes one training step, stock and with CDS as `add_cds` adds it, with the same weights, batch and seed.
+*works* in the column CDS means:
+
+- the CDS model has every key of the stock's state dict in the same shape;
+- its task losses are the stock's to the last bit;
+- every parameter that had a gradient has one;
+- all losses are finite, and the contrast is above 0;
+- the buffers (running statistics) end as the stock's."""
 
 
 def families_page(results: Sequence[FamilyResult], arguments: Sequence[str], seconds: float, jobs: int) -> str:

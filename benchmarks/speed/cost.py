@@ -114,8 +114,12 @@ class Row:
             if abs(found.value) > 1e-3 or found.value == 0
             else f'{found.value:.1e}',
             spread,
-            'met' if self.met(found) else f'**missed by {abs(found.value / self.target - 1):.0%}**',
+            'met' if self.met(found) else f'**missed by {_share(abs(found.value / self.target - 1))}**',
         ]
+
+
+def _share(missed: float) -> str:
+    return f'{missed:.0%}' if missed >= 0.005 else 'under 1%'
 
 
 def digits(target: float) -> int:

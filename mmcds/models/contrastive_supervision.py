@@ -1,5 +1,6 @@
 """The contrast at all taps: sampler x projector x loss, and what they learn."""
 
+import inspect
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -75,6 +76,11 @@ class ContrastiveSupervision(Supervision):
                 'set stop_gradient=False or concat=False'
             )
         self.packs = self.concat and getattr(self.view, 'scale', 1) != 1
+        if getattr(self.sampler, 'jitter_weighted', False) and not _takes_weights(self.loss):
+            raise ValueError(
+                f'neck.sampler.jitter_weighted=True weighs positives, but forward of {type(self.loss).__name__} has no '
+                'argument weights; add it, or set jitter_weighted=False'
+            )
         self._check_packing(distill is not None)
         self._check_single(distill is not None)
         widths: dict[str, Any] = {tap.key: self.projectors[tap.key].out_channels for tap in self.taps}
@@ -131,7 +137,8 @@ class ContrastiveSupervision(Supervision):
                 "neck.loss.positives='instance' with view=dict(type='SingleView'): what is seen once has no positive; "
                 "set positives='class', sampler.jitter=0.2, or view=dict(type='PhotometricView')"
             )
-        if isinstance(self.sampler, DenseSampler):
+        # A subclass may give its points labels.
+        if type(self.sampler) is DenseSampler:
             raise ValueError(
                 "neck.sampler=dict(type='DenseSampler') with view=dict(type='SingleView'): a grid point has no label "
                 "and is seen once, so it has no positive; take view=dict(type='PhotometricView')"
@@ -268,6 +275,11 @@ class ContrastiveSupervision(Supervision):
         # connect, one by one.
         crops = halves[0].shape[1:] == halves[1].shape[1:] and halves[0].shape[2:] != feature.shape[2:]
         return bool(alone and crops and len(halves[0]))
+
+
+def _takes_weights(loss: nn.Module) -> bool:
+    known = inspect.signature(loss.forward).parameters.values()
+    return any(each.name == 'weights' or each.kind is each.VAR_KEYWORD for each in known)
 
 
 def _alike(tensors: Sequence[Tensor]) -> bool:

@@ -144,11 +144,23 @@ def test_the_contrast_is_float32_under_autocast(form: dict[str, Any]) -> None:
         (dict(sampler=dict(type='InstanceSampler', jitter=0.6)), r'^sampler\.jitter=0\.6'),
         (dict(sampler=dict(type='InstanceSampler', near_iou=(0.4, 0.1))), r'^sampler\.near_iou=0\.1'),
         (dict(sampler=dict(type='InstanceSampler', near=-1)), r'^sampler\.near=-1'),
+        (dict(sampler=dict(type='InstanceSampler', near_iou=0.3)), r'^sampler\.near_iou=0\.3 is no range; give two'),
     ],
 )
 def test_what_has_no_positive_is_refused(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         toy(**{**SINGLE, **arguments})
+
+
+class PlainLoss(torch.nn.Module):
+    def forward(self, embeddings: Tensor, labels: Tensor, ids: Tensor, is_anchor: Tensor, queue: Any = None) -> Tensor:
+        return embeddings.square().sum() * 0
+
+
+def test_a_loss_that_takes_no_weights_is_refused_where_the_sampler_gives_them() -> None:
+    parts = dict(loss=dict(type=PlainLoss), sampler=dict(type='InstanceSampler', jitter=0.2, jitter_weighted=True))
+    with pytest.raises(ValueError, match=r'^neck\.sampler\.jitter_weighted=True weighs positives, but'):
+        toy(**SINGLE, **parts)
 
 
 def test_jittered_boxes_are_positives_of_an_instance_by_itself() -> None:

@@ -69,8 +69,9 @@ def build_cds_neck(
         channels (Mapping[str, Any], optional): Channels of all outputs of 'backbone'
             and 'neck', where the stock neck's config does not say, and under 'modules' those of modules inside the
             backbone by their names. Defaults to None.
-        view (dict, optional): Second view. Defaults to ``dict(type='PhotometricView', scale=0.5)``. This part and
-            the next three, given without a ``type``, change arguments of their defaults.
+        view (dict, optional): Second view. Defaults to ``dict(type='PhotometricView', scale=0.5)``;
+            ``dict(type='SingleView')`` makes none and needs no second pass. This part and the next three,
+            given without a ``type``, change arguments of their defaults.
         sampler (dict, optional): What is contrasted. Defaults to ``dict(type='InstanceSampler')``.
         projector (dict, optional): Projection head of each tap. Defaults to ``dict(type='MLPProjector')``.
         loss (dict, optional): Loss. Defaults to ``dict(type='ContrastiveLoss')``.
@@ -79,7 +80,8 @@ def build_cds_neck(
             in docs/results_screening.md).
         queue_length (int): Embeddings of earlier iterations kept per tap. Defaults to 0.
         stop_gradient (bool): Whether nothing learns through the second view. Defaults to False.
-        concat (bool): Whether both views pass the backbone as one batch of 2N, as in the paper.
+        concat (bool): Whether both views pass the backbone as one batch, as in the paper. Views of at most half the
+            size lie side by side on canvases of the first view's size. Without a second view nothing changes.
             Defaults to False: a second pass, which leaves running statistics alone.
         distill (dict, optional): Arguments of :class:`~mmcds.models.losses.DistillationLoss`, for the
             teacher that :class:`~mmcds.engine.hooks.DistillHook` brings. Defaults to None: no teacher.

@@ -33,12 +33,12 @@ class InstanceSampler:
             objects are no negatives of each other; >= 0. Defaults to 8.
         jitter (float): Each object gives one box more as a further positive, moved by up to this share of its sides
             and scaled by up to this share, in [0, 0.5]. Defaults to 0: none.
-        jitter_weighted (bool): Whether a jittered box weighs as a positive what it overlaps its object (IoU), instead
+        jitter_weighted (bool): Whether the weight of a jittered box as a positive is its IoU with its object, instead
             of 1. Defaults to False.
         near (int): Boxes for each object that overlap it little, as negatives for all, so that the embedding learns
             where an object ends; >= 0. Defaults to 0.
-        near_iou (tuple[float, float]): Range of their IoU with that object, within (0, 1). What overlaps another
-            object by more than its end is left out, and so is what the border of the image takes out of the range.
+        near_iou (tuple[float, float]): Lowest and highest IoU of such a box with its object, within (0, 1]. A box is
+            left out if it overlaps any other object by more, or if clipping to the image takes it out of the range.
             Defaults to (0.1, 0.4).
 
     Raises:
@@ -70,6 +70,8 @@ class InstanceSampler:
         self.jitter = check_range('sampler.jitter', jitter, 0, 0.5)
         self.jitter_weighted = jitter_weighted
         self.near = check_count('sampler.near', near, 0)
+        if not isinstance(near_iou, Sequence) or isinstance(near_iou, str) or len(near_iou) != 2:
+            raise ValueError(f'sampler.near_iou={near_iou!r} is no range; give two numbers, such as (0.1, 0.4)')
         low, high = near_iou
         check_range('sampler.near_iou', low, 0, open_low=True)
         self.near_iou = (low, check_range('sampler.near_iou', high, low, 1, open_low=True))

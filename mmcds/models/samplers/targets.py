@@ -61,8 +61,8 @@ class ViewPair:
 
         Computed once, and only for samplers that look for places.
         """
-        first, second = (image_areas(i, s) for i, s in zip(self.images, self.image_sizes, strict=True))
-        return first, second
+        first = image_areas(self.images[0], self.image_sizes[0])
+        return first, first if self.single else image_areas(self.images[1], self.image_sizes[1])
 
     def between(self) -> Tensor:
         """``transforms``, where a sampler cannot do without.
