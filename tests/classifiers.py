@@ -57,7 +57,7 @@ def classifier_batch(model: Any, labels: Sequence[int | None], seed: int = 1, si
     """Random images with these labels, None for an unlabelled one, after the model's data preprocessor."""
     from mmpretrain.structures import DataSample
 
-    from mmcds.models.partly_labelled import without_labels
+    from mmcds.models.data_samples.sample_list import without_labels
 
     samples = [DataSample().set_gt_label(0 if label is None else label) for label in labels]
     for sample, label in zip(samples, labels, strict=True):

@@ -58,7 +58,7 @@ def test_a_step_is_the_released_code_s() -> None:
     stock.load_state_dict(cds.state_dict(), strict=False)
     heads = deepcopy(cds.neck.cds.projectors)
     forward = TwoViewForward(cds).attach()
-    forward.seed = 5
+    forward.begin_step(seed=5)
     data = batch(cds)
     losses = cds(**data, mode='loss')
 

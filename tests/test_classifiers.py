@@ -41,7 +41,7 @@ def test_a_step(path: str) -> None:
     cfg = add_cds(load_config(f'mmpretrain::{path}'))
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         model: Any = MODELS.build(model_config(cfg)).train()
-    TwoViewForward(model).attach().seed = 0
+    TwoViewForward(model).attach().begin_step(seed=0)
     assert len(find_supervision(model).taps) == CONFIGS[path]
     samples = [DataSample().set_gt_label(i % 2) for i in range(4)]
     images = list(torch.randint(0, 256, (4, 3, 224, 224), dtype=torch.uint8))

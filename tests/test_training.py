@@ -22,7 +22,7 @@ def cds_model(**cds: Any) -> Any:
 def step(model: Any, batch: dict[str, Any], seed: int = 0) -> dict[str, Any]:
     """The losses of one step, everything random in it seeded."""
     two_views = TwoViewForward(model).attach()
-    two_views.seed = seed
+    two_views.begin_step(seed=seed)
     torch.manual_seed(seed)
     losses = model(**batch, mode='loss')
     two_views.detach()

@@ -22,7 +22,7 @@ from benchmarks.speed.headline import machine
 from mmcds.analysis.runs.run_log import read_run
 from mmcds.apis import NECKS
 from mmcds.config.load_config import load_config
-from mmcds.models.necks.cds_neck import PARTS, part_of
+from mmcds.models.necks import PARTS, part_of
 from mmcds.registry import MODELS
 
 from .matrix import Arm

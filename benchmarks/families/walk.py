@@ -8,7 +8,7 @@ from mmengine.config import Config
 
 from mmcds.apis import add_cds
 from mmcds.config.load_config import load_config
-from mmcds.models.two_view_forward import TwoViewForward
+from mmcds.models.forward import TwoViewForward
 
 from .choose import family_of
 from .explain import explain, one_line
@@ -92,7 +92,7 @@ def _step_with_cds(cfg: Config, weights: dict, data: dict, stock: Step) -> tuple
     model = build_toy(cfg)
     load_all_weights(model, weights)
     two_views = TwoViewForward(model).attach()
-    two_views.seed = 2
+    two_views.begin_step(seed=2)
     contrast = {key for key, _ in model.named_parameters() if key.startswith('neck.cds.')}
     check_step(stock, take_step(model, data), contrast)
     return tuple(tap.name for tap in two_views.supervision.taps)

@@ -88,8 +88,7 @@ def make_side(
     for group in optimizer.optimizer.param_groups:
         group['lr'] = 0.0
     if has_cds(cfg):
-        two_views = TwoViewForward(model).attach()
-        two_views.supervision.weight, two_views.seed = weight, 0
+        TwoViewForward(model).attach().begin_step(weight, seed=0)
 
     def step(check: bool = False) -> None:
         ready = model.data_preprocessor(data, True)

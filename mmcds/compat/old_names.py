@@ -44,7 +44,25 @@ _SAME_NAMES = (
 MODULES: dict[str, str | tuple[str, ...]] = {
     **{f'{old}.{name}': f'{new}.{name}' for old, new, names in _SAME_NAMES for name in names.split()},
     'mmcds.datasets.check': 'mmcds.cli.check_detection',
+    'mmcds.models.build': 'mmcds.models.parts',
+    'mmcds.models.contrastive_supervision': 'mmcds.models.supervision.contrastive',
+    'mmcds.models.deep_supervision': 'mmcds.models.supervision.deep',
+    'mmcds.models.distilling': 'mmcds.models.supervision.teacher',
     'mmcds.models.losses.comparison': 'mmcds.models.losses.blockwise',
+    'mmcds.models.necks.cds_neck': 'mmcds.models.necks',
+    'mmcds.models.necks.chain': 'mmcds.models.necks',
+    'mmcds.models.necks.dsn_neck': 'mmcds.models.necks',
+    'mmcds.models.necks.stock_neck': ('mmcds.models.necks', 'mmcds.config.resolved'),
+    'mmcds.models.outputs': 'mmcds.utils.tree',
+    'mmcds.models.packing': 'mmcds.models.views.packing',
+    'mmcds.models.partly_labelled': 'mmcds.models.data_samples.sample_list',
+    'mmcds.models.projectors.batch_norm': 'mmcds.models.projectors.sepconv',
+    'mmcds.models.samplers.areas': 'mmcds.models.step_data',
+    'mmcds.models.samplers.targets': 'mmcds.models.step_data',
+    'mmcds.models.statistics': 'mmcds.utils.bn_statistics',
+    'mmcds.models.teacher': 'mmcds.models.supervision.teacher',
+    'mmcds.models.two_view_forward': 'mmcds.models.forward',
+    'mmcds.models.views.describe': 'mmcds.models.data_samples.sample_list',
     'mmcds.datasets.image_files': ('mmcds.cli.image_files', 'mmcds.datasets.image_sizes'),
     'mmcds.doctor.probe': 'mmcds.doctor.imports',
     'mmcds.evaluation': 'mmcds.analysis.metrics',
@@ -134,3 +152,10 @@ def moved_file(path: str) -> str:
 
 def _warn(old: str, new: str, stacklevel: int) -> None:
     warnings.warn(f'{old} moved to {new}', DeprecationWarning, stacklevel=stacklevel)
+
+
+def renamed_method(cls: type, old: str, new: str) -> None:
+    """For ``__init_subclass__``: a subclass that overrides a method by its old name overrides the new one."""
+    if old in vars(cls) and new not in vars(cls):
+        _warn(f'{cls.__name__}.{old}', new, stacklevel=5)
+        setattr(cls, new, vars(cls)[old])

@@ -1,7 +1,7 @@
 """Adding contrastive deep supervision to a stock config, and taking it off again."""
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from itertools import pairwise
 from typing import Any
@@ -11,12 +11,10 @@ from mmengine.registry import MODELS
 
 from mmcds.config.channels import probe_channels, probe_stages
 from mmcds.config.check_teacher import check_teacher
+from mmcds.config.resolved import NECK, NECKS, ResolvedCDS
 from mmcds.config.schedule import ContrastSchedule
 from mmcds.datasets.transforms.two_views import check_second_view
-from mmcds.models.necks import build_cds_neck, build_dsn_neck
-from mmcds.models.necks.stock_neck import supervision_alone
 from mmcds.models.taps import output_channels
-from mmcds.utils.errors import unknown_name
 from mmcds.utils.type_name import bare_name, type_name
 
 CDS_HOOK = 'mmcds.CDSHook'
@@ -24,9 +22,6 @@ CDS_HOOK = 'mmcds.CDSHook'
 HOOKS = (CDS_HOOK, 'mmcds.EpochSeedHook')
 DISTILL_HOOK = 'mmcds.DistillHook'
 DIAGNOSTICS_HOOK = 'mmcds.DiagnosticsHook'
-NECK = 'mmcds.CDSNeck'
-#: The necks that a CDSHook drives, with what builds them.
-NECKS: dict[str, Callable[..., Any]] = {NECK: build_cds_neck, 'mmcds.DSNNeck': build_dsn_neck}
 
 #: Recipe of a detector: the defaults of the CDSNeck, chosen for cost and by what was measured (docs).
 DETECTION: dict[str, Any] = {}
@@ -111,7 +106,8 @@ def add_cds(cfg: Config, schedule: dict | None = None, **neck: Any) -> Config:
     wrapped = dict(type=NECK, **({'neck': model['neck']} if 'neck' in model else {}), **recipe)
     if output_channels(model.get('neck')) != {'backbone': [], 'neck': [], **channels}:
         wrapped['channels'] = channels
-    _check_neck(wrapped)
+    # Fails now on what would fail when the model is built.
+    ResolvedCDS.of(wrapped)
     model['neck'] = ConfigDict(wrapped)
     hook = dict(type=HOOKS[0], **({'schedule': schedule} if schedule else {}))
     hooks = list(cfg.get('custom_hooks') or [])
@@ -169,7 +165,7 @@ def check_cds(cfg: Config, teacher: bool = True) -> None:
     """
     if not has_cds(cfg):
         return
-    _check_neck(_model_of(cfg)['neck'])
+    resolved = ResolvedCDS.of(_model_of(cfg)['neck'])
     hooks = [hook for hook in cfg.get('custom_hooks') or [] if type_name(hook) == CDS_HOOK]
     if len(hooks) != 1:
         raise ValueError(
@@ -177,9 +173,9 @@ def check_cds(cfg: Config, teacher: bool = True) -> None:
             "give custom_hooks=[dict(type='mmcds.CDSHook'), ...]"
         )
     ContrastSchedule.from_cfg(hooks[0].get('schedule'))
-    check_second_view(cfg)
+    check_second_view(cfg, resolved.supervision)
     if teacher:
-        check_teacher(cfg)
+        check_teacher(cfg, resolved.supervision)
 
 
 def _model_of(cfg: Config) -> ConfigDict:
@@ -235,14 +231,3 @@ def _channels(model: Mapping[str, Any], scope: str) -> dict[str, Any]:
             "nothing to tap; choose a backbone with out_indices, or out_type='featmap'"
         )
     return channels
-
-
-def _check_neck(neck: Mapping[str, Any]) -> None:
-    """Fail now on what would fail when the model is built."""
-    name = type_name(neck)
-    builder = NECKS[name]
-    known = list(inspect.signature(builder).parameters)
-    for key in neck:
-        if key not in ('type', '_scope_') and key not in known:
-            raise unknown_name(f'{name}: argument', key, known)
-    supervision_alone(builder, neck)

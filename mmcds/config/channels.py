@@ -10,7 +10,7 @@ from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
 from mmcds.models.necks import NeckChain
-from mmcds.models.outputs import as_map, as_outputs
+from mmcds.utils.tree import as_map, as_outputs
 
 #: Sides of the probe's input in pixels: multiples of every usual stride, window and patch, and, for
 #: necks that pass through a stride of 128, of that.

@@ -6,25 +6,25 @@ from typing import Any
 from mmengine.config import Config
 
 from mmcds.config.channels import probe_channels
-from mmcds.models.necks import build_cds_neck
-from mmcds.models.necks.stock_neck import supervision_alone
-from mmcds.models.taps import Tap
+from mmcds.models.step_data import Tap
+from mmcds.models.supervision import ContrastiveSupervision, Supervision
 from mmcds.utils.checkpoint_files import check_checkpoint
 from mmcds.utils.errors import unknown_name
 from mmcds.utils.type_name import type_name
 
 from .load_config import load_config
+from .resolved import NECK, ResolvedCDS
 
 HOOK = 'mmcds.DistillHook'
-NECK = 'mmcds.CDSNeck'
 MODES = ('eval', 'train')
 
 
-def check_teacher(cfg: Config) -> None:
+def check_teacher(cfg: Config, student: Supervision | None = None) -> None:
     """Fail now on a teacher that would fail when training begins; the heavy parts are not built.
 
     Args:
         cfg (Config): A student's config, with a DistillHook or without; without, nothing is checked.
+        student (Supervision, optional): Of its CDSNeck. Defaults to None: built from the config.
 
     Raises:
         ValueError, FileNotFoundError: If its config or checkpoint is missing or cut short, its classes, outputs or
@@ -62,7 +62,9 @@ def check_teacher(cfg: Config) -> None:
         )
     if distill.get('logits_weight', 1):
         _check_logits(cfg, teacher, hook['teacher'], distill.get('logits_weight', 1.0))
-    _check_embeddings(cfg, teacher, hook['teacher'])
+    student = student or ResolvedCDS.of(cfg.model.neck).supervision
+    if isinstance(student, ContrastiveSupervision):
+        _check_embeddings(cfg, student, teacher, hook['teacher'])
 
 
 def _check_logits(cfg: Config, teacher: Config, name: str, weight: Any) -> None:
@@ -81,17 +83,17 @@ def _check_logits(cfg: Config, teacher: Config, name: str, weight: Any) -> None:
         )
 
 
-def _check_embeddings(cfg: Config, teacher: Config, name: str) -> None:
+def _check_embeddings(cfg: Config, student: ContrastiveSupervision, teacher: Config, name: str) -> None:
     """Fail if the student has a tap at an output that its teacher has not, or expects embeddings of another width."""
-    student: Any = supervision_alone(build_cds_neck, cfg.model.neck)
-    expected = list(student.distill.channels.values())
-    widths = _embedding_widths(student.taps, teacher, name)
+    distill: Any = student.distill
+    expected = list(distill.channels.values())
+    widths = _embedding_widths(student.all_taps, teacher, name)
     right = [expected[i] if width is None else width for i, width in enumerate(widths)]
-    if right == expected or not student.distill.distance_weight:
+    if right == expected or not distill.distance_weight:
         return
     given = cfg.model.neck.distill.get('channels')
     wanted = right[0] if len(set(right)) == 1 else right
-    names = [tap.name for tap in student.taps]
+    names = [tap.name for tap in student.all_taps]
     raise ValueError(
         f'model.neck.distill.channels={given}: the teacher {name!r} embeds {names} in {right} channels, not in '
         f'{expected}; set model.neck.distill.channels={wanted}'
@@ -106,7 +108,7 @@ def _embedding_widths(taps: Sequence[Tap], teacher: Config, name: str) -> list[i
         # Of a teacher with CDS, too, the taps are outputs of the stock model.
         model['neck'] = wrapped.get('neck')
         if type_name(wrapped) == NECK:
-            projectors = dict(supervision_alone(build_cds_neck, wrapped).projectors)
+            projectors = dict(ResolvedCDS.of(wrapped).supervision.projectors)
     try:
         outputs = probe_channels(model, teacher.get('default_scope') or 'mmdet')
     except ValueError:

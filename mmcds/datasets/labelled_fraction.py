@@ -13,7 +13,7 @@ from mmengine.config import Config
 from mmengine.dataset import BaseDataset, force_full_init
 from mmengine.registry import DATASETS as ROOT_DATASETS
 
-from mmcds.models.partly_labelled import without_labels
+from mmcds.models.data_samples.sample_list import without_labels
 from mmcds.registry import DATASETS
 from mmcds.utils.errors import check_count, check_range
 from mmcds.utils.type_name import bare_name, type_name

@@ -4,16 +4,14 @@ from typing import Any
 
 from mmcds.compat.old_names import moved_name
 
-from .contrastive_supervision import ContrastiveSupervision
 from .cpu_ranks import CPUDistributedDataParallel
-from .deep_supervision import DeepSupervision
+from .forward import TwoViewForward
 from .losses import ContrastiveLoss, DistillationLoss, EmbeddingQueue, contrastive_loss
 from .necks import PassThroughNeck, build_cds_neck, build_dsn_neck, find_supervision
+from .parts import Loss, Projector, Sampler, View
 from .projectors import IdentityProjector, MLPProjector, SepConvProjector
 from .samplers import DenseSampler, ImageSampler, InstanceSampler, Samples, ViewPair
-from .supervision import Supervision
-from .teacher import Teacher
-from .two_view_forward import TwoViewForward
+from .supervision import ContrastiveSupervision, DeepSupervision, Supervision, Teacher
 from .views import DataloaderView, PhotometricView, SingleView
 
 __all__ = [
@@ -28,15 +26,19 @@ __all__ = [
     'IdentityProjector',
     'ImageSampler',
     'InstanceSampler',
+    'Loss',
     'MLPProjector',
     'PassThroughNeck',
     'PhotometricView',
+    'Projector',
+    'Sampler',
     'Samples',
     'SepConvProjector',
     'SingleView',
     'Supervision',
     'Teacher',
     'TwoViewForward',
+    'View',
     'ViewPair',
     'build_cds_neck',
     'build_dsn_neck',

@@ -1,42 +1,14 @@
-"""Taps: the places in the model whose features are contrasted."""
+"""From the names of taps in a config to taps with their channels."""
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from mmcds.utils.errors import unknown_name
 
+from .step_data import Tap
+
 SOURCES = ('backbone', 'neck')
-
-
-@dataclass(frozen=True)
-class Tap:
-    """One output of the backbone or of the neck, or of a module inside the backbone.
-
-    Attributes:
-        source (str): 'backbone', 'neck' or 'module'.
-        index (int): Place in the tuple that the source returns, >= 0; of a module, among the tapped ones.
-        channels (int): Its channels.
-        steps (int): Outputs of the same source behind it; 0 for the last.
-        path (str): Of a module, its name in the model: 'backbone.layer2'. Defaults to ''.
-    """
-
-    source: str
-    index: int
-    channels: int
-    steps: int
-    path: str = ''
-
-    @property
-    def name(self) -> str:
-        """As in a config: 'backbone.2' or 'backbone.layer2'."""
-        return self.path or f'{self.source}.{self.index}'
-
-    @property
-    def key(self) -> str:
-        """As in the names of losses and weights: 'backbone2' or 'backbone_layer2'."""
-        return self.path.replace('.', '_') or f'{self.source}{self.index}'
 
 
 def output_channels(neck: Any) -> dict[str, list[int]]:

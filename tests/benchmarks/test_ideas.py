@@ -13,11 +13,11 @@ from benchmarks.experiments.ideas.samplers import BackgroundClass, JitteredInsta
 from benchmarks.experiments.ideas.supervision import JoinedLevels, Prototypes
 from benchmarks.experiments.matrix import Arm, load_matrix
 from mmcds.cli.prepare import prepare_config
-from mmcds.models.necks.stock_neck import find_supervision
+from mmcds.models.forward import TwoViewForward
+from mmcds.models.necks import find_supervision
 from mmcds.models.samplers import ViewPair
 from mmcds.models.samplers.instance import covered_share
 from mmcds.models.taps import Tap
-from mmcds.models.two_view_forward import TwoViewForward
 
 MATRIX = Path(__file__).resolve().parents[2] / 'benchmarks/experiments/screening_matrix.py'
 ARMS = load_matrix(MATRIX).arms
@@ -41,7 +41,7 @@ def test_a_step_of_every_arm(name: str, mmdet_scope: None) -> None:
         losses = model(**batch, mode='loss')
     else:
         two_views = TwoViewForward(model).attach()
-        two_views.seed = 0
+        two_views.begin_step(seed=0)
         losses = model(**batch, mode='loss')
         ours = {k: v for k, v in losses.items() if k.startswith(('loss_cds', 'loss_dsn'))}
         assert ours
@@ -69,13 +69,13 @@ def views(*counts: int) -> ViewPair:
 def test_background_beside_objects() -> None:
     torch.manual_seed(0)
     boxes, size = torch.tensor([[10.0, 10, 20, 20], [5, 5, 5, 9]]), torch.tensor([64.0, 64])
-    free = NearBackground(background=8, background_iou=0.3)._free_boxes(boxes, size)
+    free = NearBackground(background=8, background_iou=0.3).free_boxes(boxes, size)
     assert 0 < len(free) <= 8
     overlap = covered_share(free, boxes[:1]).flatten()
     assert overlap.max() <= 0.3
     centre = (free[:, :2] + free[:, 2:]) / 2
     assert (centre - 15).norm(dim=1).max() <= 10 * 2**0.5
-    assert len(NearBackground(background=4)._free_boxes(boxes[:0], size)) == 4
+    assert len(NearBackground(background=4).free_boxes(boxes[:0], size)) == 4
 
 
 def test_background_as_a_class() -> None:

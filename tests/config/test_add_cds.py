@@ -207,7 +207,7 @@ def spellings() -> dict[str, tuple[Any, Any]]:
     return {
         'scoped': ('mmcds.CDSNeck', 'mmcds.CDSHook'),
         'objects': (build_cds_neck, CDSHook),
-        'import paths': ('mmcds.models.necks.cds_neck.build_cds_neck', 'mmcds.engine.hooks.CDSHook'),
+        'import paths': ('mmcds.models.necks.build_cds_neck', 'mmcds.engine.hooks.CDSHook'),
         '_scope_': ('CDSNeck', 'CDSHook'),
     }
 

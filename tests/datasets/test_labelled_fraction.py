@@ -17,7 +17,7 @@ from toys import CLASSES, build, total, toy_model
 from mmcds import add_cds
 from mmcds.datasets.labelled_fraction import LabelledFraction, check_labelled_fraction, choose_labelled
 from mmcds.models import TwoViewForward
-from mmcds.models.partly_labelled import has_unlabelled
+from mmcds.models.data_samples.sample_list import has_unlabelled
 
 # --- the choice --------------------------------------------------------------------------------
 

@@ -106,7 +106,7 @@ def test_a_detector_classifies_its_instances() -> None:
     dsn_cfg = Config(cfg.to_dict())
     dsn_cfg.model.neck = dict(type='mmcds.DSNNeck', neck=cfg.model.neck, num_classes=4, taps=['backbone.2', 'neck.0'])
     dsn: Any = build(dsn_cfg, like=stock)
-    TwoViewForward(dsn).attach().seed = 3
+    TwoViewForward(dsn).attach().begin_step(seed=3)
     batch = toy_batch(dsn, 3)
     outputs = deepcopy(stock.backbone)(batch['inputs'])
     features = {'backbone2': outputs[2], 'neck0': stock.neck(outputs)[0]}

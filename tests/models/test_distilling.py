@@ -19,7 +19,7 @@ LABELS = [0, 1, 0, 2, 1]
 
 def attached(student: Any, teacher: Any = None, mode: str = 'eval', seed: int = 5) -> TwoViewForward:
     forward = TwoViewForward(student).attach()
-    forward.seed = seed
+    forward.begin_step(seed=seed)
     if teacher is not None:
         forward.teacher = Teacher(teacher, mode)
     return forward
@@ -108,12 +108,12 @@ def test_without_weight_the_teacher_is_not_run() -> None:
     assert all(loss == 0 for key, loss in zeros.items() if key != 'loss')
     total(zeros).backward()
     assert [name for name, p in student.named_parameters() if p.grad is None] == []
-    student.neck.cds.weight, two_views.seed = 0.5, 5
+    two_views.begin_step(0.5, 5)
     half = student(**classifier_batch(student, LABELS), mode='loss')
     assert calls == [1, 1]
     # The same names at every step, or the log and DDP would stumble.
     assert list(zeros) == list(half)
-    student.neck.cds.weight, two_views.seed = 1.0, 5
+    two_views.begin_step(1.0, 5)
     whole = student(**classifier_batch(student, LABELS), mode='loss')
     for key in ('loss_distill_logits', 'loss_distill_backbone3'):
         torch.testing.assert_close(half[key] * 2, whole[key], rtol=1e-3, atol=1e-5)

@@ -11,8 +11,8 @@ from torch import Tensor
 from mmcds import add_cds, remove_cds
 from mmcds.config.channels import probe_stages
 from mmcds.models import TwoViewForward
-from mmcds.models.outputs import as_map
 from mmcds.models.taps import resolve_taps
+from mmcds.utils.tree import as_map
 
 mmpretrain = pytest.importorskip('mmpretrain')
 
@@ -86,7 +86,7 @@ def test_what_is_tapped_is_what_the_modules_return(name: str, concat: bool) -> N
     assert not missing
     assert all(key.startswith('neck.cds.') for key in unexpected)
     forward = TwoViewForward(cds).attach()
-    forward.seed = 3
+    forward.begin_step(seed=3)
     seen: list[Any] = []
     losses_of = cds.neck.cds.losses
 

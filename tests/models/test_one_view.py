@@ -13,7 +13,7 @@ from toys import ToyDetector, build, flat, gradients, total, toy_batch, toy_inpu
 
 from mmcds import add_cds
 from mmcds.models import DenseSampler, InstanceSampler, Samples, SingleView, TwoViewForward
-from mmcds.models.packing import Packing, packing_of
+from mmcds.models.views.packing import Packing, packing_of
 
 SINGLE: dict[str, Any] = dict(view=dict(type='SingleView'))
 PLACES: dict[str, Any] = dict(**SINGLE, sampler=dict(type='InstanceSampler', jitter=0.2, near=2))
@@ -67,7 +67,7 @@ def test_the_task_does_not_notice(name: str, form: dict[str, Any]) -> None:
     stock = build(cfg)
     cds = build(add_cds(cfg, **form), like=stock)
     forward = TwoViewForward(cds).attach()
-    forward.seed = 3
+    forward.begin_step(seed=3)
     results = []
     for model in (stock, cds):
         torch.manual_seed(5)
@@ -93,7 +93,7 @@ def test_the_gradient_is_the_numerical_one(form: dict[str, Any]) -> None:
 
     def loss_at(values: Tensor) -> Tensor:
         weight.data.copy_(values.data)
-        forward.seed = 1
+        forward.begin_step(seed=1)
         return total({key: loss for key, loss in step(model).items() if 'cds' in key})
 
     start = weight.detach().clone()

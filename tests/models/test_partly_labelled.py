@@ -15,8 +15,9 @@ from torch.nn.parallel import DistributedDataParallel
 from toys import ToyDetector, build, flat, gradients, released_form, run_ranks, total, toy_batch, toy_inputs, toy_model
 
 from mmcds import add_cds
-from mmcds.models import TwoViewForward, two_view_forward
-from mmcds.models.partly_labelled import labelled_rows, with_dummy_label, without_labels
+from mmcds.models import TwoViewForward
+from mmcds.models import forward as forward_module
+from mmcds.models.data_samples.sample_list import labelled_rows, with_dummy_label, without_labels
 
 LABELS: list[int | None] = [0, None, 2, None, None, 1]
 KEPT = [0, 2, 5]
@@ -26,7 +27,7 @@ DENSE: dict[str, Any] = dict(sampler=dict(type='DenseSampler', grid_size=3))
 
 def attached(model: Any, seed: int = 5) -> TwoViewForward:
     forward = TwoViewForward(model).attach()
-    forward.seed = seed
+    forward.begin_step(seed=seed)
     return forward
 
 
@@ -310,7 +311,7 @@ def test_all_batches_pass_as_often_where_norms_wait_for_each_other(
     norm: type[nn.Module], ranks: int, in_projector: bool, expected: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A labelled batch passes the neck once more where another rank may have to, and nowhere else."""
-    monkeypatch.setattr(two_view_forward, 'get_world_size', lambda: ranks)
+    monkeypatch.setattr(forward_module, 'get_world_size', lambda: ranks)
     model, forward = with_norm(norm)
     if in_projector:
         model.neck.cds.add_module('norm', nn.SyncBatchNorm(4))
@@ -325,7 +326,7 @@ def test_all_batches_pass_as_often_where_norms_wait_for_each_other(
 def test_unlabelled_images_that_the_ranks_were_not_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
     model, _ = with_norm(NaiveSyncBatchNorm)
     assert passes(model, [1]) == 3
-    monkeypatch.setattr(two_view_forward, 'get_world_size', lambda: 2)
+    monkeypatch.setattr(forward_module, 'get_world_size', lambda: 2)
     with pytest.raises(
         ValueError, match=r"^neck\.taps=\['neck\.1'\] behind a neck with SyncBN: .* has_unlabelled=True"
     ) as error:
@@ -355,7 +356,7 @@ def train_on_a_rank(rank: int, world: int) -> dict[str, Any]:
     """The second rank has no labelled image."""
     torch.manual_seed(0)
     model: Any = ToyDetector(**DENSE).double().train()
-    TwoViewForward(model).attach().seed = 2
+    TwoViewForward(model).attach().begin_step(seed=2)
     wrapped: Any = DistributedDataParallel(model)
     images, samples = toy_inputs([2, 1], seed=rank)
     if rank == 1:

@@ -15,7 +15,7 @@ from toys import build, total, toy_batch, toy_model
 
 from mmcds import add_cds
 from mmcds.models import TwoViewForward
-from mmcds.models.statistics import (
+from mmcds.utils.bn_statistics import (
     keep_statistics,
     recomputes,
     refuse_unknown_recomputing,
@@ -158,7 +158,7 @@ def test_a_backbone_that_checkpoints_by_name_has_the_stock_s_statistics(recomput
     cfg = classifier_config(type='mmcds.SEResNet_CIFAR', with_cp=True)
     stock = build_classifier(cfg)
     cds = build_classifier(add_cds(cfg, concat=False, recompute=recompute), like=stock)
-    TwoViewForward(cds).attach().seed = 1
+    TwoViewForward(cds).attach().begin_step(seed=1)
     for model in (stock, cds):
         total(model(**classifier_batch(model, [0, 1, 2, 0]), mode='loss')).backward()
     found = statistics(cds)
@@ -173,7 +173,7 @@ def test_a_detector_s_are_the_stock_s_after_the_backward_pass(with_cp: bool) -> 
     cfg = toy_model('retinanet', with_cp=with_cp)
     stock = build(cfg)
     cds = build(add_cds(cfg, taps=['backbone.1', 'backbone.3', 'neck.0']), like=stock)
-    TwoViewForward(cds).attach().seed = 1
+    TwoViewForward(cds).attach().begin_step(seed=1)
     for model in (stock, cds):
         total(model(**toy_batch(model), mode='loss')).backward()
     found = statistics(cds)

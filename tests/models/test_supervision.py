@@ -8,8 +8,7 @@ import torch.nn.functional as F
 from toys import RANDOM_PARTS
 
 from mmcds.models import ContrastiveLoss, ContrastiveSupervision, MLPProjector, ViewPair
-from mmcds.models.supervision import feature_of
-from mmcds.models.taps import Tap
+from mmcds.models.step_data import Features, Tap, feature_of
 
 TAPS = [Tap('backbone', 0, 4, 1), Tap('neck', 1, 3, 0)]
 
@@ -37,7 +36,7 @@ def views_of(labels: list[int], boxes: list[int] | None = None) -> ViewPair:
     return ViewPair(((16, 16), (16, 16)), (sizes, sizes), torch.tensor(labels), (rows, rows), numbers, None)
 
 
-def features_of(count: int, seed: int = 1) -> tuple[dict[str, Any], dict[str, Any]]:
+def features_of(count: int, seed: int = 1) -> Features:
     generator = torch.Generator().manual_seed(seed)
 
     def view() -> dict[str, Any]:
@@ -47,7 +46,7 @@ def features_of(count: int, seed: int = 1) -> tuple[dict[str, Any], dict[str, An
         )
         return {'backbone': (feature.requires_grad_(),), 'neck': (torch.zeros(count, 9, 1, 1), other.requires_grad_())}
 
-    return view(), view()
+    return Features(view(), view())
 
 
 def nt_xent(first: torch.Tensor, second: torch.Tensor, temperature: float) -> torch.Tensor:
@@ -64,7 +63,7 @@ def test_losses_are_weighted_and_named_by_tap() -> None:
     found = cds.losses(features, views_of([-1, -1, -1]))
     assert list(found) == ['loss_cds_backbone0', 'loss_cds_neck1']
     for tap, weight in zip(TAPS, (0.5, 2.0), strict=True):
-        first, second = (cds.projectors[tap.key](features[v][tap.source][tap.index]) for v in (0, 1))
+        first, second = (cds.projectors[tap.key](features.of(tap, v)) for v in (0, 1))
         expected = nt_xent(first, second, 0.2) * weight * 0.25
         torch.testing.assert_close(found[f'loss_cds_{tap.key}'], expected)
         assert expected > 0.01
@@ -84,7 +83,8 @@ def test_views_projected_together_are_the_views_one_by_one(projector: str, monke
         losses = cds.losses(features, views_of([0, 1, 0], [2, 1, 1]))
         assert calls == ([8, 8] if together else [4, 4, 4, 4])
         torch.stack(list(losses.values())).sum().backward()
-        gradients = [features[v]['backbone'][0].grad for v in (0, 1)] + [p.grad for p in cds.projectors.parameters()]
+        maps = [view['backbone'][0] for view in (features.first, features.second)]
+        gradients = [each.grad for each in (*maps, *cds.projectors.parameters())]
         found.append([*map(torch.Tensor.detach, losses.values()), *gradients])
     for one, other in zip(*found, strict=True):
         torch.testing.assert_close(one, other)
@@ -93,7 +93,7 @@ def test_views_projected_together_are_the_views_one_by_one(projector: str, monke
 
 def test_whole_maps_of_two_sizes_are_projected_one_by_one() -> None:
     cds, features = supervision(), features_of(3)
-    features[1]['backbone'] = (torch.randn(3, 4, 2, 2),)
+    features.second['backbone'] = (torch.randn(3, 4, 2, 2),)
     calls: list[int] = []
     for each in cds.projectors.values():
         each.register_forward_hook(lambda module, args, output: calls.append(len(args[0])))
@@ -144,7 +144,7 @@ def test_queue_holds_the_embeddings_of_the_second_view_of_past_steps() -> None:
     cds = supervision(queue_length=4)
     cds.losses(*steps[0])
     queue: Any = cds.queues['backbone0']
-    expected = F.normalize(cds.projectors['backbone0'](steps[0][0][1]['backbone'][0]), dim=1)
+    expected = F.normalize(cds.projectors['backbone0'](steps[0][0].second['backbone'][0]), dim=1)
     torch.testing.assert_close(queue.get()[0], expected)
     assert queue.get()[1].tolist() == [0, 1, -1]
     assert not torch.equal(cds.losses(*steps[1])['loss_cds_backbone0'], before)
@@ -157,11 +157,11 @@ def test_stop_gradient_is_of_the_second_view_and_of_the_projector_there() -> Non
     cds = supervision(stop_gradient=True)
     sum(cds.losses(features, views).values()).backward()  # type: ignore[union-attr]
     for source, index in (('backbone', 0), ('neck', 1)):
-        assert features[0][source][index].grad.abs().sum() > 0
-        assert features[1][source][index].grad is None
+        assert features.first[source][index].grad.abs().sum() > 0
+        assert features.second[source][index].grad is None
     # The projector learns from view 1 alone: the same gradient as with the second embedding as a constant.
-    z = F.normalize(cds.projectors['backbone0'](features[0]['backbone'][0]), dim=1)
-    constant = F.normalize(cds.projectors['backbone0'](features[1]['backbone'][0]), dim=1).detach()
+    z = F.normalize(cds.projectors['backbone0'](features.first['backbone'][0]), dim=1)
+    constant = F.normalize(cds.projectors['backbone0'](features.second['backbone'][0]), dim=1).detach()
     parameters = list(cds.projectors['backbone0'].parameters())
     expected = torch.autograd.grad(nt_xent(z, constant, 0.2) * 0.5, parameters)
     for parameter, gradient in zip(parameters, expected, strict=True):
@@ -184,7 +184,9 @@ def test_few_instances_are_finite_and_every_parameter_is_connected(projector: st
         if boxes == [0, 0]:
             assert (parameter.grad == 0).all(), name
     # Both views, also of no instance at all: other ranks' backward passes wait for this one's.
-    assert all(view[tap.source][tap.index].grad is not None for view in features for tap in TAPS)
+    assert all(
+        view[tap.source][tap.index].grad is not None for view in (features.first, features.second) for tap in TAPS
+    )
     if boxes == [0, 0]:
         assert [loss.item() for loss in losses.values()] == [0, 0]
 
@@ -210,9 +212,12 @@ def test_contrast_is_float32_under_autocast() -> None:
     for key, value in expected.items():
         assert found[key].dtype == torch.float32
         assert torch.equal(found[key], value)
-    low = tuple({source: tuple(f.bfloat16() for f in fs) for source, fs in view.items()} for view in features)
+    low = [
+        {source: tuple(f.bfloat16() for f in fs) for source, fs in view.items()}
+        for view in (features.first, features.second)
+    ]
     with torch.autocast('cpu', torch.bfloat16):
-        found = supervision().losses((low[0], low[1]), views_of([-1] * 3))
+        found = supervision().losses(Features(*low), views_of([-1] * 3))
     for key, value in expected.items():
         assert found[key].dtype == torch.float32
         torch.testing.assert_close(found[key], value, rtol=0.02, atol=0.02)

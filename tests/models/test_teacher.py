@@ -12,7 +12,7 @@ from toys import total
 
 from mmcds import add_cds
 from mmcds.models import Samples, Teacher, TwoViewForward, ViewPair
-from mmcds.models.necks.stock_neck import find_supervision
+from mmcds.models.necks import find_supervision
 from mmcds.models.taps import Tap
 
 LABELS = [0, 1, 0, 2]
@@ -96,7 +96,8 @@ def test_shows_its_embeddings_and_logits(cds: bool, mode: str) -> None:
 def test_the_modes_differ() -> None:
     first, second = two_views()
     shown = [
-        Teacher(trained(8, False), mode).features(first, second, False)[0]['backbone'][-1] for mode in ('eval', 'train')
+        Teacher(trained(8, False), mode).features(first, second, False).first['backbone'][-1]
+        for mode in ('eval', 'train')
     ]
     assert (shown[0] - shown[1]).abs().max() > 0.05
 
@@ -126,7 +127,7 @@ def test_mistakes_are_named() -> None:
     _, sampler, samples, views = taps_and_samples(student)
     teacher = Teacher(model)
     features = teacher.features(*two_views(), with_neck=True)
-    assert len(features[0]['neck']) == 4
+    assert len(features.first['neck']) == 4
     with pytest.raises(
         ValueError, match=r"^neck\.taps='backbone\.5': the backbone of the teacher returned 4 outputs; "
     ):

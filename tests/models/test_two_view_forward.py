@@ -26,7 +26,7 @@ from toys import (
 
 from mmcds import add_cds
 from mmcds.models import TwoViewForward
-from mmcds.models.outputs import as_outputs, connected_zero, split_outputs
+from mmcds.utils.tree import as_outputs, connected_zero, split_outputs
 
 IMAGES: dict[str, Any] = dict(sampler=dict(type='ImageSampler'))
 CONCAT: dict[str, Any] = dict(concat=True, view=dict(type='PhotometricView'))
@@ -54,7 +54,7 @@ def test_the_task_does_not_notice_a_second_pass(name: str) -> None:
     stock = build(cfg)
     cds = build(add_cds(cfg, sampler=dict(type='InstanceSampler', background=3)), like=stock)
     forward = TwoViewForward(cds).attach()
-    forward.seed = 11
+    forward.begin_step(seed=11)
     for _ in range(2):
         results = []
         for model in (stock, cds):
@@ -81,7 +81,7 @@ def test_dropout_of_the_second_pass_draws_from_the_seed() -> None:
     forward = TwoViewForward(model).attach()
     found = []
     for seed in (3, 3, 4):
-        forward.seed = seed
+        forward.begin_step(seed=seed)
         torch.manual_seed(8)
         losses = step(model)
         found.append(losses['loss_cds_backbone0'].item())
@@ -121,7 +121,7 @@ def test_view_second_pass_and_sampler_never_draw_the_same_numbers() -> None:
     forward = TwoViewForward(model).attach()
     steps = []
     for seed in (7, 8, 7):
-        forward.seed = seed
+        forward.begin_step(seed=seed)
         seen.clear()
         step(model)
         # View, the task's own pass, the second pass, sampler.
@@ -167,7 +167,7 @@ def test_the_mode_is_found_wherever_it_is_given(kind: type[ToyDetector]) -> None
     torch.manual_seed(0)
     model: Any = kind().double().train()
     forward = TwoViewForward(model).attach()
-    forward.seed = 1
+    forward.begin_step(seed=1)
     images, samples = toy_inputs((2, 1))
     names = ('batch', 'targets') if kind is OwnNames else ('inputs', 'data_samples')
     calls = [
@@ -178,7 +178,7 @@ def test_the_mode_is_found_wherever_it_is_given(kind: type[ToyDetector]) -> None
     ]
     found = []
     for call in calls:
-        forward.seed = 1
+        forward.begin_step(seed=1)
         found.append(call())
     assert forward.steps == len(calls)
     for losses in found:
@@ -243,7 +243,7 @@ def test_a_step_that_calls_its_own_model_keeps_the_contrast() -> None:
         models.append(kind().double().train())
     found = []
     for model in models:
-        TwoViewForward(model).attach().seed = 3
+        TwoViewForward(model).attach().begin_step(seed=3)
         found.append(step(model))
     assert all(torch.equal(found[0][key], found[1][key]) for key in found[0])
     assert found[1]['loss_cds_backbone0'] > 0
@@ -254,7 +254,7 @@ def test_two_calls_in_an_iteration_draw_different_views() -> None:
     forward = TwoViewForward(model).attach()
     found = []
     for seed in (3, 3):
-        forward.seed = seed
+        forward.begin_step(seed=seed)
         found.append([step(model)['loss_cds_backbone0'].item() for _ in range(2)])
     assert found[0] == found[1]
     assert found[0][0] != found[0][1]
@@ -265,7 +265,7 @@ def test_the_seed_decides_the_second_view() -> None:
     forward = TwoViewForward(model).attach()
     found = []
     for seed in (3, 3, 4, None, None):
-        forward.seed = seed
+        forward.begin_step(seed=seed)
         torch.manual_seed(9)
         found.append(flat(model(**toy_batch(model), mode='loss'))['loss_cds_backbone0'].item())
     assert found[0] == found[1] != found[2]
@@ -278,7 +278,7 @@ def test_concatenated_views_are_one_batch_of_the_stock_backbone() -> None:
     stock = build(cfg)
     cds: Any = build(add_cds(cfg, **CONCAT), like=stock)
     forward = TwoViewForward(cds).attach()
-    forward.seed = 4
+    forward.begin_step(seed=4)
     batch = toy_batch(cds)
     seen: list[Any] = []
     handle = cds.bbox_head.register_forward_pre_hook(lambda _module, args: seen.append(args[0]))
@@ -355,7 +355,7 @@ def test_what_is_computed_again_has_the_same_gradient(stop: bool, taps: list[str
     for recompute in (False, True):
         channels = dict(backbone=[4, 6], neck=[4, 6])
         model = toy(norm=True, taps=taps, channels=channels, stop_gradient=stop, recompute=recompute)
-        TwoViewForward(model).attach().seed = 3
+        TwoViewForward(model).attach().begin_step(seed=3)
         passes: list[int] = []
         forward = model.backbone.forward
         model.backbone.forward = lambda x, f=forward, seen=passes: seen.append(1) or f(x)
@@ -402,7 +402,7 @@ def test_a_backbone_called_on_something_else_too(concat: bool, extra: str, other
     kept: list[Any] = []
     model.backbone.register_forward_hook(lambda _module, args, output: kept.append((args[0], output)))
     for each in (model, plain):
-        TwoViewForward(each).attach().seed = 3
+        TwoViewForward(each).attach().begin_step(seed=3)
     found, expected = step(model), step(plain)
     assert set(found) == set(expected) == {'loss_task', 'loss_cds_backbone0', 'loss_cds_backbone1'}
     for key, value in expected.items():
@@ -462,7 +462,7 @@ def test_detaching_leaves_the_stock_model() -> None:
 
 def test_a_step_that_failed_leaves_nothing_behind() -> None:
     model = toy(norm=True)
-    TwoViewForward(model).attach().seed = 1
+    TwoViewForward(model).attach().begin_step(seed=1)
     expected = step(model)
     model.head, head = None, model.head
     with pytest.raises(TypeError):

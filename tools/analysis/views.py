@@ -50,7 +50,7 @@ def main() -> None:
 
 def type_of_view(cfg: object) -> str:
     """The second view that a config asks for, for the title."""
-    from mmcds.models.necks.cds_neck import part_of
+    from mmcds.models.necks import part_of
 
     neck = cfg.model.neck  # type: ignore[attr-defined]
     view = dict(part_of('view', neck.get('view')))

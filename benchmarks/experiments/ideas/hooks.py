@@ -7,7 +7,7 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
-from mmcds.models.necks.stock_neck import find_supervision
+from mmcds.models.necks import find_supervision
 
 from .registry import HOOKS
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from mmcds.models.samplers import DenseSampler, InstanceSampler, Samples, ViewPair
 from mmcds.models.samplers.instance import covered_share
-from mmcds.models.samplers.targets import all_anchors
+from mmcds.models.step_data import all_anchors
 
 from .registry import MODELS
 
@@ -16,10 +16,11 @@ from .registry import MODELS
 class NearBackground(InstanceSampler):
     """Background beside the objects instead of anywhere: their boxes, moved by half to all of their size."""
 
-    def _free_boxes(self, boxes: Tensor, size: Tensor) -> Tensor:
+    def free_boxes(self, boxes: Tensor, size: Tensor) -> Tensor:
+        """Boxes moved off their objects, at most ``background`` of them."""
         boxes = boxes[(boxes[:, 2:] > boxes[:, :2]).all(1)]
         if not len(boxes):
-            return super()._free_boxes(boxes, size)
+            return super().free_boxes(boxes, size)
         chosen = boxes[torch.randint(len(boxes), (self.background * 4,), device=boxes.device)]
         wh = chosen[:, 2:] - chosen[:, :2]
         angle = torch.rand(len(chosen), 1, device=boxes.device) * 2 * torch.pi

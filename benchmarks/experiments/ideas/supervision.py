@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmcds.models.contrastive_supervision import ContrastiveSupervision
-from mmcds.models.necks.stock_neck import with_supervision
+from mmcds.models.necks import with_supervision
 from mmcds.models.samplers import Samples
+from mmcds.models.supervision.contrastive import ContrastiveSupervision
 from mmcds.models.taps import resolve_taps
 
 from .registry import MODELS
@@ -62,7 +62,8 @@ class Prototypes(ContrastiveSupervision):
             width: Any = self.projectors[tap.key].out_channels
             self.averages[tap.key] = nn.Parameter(torch.zeros(num_classes, width), requires_grad=False)
 
-    def _tap_losses(self, embeddings: Sequence[Tensor], samples: Samples) -> list[Tensor]:
+    def tap_losses(self, embeddings: Sequence[Tensor], samples: Samples) -> list[Tensor]:
+        """Each tap's loss with its prototypes as keys."""
         return [self._tap_loss(tap, each, samples) for tap, each in zip(self.taps, embeddings, strict=True)]
 
     def _tap_loss(self, tap: Any, embeddings: Tensor, samples: Samples) -> Tensor:

@@ -14,13 +14,12 @@ from mmengine.registry import DATASETS, MODELS, init_default_scope
 from mmengine.runner import set_random_seed
 from torch import Tensor
 
-from mmcds.config.add_cds import NECKS, has_cds
+from mmcds.config.add_cds import has_cds
 from mmcds.config.load_config import model_config
-from mmcds.models.necks.stock_neck import supervision_alone
+from mmcds.config.resolved import ResolvedCDS
 from mmcds.models.views import SingleView
 from mmcds.models.views.photometric import normalisation_of, white_of
 from mmcds.utils.errors import check_count
-from mmcds.utils.type_name import type_name
 
 
 @dataclass
@@ -60,11 +59,10 @@ def training_views(cfg: Config, num: int = 6, seed: int = 0) -> tuple[list[TwoVi
         raise ValueError('the config has no CDS, so there is one view only; give a config with a CDSNeck, or --cds')
     init_default_scope(cfg.get('default_scope') or 'mmdet')
     set_random_seed(seed)
-    neck = cfg.model.neck
-    name = type_name(neck)
-    view = supervision_alone(NECKS[name], neck).view
+    resolved = ResolvedCDS.of(cfg.model.neck)
+    view = resolved.supervision.view
     if isinstance(view, SingleView):
-        raise ValueError(f"neck.type={name!r} needs one view only; give a config whose neck is 'mmcds.CDSNeck'")
+        raise ValueError(f"neck.type={resolved.kind!r} has one view only; give a config whose neck is 'mmcds.CDSNeck'")
     preprocessor: Any = build_preprocessor(cfg)
     dataset: Any = DATASETS.build(cfg.train_dataloader.dataset)
     places = sorted(set(np.linspace(0, len(dataset) - 1, min(num, len(dataset))).astype(int).tolist()))

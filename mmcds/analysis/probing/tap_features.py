@@ -9,10 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmcds.models.outputs import as_map, as_outputs
+from mmcds.models.data_samples.sample_list import image_labels
 from mmcds.models.samplers import InstanceSampler
-from mmcds.models.views.describe import image_labels
 from mmcds.utils.errors import unknown_name
+from mmcds.utils.tree import as_map, as_outputs
 
 #: Names of taps that are outputs; other names are modules inside the backbone.
 OUTPUT = re.compile(r'(backbone|neck)\.\d+')

@@ -9,9 +9,10 @@ import torch
 from mmcv.transforms import BaseTransform, Compose
 from mmengine.registry import DefaultScope
 
-from mmcds.models.samplers.targets import no_map
-from mmcds.models.views.dataloader import check_batch_augments
-from mmcds.registry import MODELS, TRANSFORMS
+from mmcds.models.step_data import no_map
+from mmcds.models.supervision import Supervision
+from mmcds.models.views.dataloader import DataloaderView, check_batch_augments
+from mmcds.registry import TRANSFORMS
 from mmcds.utils.errors import unknown_name
 from mmcds.utils.type_name import bare_kind
 
@@ -132,19 +133,18 @@ class TwoViews(BaseTransform):
         )
 
 
-def check_second_view(cfg: Mapping[str, Any]) -> None:
+def check_second_view(cfg: Mapping[str, Any], supervision: Supervision) -> None:
     """Fail now on second views from the data loader that would be wrong, or missing, in training.
 
     Args:
-        cfg (Mapping): A whole config whose ``model.neck`` is a CDSNeck. Every ``TwoViews`` is looked at, also those
-            that a hook switches to.
+        cfg (Mapping): A whole config. Every ``TwoViews`` in it is looked at, also those that a hook switches to.
+        supervision (Supervision): Of its CDSNeck; its view and its sampler are looked at.
 
     Raises:
         ValueError: If a ``TwoViews`` is wrong, or stands below a data set that mixes its images; if the sampler needs
             the map between the views and a transform leaves none; if a batch augmentation changes view 1 alone.
     """
     model = cfg['model']
-    neck = model.get('neck') or {}
     parts = {'train_dataloader': cfg.get('train_dataloader'), 'custom_hooks': cfg.get('custom_hooks')}
     for config in configs_in(parts):
         pipeline = config.get('pipeline')
@@ -154,7 +154,7 @@ def check_second_view(cfg: Mapping[str, Any]) -> None:
                 f'{bare_kind(config["type"])}.pipeline={[bare_kind(each["type"]) for each in pipeline]} comes after '
                 'TwoViews, which packs its images; move TwoViews to the end of that pipeline'
             )
-    if bare_kind((neck.get('view') or {}).get('type')) != 'DataloaderView':
+    if not isinstance(supervision.view, DataloaderView):
         return
     # The runner and mmpretrain's classifiers fill in what the preprocessor does not say itself.
     preprocessor = model.get('data_preprocessor') or cfg.get('data_preprocessor') or {}
@@ -166,16 +166,9 @@ def check_second_view(cfg: Mapping[str, Any]) -> None:
         for config in configs_in(parts):
             if bare_kind(config['type']) == 'TwoViews':
                 views = TwoViews(**{key: value for key, value in config.items() if key not in ('type', '_scope_')})
-                if views.unrecorded and _needs_map(neck.get('sampler')):
-                    kind = bare_kind(neck['sampler'].get('type', 'InstanceSampler'))
-                    raise ValueError(no_map(views.unrecorded, f'neck.sampler={kind!r}'))
-
-
-def _needs_map(sampler: Mapping[str, Any] | None) -> bool:
-    kind = (sampler or {}).get('type')
-    kind = MODELS.get(kind) if isinstance(kind, str) else kind
-    # Background boxes are found in view 1 and carried over to view 2.
-    return getattr(kind, 'needs_map', False) or bool((sampler or {}).get('background'))
+                sampler = supervision.sampler
+                if views.unrecorded and getattr(sampler, 'needs_map', False):
+                    raise ValueError(no_map(views.unrecorded, f'neck.sampler={type(sampler).__name__!r}'))
 
 
 def _compose(steps: Sequence[dict]) -> Compose:

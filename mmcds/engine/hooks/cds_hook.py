@@ -8,11 +8,13 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import IterBasedTrainLoop, Runner
 
 from mmcds.config.schedule import ContrastSchedule
-from mmcds.models.partly_labelled import has_unlabelled
-from mmcds.models.two_view_forward import TwoViewForward
+from mmcds.models.data_samples.sample_list import has_unlabelled
+from mmcds.models.forward import TwoViewForward
 from mmcds.registry import HOOKS
 from mmcds.utils.dist import get_rank, get_world_size
 
+from .diagnostics_hook import DiagnosticsHook
+from .distill_hook import DistillHook
 from .resume_check_hook import check_resumed_by
 
 #: Iterations without anything to contrast after which a warning says so.
@@ -23,10 +25,11 @@ PATIENCE = 50
 class CDSHook(Hook):
     """Contrastive deep supervision of a model whose neck is a CDSNeck.
 
-    Before training it puts torch hooks on the model (:class:`~mmcds.models.TwoViewForward`), before each
-    iteration it sets the weight of the schedule and the seed of the second view, after training it
-    takes the hooks off. The seed is a function of the run's seed, the iteration and the rank: a
-    resumed run draws the same second views, and the task's own random numbers stay the stock's.
+    Before training it puts torch hooks on the model (:class:`~mmcds.models.TwoViewForward`), with the teacher of a
+    :class:`DistillHook` and the meter of a :class:`DiagnosticsHook`. Before each iteration it begins a step with the
+    weight of the schedule and a seed. After training it takes the hooks off. The seed is a function of the run's seed,
+    the iteration and the rank: a resumed run draws the same second views, and the task's own random numbers stay the
+    stock's.
 
     A data set of one class gets negatives (:meth:`~mmcds.models.supervision.Supervision.adapt_to_one_class`). A warning
     says so once where :data:`PATIENCE` iterations found nothing to contrast.
@@ -60,8 +63,13 @@ class CDSHook(Hook):
         """Put the hooks on; a model without a CDSNeck is refused here."""
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         dataset = getattr(runner.train_dataloader, 'dataset', None)
-        self.two_views = TwoViewForward(model).attach()
-        self.two_views.has_unlabelled = has_unlabelled(dataset)
+        options: dict[str, Any] = {'has_unlabelled': has_unlabelled(dataset)}
+        for hook in runner.hooks:
+            if isinstance(hook, DistillHook):
+                options['teacher'] = hook.load(model)
+            elif isinstance(hook, DiagnosticsHook):
+                options['meter'] = hook.meter()
+        self.two_views = TwoViewForward(model, **options).attach()
         self._empty = 0
         if count_classes(model, dataset) == 1:
             self.two_views.supervision.adapt_to_one_class()
@@ -75,8 +83,7 @@ class CDSHook(Hook):
         if isinstance(loop, IterBasedTrainLoop):
             per_epoch = min(per_epoch, runner.max_iters)
         weight = self.schedule.factor(iteration, max(runner.max_iters, 1), per_epoch)
-        self.two_views.supervision.weight = weight
-        self.two_views.seed = self._seed(runner.seed or 0, iteration)
+        self.two_views.begin_step(weight, self._seed(runner.seed or 0, iteration))
         runner.message_hub.update_scalar('train/cds_weight', weight)
 
     def after_train_iter(

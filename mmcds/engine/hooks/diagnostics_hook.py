@@ -2,21 +2,21 @@
 
 import logging
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
+from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor
 
 from mmcds.models.losses import ContrastiveLoss
+from mmcds.models.necks import find_supervision
 from mmcds.registry import HOOKS
 from mmcds.utils.errors import check_count
-
-from .cds_hook import CDSHook
 
 CDS = 'loss_cds'
 #: How the names of its scalars in the message hub begin.
@@ -64,36 +64,41 @@ class DiagnosticsHook(Hook):
         self.interval = check_count('DiagnosticsHook.interval', interval, 1)
         self.fewest = check_count('DiagnosticsHook.fewest', fewest, 0)
         self._handles: list[Any] = []
+        self._is_asked = False
         self._looking = False
         self._warned = False
         self._found: dict[str, list[float]] = {}
         self._seen: list[float] = []
         self._calls = 0
 
+    def meter(self) -> Callable[[], AbstractContextManager[None]]:
+        """What the contrast's work is measured by; the CDSHook asks for it before training."""
+        self._is_asked = True
+        return self._measure
+
     def before_train(self, runner: Runner) -> None:
         """Put torch hooks on the model, behind those of the CDSHook."""
-        hooks = [hook for hook in runner.hooks if isinstance(hook, CDSHook)]
-        if not hooks or hooks[0].two_views is None:
+        if not self._is_asked:
             raise ValueError(
                 'DiagnosticsHook looks at the contrast, but custom_hooks has no CDSHook; add '
                 "dict(type='mmcds.CDSHook') and a CDSNeck, or remove the DiagnosticsHook"
             )
-        self._two_views = hooks[0].two_views
-        self._two_views.meter = self._measure
-        self._handles = [self._two_views.model.register_forward_hook(self._after_model)]
-        loss = getattr(self._two_views.supervision, 'loss', None)
+        self._model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        self._supervision = find_supervision(self._model)
+        self._handles = [self._model.register_forward_hook(self._after_model)]
+        loss = getattr(self._supervision, 'loss', None)
         if isinstance(loss, ContrastiveLoss):
             self._handles.append(loss.register_forward_hook(self._after_loss))
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         """Decide whether this iteration is looked at."""
         # In step with the LoggerHook, which counts from 1.
-        self._looking = (runner.iter + 1) % self.interval == 0 and self._two_views.supervision.weight != 0
+        self._looking = (runner.iter + 1) % self.interval == 0 and self._supervision.weight != 0
         self._found, self._calls = {}, 0
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         """Log what was found."""
-        if self._two_views.supervision.weight == 0:
+        if self._supervision.weight == 0:
             # There is no contrast any more: what was found last is not to be repeated in the log.
             for name in list(runner.message_hub.log_scalars):
                 if name.startswith(PREFIXES):
@@ -123,7 +128,7 @@ class DiagnosticsHook(Hook):
         for handle in self._handles:
             handle.remove()
         self._handles = []
-        self._two_views.meter = nullcontext
+        self._looking = False
 
     def _note(self, name: str, value: float | Tensor) -> None:
         self._found.setdefault(name, []).append(float(value))
@@ -134,7 +139,7 @@ class DiagnosticsHook(Hook):
         if not self._looking:
             yield
             return
-        cuda = next(self._two_views.model.parameters()).is_cuda
+        cuda = next(self._model.parameters()).is_cuda
         before, begun = torch.cuda.memory_allocated() if cuda else 0, _now(cuda)
         yield
         self._note('cds_extra_time', _now(cuda) - begun)
@@ -149,7 +154,7 @@ class DiagnosticsHook(Hook):
         embeddings, is_anchor = args[0], args[3]
         if embeddings.dim() == 2:
             keys, embeddings = keys[None], embeddings[None]
-        taps: Any = self._two_views.supervision.taps
+        taps: Any = self._supervision.taps
         for each, their_keys in zip(embeddings, keys, strict=True):
             self._look_at_tap(taps[self._calls % len(taps)].key, each, their_keys, key_groups, own, is_anchor)
             self._calls += 1
@@ -183,7 +188,7 @@ class DiagnosticsHook(Hook):
         for name, value in losses.items():
             if 'loss' in name:
                 parts[name.startswith(CDS)] += [each.mean() for each in _tensors(value)]
-        parameters = [each for each in self._two_views.backbone.parameters() if each.requires_grad]
+        parameters = [each for each in self._model.backbone.parameters() if each.requires_grad]
         if not all(parts.values()) or not parameters:
             return
         cuda = parameters[0].is_cuda

@@ -1,14 +1,12 @@
 """Brings a teacher to the student's training."""
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
+from torch import nn
 
 from mmcds.engine.load_teacher import check_pair, load_teacher
-from mmcds.models.teacher import Teacher
+from mmcds.models.supervision import Teacher
 from mmcds.registry import HOOKS
-
-from .cds_hook import CDSHook
 
 
 @HOOKS.register_module()
@@ -17,8 +15,7 @@ class DistillHook(Hook):
 
     What is learned from it is ``distill`` of the CDSNeck (:class:`~mmcds.models.losses.DistillationLoss`);
     the losses are called ``loss_distill_<tap>`` and ``loss_distill_logits`` and follow the schedule of the
-    contrast. The teacher is held by this hook alone: it is in no checkpoint and in no optimiser, and
-    it is let go after training.
+    contrast. The CDSHook holds the teacher until training ends; it is in no checkpoint and in no optimiser.
 
     Args:
         teacher (str): Its config: a path or ``'<package>::<path>'``, trained with CDS or without.
@@ -37,28 +34,28 @@ class DistillHook(Hook):
         ... ]
     """
 
-    # After CDSHook has put its torch hooks on.
+    # After the CDSHook, which asks for the teacher.
     priority = 'BELOW_NORMAL'
 
     def __init__(self, teacher: str, checkpoint: str | None = None, teacher_mode: str = 'eval') -> None:
         self.config = teacher
         self.checkpoint = checkpoint
         self.teacher_mode = teacher_mode
+        self._is_asked = False
+
+    def load(self, student: nn.Module) -> Teacher:
+        """Build the teacher for a student; the CDSHook calls it before training.
+
+        Args:
+            student (nn.Module): The model that is trained, without a wrapper such as DDP.
+        """
+        model = load_teacher(self.config, self.checkpoint)
+        check_pair(student, model)
+        self._is_asked = True
+        return Teacher(model, self.teacher_mode).to(next(student.parameters()).device)
 
     def before_train(self, runner: Runner) -> None:
-        """Build the teacher and hand it to the student's two-view forward."""
-        hooks = [hook for hook in runner.hooks if isinstance(hook, CDSHook)]
-        two_views = hooks[0].two_views if hooks else None
-        if two_views is None:
+        """Fail if there is no CDSHook, which would have asked for the teacher."""
+        if not self._is_asked:
             raise ValueError("mmcds.DistillHook works beside a CDSHook; add dict(type='mmcds.CDSHook') before it")
-        model = load_teacher(self.config, self.checkpoint)
-        student = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        check_pair(student, model)
-        two_views.teacher = Teacher(model, self.teacher_mode).to(next(student.parameters()).device)
         runner.logger.info(f'teacher {self.config} ({self.checkpoint}), in {self.teacher_mode} mode')
-
-    def after_train(self, runner: Runner) -> None:
-        """Let the teacher go."""
-        for hook in runner.hooks:
-            if isinstance(hook, CDSHook) and hook.two_views is not None:
-                hook.two_views.teacher = None

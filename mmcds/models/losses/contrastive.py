@@ -1,13 +1,14 @@
 """SupCon and NT-Xent as one function of embeddings and their groups."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmcds.registry import MODELS
 from mmcds.utils.dist import gather_counts, gather_rows, get_rank, get_world_size
 from mmcds.utils.errors import check_count, check_range, unknown_name
+from mmcds.utils.tree import connected_zero
 
-from ..outputs import connected_zero
+from ..parts import Loss
 from .blockwise import compare, contrastive_sums
 
 #: Group of a key that is nobody's positive: background, or a queued embedding without a label.
@@ -57,7 +58,7 @@ def contrastive_loss(
 
 
 @MODELS.register_module()
-class ContrastiveLoss(nn.Module):
+class ContrastiveLoss(Loss):
     """Contrastive loss over both views, all ranks and, where there is one, a queue.
 
     It takes the embeddings of several taps at once (``joins_taps``).
@@ -79,8 +80,6 @@ class ContrastiveLoss(nn.Module):
         >>> loss = dict(type='ContrastiveLoss', temperature=0.07, positives='class')
     """
 
-    #: Whether it takes the embeddings of all taps (T, R, D) and returns a loss for each (T,). Looked for in the class
-    #: itself: a subclass that does so, too, says it again.
     joins_taps = True
 
     def __init__(

@@ -8,8 +8,7 @@ from torch import Tensor, nn
 
 from mmcds.registry import MODELS
 from mmcds.utils.errors import check_count, check_range
-
-from ..outputs import connected_zero
+from mmcds.utils.tree import connected_zero
 
 
 def distance_loss(student: Tensor, teacher: Tensor) -> Tensor:

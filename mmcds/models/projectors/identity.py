@@ -1,13 +1,14 @@
 """No projection: pooling only, the paper's choice for the last stage."""
 
-from mmengine.model import BaseModule
 from torch import Tensor
 
 from mmcds.registry import MODELS
 
+from ..parts import Projector
+
 
 @MODELS.register_module()
-class IdentityProjector(BaseModule):
+class IdentityProjector(Projector):
     """Average pooling; the contrast acts on the features themselves.
 
     Args:
@@ -15,7 +16,6 @@ class IdentityProjector(BaseModule):
         steps (int): Not used; every projector is told how far its tap is from the last stage.
     """
 
-    #: A row's embedding depends on that row alone.
     row_by_row = True
 
     def __init__(self, in_channels: int, steps: int = 0, init_cfg: dict | None = None) -> None:

@@ -2,15 +2,16 @@
 
 from itertools import pairwise
 
-from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from mmcds.registry import MODELS
 from mmcds.utils.errors import check_count
 
+from ..parts import Projector
+
 
 @MODELS.register_module()
-class MLPProjector(BaseModule):
+class MLPProjector(Projector):
     """Average pooling, then linear layers with ReLU between them (SimCLR, SupCon).
 
     It has no batch statistics, so the embeddings of a batch spread over ranks are those of the
@@ -25,7 +26,6 @@ class MLPProjector(BaseModule):
         num_layers (int): Linear layers, >= 1. Defaults to 2.
     """
 
-    #: A row's embedding depends on that row alone.
     row_by_row = True
 
     def __init__(

@@ -2,13 +2,28 @@
 
 from itertools import pairwise
 
-from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from mmcds.registry import MODELS
 from mmcds.utils.errors import check_count
 
-from .batch_norm import BatchNorm2d
+from ..parts import Projector
+
+
+class BatchNorm2d(nn.BatchNorm2d):
+    """``nn.BatchNorm2d`` that uses its running statistics where a batch has at most one value.
+
+    The number of instances in a batch is the data's choice: with one of them, pooled to one cell,
+    torch raises, since one value has no variance.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise x (N, C, H, W) per channel, in training by the batch's own statistics."""
+        if self.training and x.shape[0] * x.shape[2] * x.shape[3] <= 1:
+            return nn.functional.batch_norm(
+                x, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.eps
+            )
+        return super().forward(x)
 
 
 class SepConv(nn.Module):
@@ -41,7 +56,7 @@ class SepConv(nn.Module):
 
 
 @MODELS.register_module()
-class SepConvProjector(BaseModule):
+class SepConvProjector(Projector):
     """Chain of :class:`SepConv`, each doubling the channels, then average pooling. No linear layer.
 
     The paper gives stage i of four (4 - i) of them, so that every stage ends with the width

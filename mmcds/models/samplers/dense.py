@@ -6,17 +6,18 @@ from torch import Tensor
 
 from mmcds.registry import MODELS
 from mmcds.utils.errors import check_count
+from mmcds.utils.tree import connected_zero
 
-from ..outputs import connected_zero
-from .targets import Samples, ViewPair, all_anchors
+from ..parts import Sampler
+from ..step_data import Samples, ViewPair, all_anchors
 
 
 @MODELS.register_module()
-class DenseSampler:
+class DenseSampler(Sampler):
     """The centres of a grid over each image, matched between the views by where they lie.
 
     Centres that fall outside the other view are left out. Padding is not sampled, that of the batch nor constant
-    borders (:func:`~mmcds.models.samplers.areas.image_areas`).
+    borders (:func:`~mmcds.models.step_data.image_areas`).
 
     Args:
         grid_size (int): Cells per side of the grid, >= 1. Defaults to 7.
@@ -27,7 +28,6 @@ class DenseSampler:
 
     indexed_by_image = True
     in_pixels = True
-    #: Whether ``views.between()`` is asked for; configs are checked by it.
     needs_map = True
 
     def __init__(self, grid_size: int = 7) -> None:

@@ -5,11 +5,12 @@ from torch import Tensor
 
 from mmcds.registry import MODELS
 
-from .targets import Samples, ViewPair, all_anchors
+from ..parts import Sampler
+from ..step_data import Samples, ViewPair, all_anchors
 
 
 @MODELS.register_module()
-class ImageSampler:
+class ImageSampler(Sampler):
     """Every image is one sample, with its class as the label where it has one.
 
     In detection an image has no class, so its only positive is its own other view.

@@ -1,20 +1,22 @@
 """Contrast of annotated objects."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmcds.compat.old_names import renamed_method
 from mmcds.registry import MODELS
 from mmcds.utils.errors import check_count, check_range
 
-from .targets import Samples, ViewPair
+from ..parts import Sampler
+from ..step_data import Samples, ViewPair
 
 
 @MODELS.register_module()
-class InstanceSampler:
+class InstanceSampler(Sampler):
     """Ground-truth boxes, pooled with RoIAlign at each tap; the class of the box is the label.
 
     Boxes without area or with coordinates that are not finite are left out.
@@ -48,6 +50,10 @@ class InstanceSampler:
     indexed_by_image = True
     in_pixels = True
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        renamed_method(cls, '_choose', 'choose')
+
     def __init__(
         self,
         roi_size: int = 2,
@@ -76,6 +82,11 @@ class InstanceSampler:
         check_range('sampler.near_iou', low, 0, open_low=True)
         self.near_iou = (low, check_range('sampler.near_iou', high, low, 1, open_low=True))
 
+    @property
+    def needs_map(self) -> bool:  # type: ignore[override]
+        """Whether boxes of background are asked for: they are found in view 1 and carried over to view 2."""
+        return bool(self.background) and not self.is_automatic
+
     def sample(self, views: ViewPair) -> Samples:
         """The boxes of all images: objects, jittered boxes of them, boxes near them, and background.
 
@@ -89,7 +100,7 @@ class InstanceSampler:
         device, counts = views.image_labels.device, [len(each) for each in views.labels]
         joined = [torch.cat(boxes) for boxes in (views.boxes[:1] if views.single else views.boxes)]
         labels, image = torch.cat(views.labels), _image_of_each(counts).to(device)
-        keep = self._choose(*joined)
+        keep = self.choose(*joined)
         if max(counts, default=0) > self.max_per_image:
             keep = self._subset(keep, image)
         boxes, labels, image = [each[keep] for each in joined], labels[keep], image[keep]
@@ -99,7 +110,7 @@ class InstanceSampler:
         if self.near:
             parts.append(self._near(boxes, image, views))
         # Where the config asks for no background, a missing map between the views is no error.
-        if self.background and not (self.is_automatic and views.transforms is None):
+        if self.background and (self.needs_map or views.transforms is not None):
             pairs = [self._background(views, i) for i in range(len(views))]
             image_of = _image_of_each([len(pair[0]) for pair in pairs]).to(device)
             free = [torch.cat(view) for view in zip(*pairs, strict=True)][: len(boxes)]
@@ -129,8 +140,16 @@ class InstanceSampler:
         # sampling_ratio 2: the adaptive 0 reads up to a whole map for a large box on a fine tap.
         return roi_align(feature.to(dtype), rois.to(dtype), self.roi_size, scale, 2, 'avg', True)
 
-    def _choose(self, *boxes: Tensor) -> Tensor:
-        """Places (k,) of the boxes of all images, (M, 4) in each view, that have an area in both."""
+    def choose(self, *boxes: Tensor) -> Tensor:
+        """Which annotated boxes are contrasted. Override it to choose others.
+
+        Args:
+            *boxes (Tensor): The boxes of all images (M, 4) as (x1, y1, x2, y2), in pixels of the input: those of view 1
+                and, where there is a second view, those of view 2.
+
+        Returns:
+            Tensor: Places of the chosen ones (k,), int64, ascending; here those that have an area in each view.
+        """
         both = torch.stack(boxes)
         good = both.isfinite() & (both[..., 2:] > both[..., :2]).repeat(1, 1, 2)
         return good.all(2).all(0).nonzero().flatten()
@@ -189,20 +208,29 @@ class InstanceSampler:
         occupied = views.boxes[0] if views.occupied is None else views.occupied
         # Within the constant borders that a Pad or an Expand leaves, in both views.
         (start, size), (start2, size2) = ((a[i, :2].repeat(2), a[i, 2:] - a[i, :2]) for a in views.areas)
-        free = self._free_boxes(occupied[i] - start, size.flip(0)) + start
+        free = self.free_boxes(occupied[i] - start, size.flip(0)) + start
         moved = transform_boxes(free, views.between()[i])
         inside = contains_centre(moved - start2, size2.flip(0))
         free, moved = free[inside], moved[inside]
         if len(free) or views.images[0] is None:
             return free, moved
         # Objects on a plain ground, which looks like such a border: there is nothing else beside them.
-        free = self._free_boxes(occupied[i], views.image_sizes[0][i])
+        free = self.free_boxes(occupied[i], views.image_sizes[0][i])
         moved = transform_boxes(free, views.between()[i])
         inside = contains_centre(moved, views.image_sizes[1][i])
         return free[inside], moved[inside]
 
-    def _free_boxes(self, boxes: Tensor, size: Tensor) -> Tensor:
-        """Up to ``background`` random boxes (k, 4) inside the image, beside the objects."""
+    def free_boxes(self, boxes: Tensor, size: Tensor) -> Tensor:
+        """Random boxes of background in one image. Override it to look elsewhere.
+
+        Args:
+            boxes (Tensor): All annotated boxes of the image (m, 4), in pixels of the image.
+            size (Tensor): (h, w) of the image (2,), float32.
+
+        Returns:
+            Tensor: At most ``background`` boxes (k, 4) inside the image, which annotated boxes cover by at most
+            ``background_iou`` of their area.
+        """
         # More than asked for, since some will hit an object.
         count = self.background * 4
         extent = size.flip(0).to(boxes.dtype)
@@ -214,6 +242,10 @@ class InstanceSampler:
         if len(boxes):
             free = free[covered_share(free, boxes).amax(1) <= self.background_iou]
         return free[: self.background]
+
+
+# Subclasses written for the older name call it.
+InstanceSampler._choose = InstanceSampler.choose  # type: ignore[attr-defined]
 
 
 class _Part(NamedTuple):

@@ -9,12 +9,13 @@ from torch import Tensor, nn
 from mmcds.registry import MODELS
 from mmcds.utils.type_name import bare_kind
 
-from ..samplers.targets import ViewPair
-from .describe import image_labels, image_sizes, instances, occupied
+from ..data_samples import read_targets
+from ..parts import View
+from ..step_data import ViewPair
 
 
 @MODELS.register_module()
-class DataloaderView(nn.Module):
+class DataloaderView(View):
     """Takes the second view off the data samples, where the transform ``mmcds.TwoViews`` put it.
 
     Use it for geometric augmentation (crop, flip, affine), with boxes that follow. Batch augmentations that resize or
@@ -45,17 +46,16 @@ class DataloaderView(nn.Module):
             )
         check_batch_augments(getattr(preprocessor, 'batch_augments', None))
         second = preprocessor({'inputs': [view.inputs for view in seconds], 'data_samples': None})['inputs']
-        boxes, labels = instances(data_samples, inputs.device)
-        second_boxes, _ = instances(seconds, inputs.device)
+        first, then = read_targets(inputs, data_samples), read_targets(second, seconds)
         matched = [view.matched.to(inputs.device) for view in seconds]
         views = ViewPair(
             input_sizes=((inputs.shape[2], inputs.shape[3]), (second.shape[2], second.shape[3])),
-            image_sizes=(image_sizes(data_samples, inputs), image_sizes(seconds, second)),
-            image_labels=image_labels(data_samples, inputs.device),
-            boxes=([box[rows] for box, rows in zip(boxes, matched, strict=True)], second_boxes),
-            labels=[label[rows] for label, rows in zip(labels, matched, strict=True)],
+            image_sizes=(first.image_sizes, then.image_sizes),
+            image_labels=first.image_labels,
+            boxes=([box[rows] for box, rows in zip(first.boxes, matched, strict=True)], then.boxes),
+            labels=[label[rows] for label, rows in zip(first.labels, matched, strict=True)],
             transforms=self._transforms(data_samples, seconds, inputs),
-            occupied=occupied(data_samples, inputs.device),
+            occupied=first.occupied,
             images=(inputs, second),
             unrecorded=next((view.metainfo['unrecorded'] for view in seconds if 'unrecorded' in view.metainfo), ''),
         )

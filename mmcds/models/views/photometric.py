@@ -12,8 +12,10 @@ from torch import Tensor, nn
 from mmcds.registry import MODELS
 from mmcds.utils.errors import check_count, check_range
 
-from ..samplers.targets import ViewPair
-from .describe import image_labels, image_sizes, instances, occupied
+from ..data_samples import read_targets
+from ..data_samples.sample_list import image_sizes
+from ..parts import View
+from ..step_data import ViewPair
 
 #: Batches by which the range of the pixels is judged; a GPU is waited for in each.
 LOOKS = 20
@@ -22,7 +24,7 @@ FULL_SCALES = (1.0, 255.0, 65535.0)
 
 
 @MODELS.register_module()
-class PhotometricView(nn.Module):
+class PhotometricView(View):
     """Colour jitter, grayscale, blur and cutout by kornia, on a smaller copy where asked.
 
     The defaults are the released code's second view (without its crop, which would move the boxes).
@@ -51,6 +53,8 @@ class PhotometricView(nn.Module):
     Example:
         >>> view = dict(type='PhotometricView', scale=0.5, cutout_prob=0.5)
     """
+
+    can_augment = True
 
     def __init__(
         self,
@@ -137,20 +141,19 @@ class PhotometricView(nn.Module):
     def describe(self, inputs: Tensor, data_samples: Sequence[Any], second_size: tuple[int, int]) -> ViewPair:
         """Where things are in both views, the second of a size (H', W'); see :meth:`forward`."""
         size, factor = inputs.shape[2:], self._factor(inputs, second_size)
-        sizes = image_sizes(data_samples, inputs)
-        boxes, labels = instances(data_samples, inputs.device)
+        targets = read_targets(inputs, data_samples)
         box_factor = factor.flip(0).repeat(2)
         diagonal = torch.cat([factor.flip(0), factor.new_ones(1)])
         return ViewPair(
             input_sizes=((size[0], size[1]), second_size),
             # View 2 shows all of view 1, so that a place that view 1 has is one of view 2.
             images=(inputs, None),
-            image_sizes=(sizes, sizes * factor),
-            image_labels=image_labels(data_samples, inputs.device),
-            boxes=(boxes, [box * box_factor for box in boxes]),
-            labels=labels,
+            image_sizes=(targets.image_sizes, targets.image_sizes * factor),
+            image_labels=targets.image_labels,
+            boxes=(targets.boxes, [box * box_factor for box in targets.boxes]),
+            labels=targets.labels,
             transforms=torch.diag(diagonal).expand(len(inputs), 3, 3),
-            occupied=occupied(data_samples, inputs.device),
+            occupied=targets.occupied,
         )
 
     @staticmethod

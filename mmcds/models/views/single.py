@@ -8,12 +8,13 @@ from torch import Tensor, nn
 
 from mmcds.registry import MODELS
 
-from ..samplers.targets import ViewPair
-from .describe import image_labels, image_sizes, instances, occupied
+from ..data_samples import read_targets
+from ..parts import View
+from ..step_data import ViewPair
 
 
 @MODELS.register_module()
-class SingleView(nn.Module):
+class SingleView(View):
     """Describes the batch and makes no second view of it: both views of the pair are the first.
 
     There is no second pass through the backbone. Positives are other objects or images of the same class, in the
@@ -24,7 +25,6 @@ class SingleView(nn.Module):
         >>> view = dict(type='SingleView')
     """
 
-    #: Whether the second view is the first, so that nothing is embedded twice.
     single = True
 
     @torch.no_grad()
@@ -40,16 +40,15 @@ class SingleView(nn.Module):
             tuple[None, ViewPair]: No second view, and the geometry of the first, twice.
         """
         size = (inputs.shape[2], inputs.shape[3])
-        sizes = image_sizes(data_samples, inputs)
-        boxes, labels = instances(data_samples, inputs.device)
+        targets = read_targets(inputs, data_samples)
         pair = ViewPair(
             input_sizes=(size, size),
-            image_sizes=(sizes, sizes),
-            image_labels=image_labels(data_samples, inputs.device),
-            boxes=(boxes, boxes),
-            labels=labels,
+            image_sizes=(targets.image_sizes, targets.image_sizes),
+            image_labels=targets.image_labels,
+            boxes=(targets.boxes, targets.boxes),
+            labels=targets.labels,
             transforms=torch.eye(3, device=inputs.device).expand(len(inputs), 3, 3),
-            occupied=occupied(data_samples, inputs.device),
+            occupied=targets.occupied,
             images=(inputs, inputs),
             single=True,
         )

@@ -10,6 +10,7 @@ from mmcv.transforms import BaseTransform, Compose
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
+from mmcds.config.resolved import ResolvedCDS
 from mmcds.datasets.transforms import TwoViews
 from mmcds.datasets.transforms.two_views import check_second_view
 from mmcds.models import DenseSampler
@@ -161,7 +162,8 @@ class Collage(BaseTransform):
 
 def config(second: list[dict], **options: Any) -> Config:
     two_views = dict(type='mmcds.TwoViews', first=[FLIP], second=second, pack=PACK)
-    neck = dict(type='mmcds.CDSNeck', view=dict(type='DataloaderView'), sampler=options.pop('sampler', None))
+    parts = dict(view=dict(type='DataloaderView'), sampler=options.pop('sampler', None))
+    neck = dict(type='mmcds.CDSNeck', channels=dict(backbone=[4]), **parts)
     dataset = dict(type='CocoDataset', pipeline=[dict(type='LoadImageFromFile'), two_views])
     return Config(
         dict(
@@ -169,6 +171,10 @@ def config(second: list[dict], **options: Any) -> Config:
         )
         | options
     )
+
+
+def check(cfg: Config) -> None:
+    check_second_view(cfg, ResolvedCDS.of(cfg.model.neck).supervision)
 
 
 AFFINE = [dict(type='RandomAffine')]
@@ -179,24 +185,22 @@ NEEDS_MAP = r"sampler='{}' needs .* TwoViews.second: mmdet.RandomAffine: .*Photo
 def test_a_sampler_that_needs_a_map_is_refused_with_the_config(kind: Any) -> None:
     sampler = dict(type=kind, **(dict(background=4) if 'Instance' in str(kind) else {}))
     name = str(getattr(kind, '__name__', kind)).rpartition('.')[2]
-    check_second_view(config([CROP, FLIP], sampler=sampler))
+    check(config([CROP, FLIP], sampler=sampler))
     with pytest.raises(ValueError, match=NEEDS_MAP.format(name)):
-        check_second_view(config(AFFINE, sampler=sampler))
+        check(config(AFFINE, sampler=sampler))
     if 'Instance' in str(kind):
         # A part without a type changes the default, which is this sampler.
         with pytest.raises(ValueError, match=NEEDS_MAP.format(name)):
-            check_second_view(config(AFFINE, sampler=dict(background=4)))
+            check(config(AFFINE, sampler=dict(background=4)))
     # A pipeline that a hook switches to is one of training, too.
     later = config(AFFINE).train_dataloader.dataset.pipeline
     with pytest.raises(ValueError, match=NEEDS_MAP.format(name)):
-        check_second_view(
-            config([CROP], sampler=sampler, custom_hooks=[dict(type='PipelineSwitchHook', switch_pipeline=later)])
-        )
+        check(config([CROP], sampler=sampler, custom_hooks=[dict(type='PipelineSwitchHook', switch_pipeline=later)]))
 
 
 @pytest.mark.parametrize('sampler', [None, dict(type='ImageSampler'), dict(type='InstanceSampler')])
 def test_samplers_that_need_no_map_take_any_geometry(sampler: dict | None) -> None:
-    check_second_view(config(AFFINE, sampler=sampler))
+    check(config(AFFINE, sampler=sampler))
 
 
 @pytest.mark.parametrize('field', ['model.train_cfg', 'model.data_preprocessor', 'data_preprocessor'])
@@ -205,9 +209,9 @@ def test_batch_augmentations_are_refused_with_the_config(field: str) -> None:
     cfg = config([CROP])
     cfg.merge_from_dict({field if 'train' in field else f'{field}.batch_augments': mixup})
     with pytest.raises(ValueError, match=r'^model\..*: Mixup changes view 1 of a batch'):
-        check_second_view(cfg)
+        check(cfg)
     cfg.model.neck.view = dict(type='PhotometricView')
-    check_second_view(cfg)
+    check(cfg)
 
 
 def test_a_data_set_that_mixes_packed_views_is_refused() -> None:
@@ -215,7 +219,7 @@ def test_a_data_set_that_mixes_packed_views_is_refused() -> None:
     inner = cfg.train_dataloader.dataset
     cfg.train_dataloader.dataset = dict(type='MultiImageMixDataset', dataset=inner, pipeline=[dict(type='MixUp')])
     with pytest.raises(ValueError, match=r"MultiImageMixDataset\.pipeline=\['MixUp'\] comes after TwoViews"):
-        check_second_view(cfg)
+        check(cfg)
 
 
 def test_the_model_side_reads_what_the_data_side_wrote() -> None:

@@ -99,7 +99,7 @@ def test_similarities_and_counts_against_all_pairs() -> None:
     is_anchor = torch.tensor([True, True, True, True, False]).repeat(2)
     hook = DiagnosticsHook()
     hook._looking = True
-    hook._two_views = type('', (), {'supervision': type('', (), {'taps': [type('', (), {'key': 'x'})]})})()
+    hook._supervision = type('', (), {'taps': [type('', (), {'key': 'x'})]})()
     hook._after_loss(ContrastiveLoss(), (z, labels, ids, is_anchor, queue), torch.zeros(()))
     keys, known = torch.cat([z, queue[0]]), torch.cat([labels, queue[1]])
     positives: list[float] = []

@@ -9,7 +9,7 @@ from mmpretrain.structures import DataSample
 from toys import toy_inputs
 
 from mmcds.engine.hooks import LabelCheckHook
-from mmcds.models.partly_labelled import without_labels
+from mmcds.models.data_samples.sample_list import without_labels
 
 
 def runner(classes: Any = 3) -> Any:

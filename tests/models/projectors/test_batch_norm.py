@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from mmcds.models.projectors.batch_norm import BatchNorm2d
+from mmcds.models.projectors.sepconv import BatchNorm2d
 
 
 @pytest.mark.parametrize('shape', [(2, 3, 1, 1), (1, 3, 2, 1), (4, 3, 5, 5)])

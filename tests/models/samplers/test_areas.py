@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmcds.models import DenseSampler, InstanceSampler, ViewPair
-from mmcds.models.samplers.areas import image_areas
+from mmcds.models.step_data import image_areas
 
 MEAN, STD = torch.tensor([123.675, 116.28, 103.53])[:, None, None], torch.tensor([58.395, 57.12, 57.375])[:, None, None]
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mmcds.models import ViewPair
-from mmcds.models.samplers.targets import all_anchors
+from mmcds.models.step_data import all_anchors
 
 
 def pair(transforms: torch.Tensor | None) -> ViewPair:

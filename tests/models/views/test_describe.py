@@ -6,7 +6,7 @@ from mmdet.structures import DetDataSample
 from mmdet.structures.bbox import HorizontalBoxes
 from mmengine.structures import BaseDataElement, InstanceData
 
-from mmcds.models.views.describe import image_labels, image_sizes, instances, occupied
+from mmcds.models.data_samples.sample_list import image_labels, image_sizes, instances, occupied
 
 CPU = torch.device('cpu')
 

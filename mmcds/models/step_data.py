@@ -1,16 +1,123 @@
-"""What the samplers know of a batch, apart from its features."""
+"""What passes between the parts of a training step: taps and their features, annotations, geometry, samples."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from .areas import image_areas
+from mmcds.utils.tree import as_map
 
 if TYPE_CHECKING:
-    from ..packing import Packing
+    from .views.packing import Packing
+
+
+@dataclass(frozen=True)
+class Tap:
+    """One output of the backbone or of the neck, or of a module inside the backbone.
+
+    Attributes:
+        source (str): 'backbone', 'neck' or 'module'.
+        index (int): Place in the tuple that the source returns, >= 0; of a module, among the tapped ones.
+        channels (int): Its channels.
+        steps (int): Outputs of the same source behind it; 0 for the last.
+        path (str): Of a module, its name in the model: 'backbone.layer2'. Defaults to ''.
+    """
+
+    source: str
+    index: int
+    channels: int
+    steps: int
+    path: str = ''
+
+    @property
+    def name(self) -> str:
+        """As in a config: 'backbone.2' or 'backbone.layer2'."""
+        return self.path or f'{self.source}.{self.index}'
+
+    @property
+    def key(self) -> str:
+        """As in the names of losses and weights: 'backbone2' or 'backbone_layer2'."""
+        return self.path.replace('.', '_') or f'{self.source}{self.index}'
+
+
+@dataclass
+class Features:
+    """The feature maps of a step.
+
+    Each attribute maps a source to what it returned: 'backbone' and 'neck' to a tuple of maps (N, C, h, w), 'module'
+    to a dict of maps by the name of the module.
+
+    Attributes:
+        first (dict[str, Any]): Of view 1.
+        second (dict[str, Any]): Of view 2; the same maps where there is one view.
+        batch (dict[str, Any]): Of both views as the one batch that the backbone saw, view 1 first. Empty where each
+            view had a pass of its own.
+    """
+
+    first: dict[str, Any] = field(default_factory=dict)
+    second: dict[str, Any] = field(default_factory=dict)
+    batch: dict[str, Any] = field(default_factory=dict)
+
+    def of(self, tap: Tap, view: int = 0) -> Tensor:
+        """The map (N, C, h, w) of a tap in view 0 or 1. See :func:`feature_of` for what it raises."""
+        return feature_of(tap, self.second if view else self.first)
+
+
+def feature_of(tap: Tap, outputs: Mapping[str, Any]) -> Tensor:
+    """The tap's feature map, checked against what it was said to be.
+
+    Args:
+        tap (Tap): The tap.
+        outputs (Mapping[str, Any]): What each source returned; see :class:`Features`.
+
+    Returns:
+        Tensor: (N, C, h, w); of a vector (N, C), (N, C, 1, 1).
+
+    Raises:
+        ValueError: If there is no such output, or it is no map (N, C, h, w) of the tap's channels.
+    """
+    found = outputs[tap.source]
+    if tap.path:
+        if tap.path not in found:
+            raise ValueError(f'neck.taps={tap.name!r}: the backbone does not call this module; name another one')
+        feature = as_map(found[tap.path])
+    elif tap.index >= len(found):
+        raise ValueError(
+            f'neck.taps={tap.name!r}: the {tap.source} returned {len(found)} outputs; '
+            f'name one of {[f"{tap.source}.{i}" for i in range(len(found))]}'
+        )
+    else:
+        feature = found[tap.index]
+    shape = tuple(feature.shape) if isinstance(feature, Tensor) else type(feature).__name__
+    if not isinstance(feature, Tensor) or feature.dim() not in (2, 4) or feature.shape[1] != tap.channels:
+        raise ValueError(
+            f'neck.taps={tap.name!r}: expected a feature map (N, {tap.channels}, h, w), the {tap.source} returned '
+            f'{shape}; set channels=dict({tap.source}{"s" if tap.path else ""}=...) of the CDSNeck to what it has'
+        )
+    return feature if feature.dim() == 4 else feature[:, :, None, None]
+
+
+@dataclass
+class Targets:
+    """What is annotated in a batch of N images, whatever package made it.
+
+    Attributes:
+        image_sizes (Tensor): (h, w) of each image without its padding (N, 2), float32, in pixels.
+        image_labels (Tensor): Class of each image (N,), int64, -1 where there is none.
+        boxes (list[Tensor]): Per image, boxes (n_i, 4) as (x1, y1, x2, y2) in pixels of the input, float32.
+        labels (list[Tensor]): Per image, the class of each box (n_i,), int64.
+        occupied (list[Tensor]): Per image, all annotated boxes (m_i, 4), float32, crowds and other ignored regions
+            included: no place for background.
+    """
+
+    image_sizes: Tensor
+    image_labels: Tensor
+    boxes: list[Tensor]
+    labels: list[Tensor]
+    occupied: list[Tensor]
 
 
 @dataclass
@@ -73,6 +180,39 @@ class ViewPair:
         if self.transforms is None:
             raise ValueError(no_map(self.unrecorded or 'their pipelines do not say it', 'neck.sampler'))
         return self.transforms
+
+
+def image_areas(images: Tensor | None, sizes: Tensor) -> Tensor:
+    """The part of each image inside its constant borders.
+
+    A border is made of the rows and columns at the bottom and on the right that equal the last pixel of the image in
+    all channels, and of those at the top and on the left that equal its first pixel: what a ``Pad`` or an ``Expand``
+    adds, on whichever side a flip puts it. There is nothing to contrast in it, whatever made it. An image without
+    anything else keeps its size.
+
+    Args:
+        images (Tensor | None): The inputs (N, C, H, W), normalised or not. None: no border is looked for.
+        sizes (Tensor): (h, w) of each image in its input (N, 2), float32; beyond is the padding of the batch.
+
+    Returns:
+        Tensor: (N, 4) as (x1, y1, x2, y2) in pixels, float32.
+    """
+    whole = torch.cat([torch.zeros_like(sizes), sizes.flip(1)], 1)
+    if images is None:
+        return whole
+    # On the device throughout: a number read here would wait for all that the step has launched.
+    rows, columns = (torch.arange(side, device=images.device) for side in images.shape[2:])
+    h, w = sizes.long().clamp(min=1).unbind(1)
+    inside = (rows < h[:, None])[:, :, None] & (columns < w[:, None])[:, None]
+    index = torch.arange(len(images), device=images.device)
+    first, last = images[:, :, 0, 0], images[index, :, h - 1, w - 1]
+    after, before = ((images != corner[:, :, None, None]).any(1) & inside for corner in (first, last))
+    x1 = torch.where(after.any(1), columns, images.shape[3]).amin(1)
+    y1 = torch.where(after.any(2), rows, images.shape[2]).amin(1)
+    x2 = ((columns + 1) * before.any(1)).amax(1)
+    y2 = ((rows + 1) * before.any(2)).amax(1)
+    found = torch.stack([x1, y1, x2, y2], 1).to(sizes.dtype)
+    return torch.where((found[:, 2:] > found[:, :2]).all(1, keepdim=True), found, whole)
 
 
 def no_map(reason: str, sampler: str) -> str:

@@ -1,4 +1,4 @@
-"""A trained model that shows the student its embeddings and logits."""
+"""A trained model that shows the student its embeddings and logits, and the losses of following it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,15 +7,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmcds.utils.bn_statistics import keep_statistics
 from mmcds.utils.errors import unknown_name
+from mmcds.utils.tree import as_outputs, split_outputs
 
-from .contrastive_supervision import ContrastiveSupervision
-from .necks.stock_neck import ATTRIBUTE
-from .outputs import as_outputs, split_outputs
-from .samplers import Samples, ViewPair
-from .statistics import keep_statistics
-from .supervision import Features, feature_of
-from .taps import Tap
+from ..step_data import Features, Samples, Tap, ViewPair, feature_of
+from .base import ATTRIBUTE, Supervision
+from .contrastive import ContrastiveSupervision
 
 MODES = ('eval', 'train')
 
@@ -49,20 +47,23 @@ class Teacher:
 
     @torch.no_grad()
     def features(self, first: Tensor, second: Tensor, with_neck: bool) -> Features:
-        """What its backbone and, if asked, its neck give on both views (N, 3, H, W) and (N, 3, H', W')."""
+        """What its backbone and, if asked, its neck give on both views (N, 3, H, W) and (N, 3, H', W').
+
+        The source 'raw' holds what the backbone returned, in its own container.
+        """
         with keep_statistics(self.model):
             if first.shape == second.shape:
                 both = self.model.backbone(torch.cat([first, second.to(first.dtype)]))
                 raw = [split_outputs(both, part, len(first)) for part in (0, 1)]
             else:
                 raw = [self.model.backbone(view) for view in (first, second)]
-            found: Features = ({}, {})
-            for view, output in zip(found, raw, strict=True):
-                view['backbone'] = as_outputs(output)  # type: ignore[index]
-                view['raw'] = output  # type: ignore[index]
+            features = Features()
+            for view, output in zip((features.first, features.second), raw, strict=True):
+                view['backbone'] = as_outputs(output)
+                view['raw'] = output
                 if with_neck:
-                    view['neck'] = as_outputs(self.model.neck(output))  # type: ignore[index]
-        return found
+                    view['neck'] = as_outputs(self.model.neck(output))
+        return features
 
     @torch.no_grad()
     def embed(
@@ -83,7 +84,7 @@ class Teacher:
         found = {}
         with torch.autocast(views.image_labels.device.type, enabled=False), keep_statistics(self.model):
             for tap in taps:
-                maps = [self._map(tap, view) for view in features]
+                maps = [self._map(tap, view) for view in (features.first, features.second)]
                 crops = [sampler.crop(maps[v], samples.rois[v], views.input_sizes[v]).float() for v in range(2)]
                 if crops[0].shape[2:] == crops[1].shape[2:]:
                     # As the released code's: one batch, which matters in training mode.
@@ -94,7 +95,7 @@ class Teacher:
     @torch.no_grad()
     def logits(self, features: Features, with_neck: bool = True) -> Tensor:
         """What its head gives on view 1, (N, C)."""
-        raw: Any = features[0]['raw']
+        raw: Any = features.first['raw']
         with keep_statistics(self.model):
             neck = getattr(self.model, 'neck', None)
             logits: Tensor = self.model.head(neck(raw) if neck is not None else raw)
@@ -116,3 +117,50 @@ class Teacher:
             )
         # The teacher's own widths: only the form of the map is checked.
         return feature_of(Tap(tap.source, tap.index, outputs[tap.index].shape[1], tap.steps), view)
+
+
+def distilled_losses(
+    supervision: Supervision,
+    teacher: Teacher,
+    features: Features,
+    views: ViewPair,
+    inputs: tuple[Tensor, Tensor],
+    logits: Any,
+    rows: Tensor | None,
+) -> dict[str, Tensor]:
+    """The contrast of the student, and its distances from the teacher on the same samples.
+
+    Args:
+        supervision (Supervision): The student's, a :class:`ContrastiveSupervision` with ``distill``.
+        teacher (Teacher): Whom it follows.
+        features (Features): The student's.
+        views (ViewPair): Geometry and annotations.
+        inputs (tuple[Tensor, Tensor]): Both views (N, 3, H, W), as the student got them.
+        logits: What the student's head gave for view 1, (N, C); None where it has no head of images.
+        rows (Tensor, optional): The images that the head saw, (k,) int64; None is all.
+
+    Returns:
+        dict[str, Tensor]: ``loss_cds_<tap>``, ``loss_distill_<tap>``, ``loss_distill_logits``, weighted.
+
+    Raises:
+        ValueError: If the CDSNeck has no ``distill``, or teacher and student do not fit each other.
+    """
+    if not isinstance(supervision, ContrastiveSupervision) or supervision.distill is None:
+        raise ValueError(
+            'there is a teacher, but the CDSNeck learns nothing from it; add distill=dict() to the CDSNeck'
+        )
+    distill = supervision.distill
+    samples = supervision.sampler.sample(views)
+    embeddings = supervision.embed(features, samples, views)
+    losses = supervision.losses_of(embeddings, samples)
+    shown = teacher.features(*inputs, with_neck=supervision.uses_neck)
+    theirs = teacher.embed(supervision.taps, shown, supervision.sampler, samples, views)
+    added = distill.embedding_losses(embeddings, theirs)
+    if distill.logits_weight:
+        if not isinstance(logits, Tensor) or logits.dim() != 2:
+            raise ValueError(
+                'distill.logits_weight: the model has no head that gives logits (N, C) of images; set logits_weight=0'
+            )
+        wanted = teacher.logits(shown)
+        added.update(distill.logit_losses(logits, wanted if rows is None else wanted.index_select(0, rows)))
+    return {**losses, **{name: loss * supervision.weight for name, loss in added.items()}}

@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from .outputs import as_outputs
+from .tree import as_outputs
 
 #: Switches by which backbones of the mm packages, timm and transformers compute activations again.
 CHECKPOINT_SWITCHES = ('with_cp', 'use_checkpoint', 'grad_checkpointing', 'gradient_checkpointing')

@@ -9,10 +9,9 @@ from torch import Tensor, nn
 
 from mmcds.utils.errors import check_count
 
-from .samplers import Samples, ViewPair
-from .supervision import Features, Supervision, feature_of
-from .taps import Tap
-from .views import SingleView
+from ..step_data import Features, Samples, Tap, ViewPair
+from ..views import SingleView
+from .base import Supervision
 
 
 class DeepSupervision(Supervision):
@@ -66,7 +65,7 @@ class DeepSupervision(Supervision):
         return [self.projectors[tap.key], self.classifiers[tap.key]]
 
     def _tap_loss(self, tap: Tap, features: Features, samples: Samples, views: ViewPair) -> Tensor:
-        feature = feature_of(tap, features[0])
+        feature = features.of(tap)
         crops = self.sampler.crop(feature, samples.rois[0], views.input_sizes[0])
         logits = self.classifiers[tap.key](self.project(tap, crops, feature))
         labels = samples.labels

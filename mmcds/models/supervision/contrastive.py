@@ -12,12 +12,12 @@ from torch import Tensor, nn
 
 from mmcds.utils.errors import check_count
 
-from .build import build_part
-from .losses import DistillationLoss, EmbeddingQueue
-from .samplers import DenseSampler, InstanceSampler, Samples, ViewPair
-from .samplers.targets import join_views
-from .supervision import Features, Supervision, feature_of
-from .taps import Tap
+from ..losses import DistillationLoss, EmbeddingQueue
+from ..parts import Loss, View, build_part
+from ..samplers import DenseSampler, InstanceSampler
+from ..step_data import Features, Samples, Tap, ViewPair, feature_of, join_views
+from ..views.packing import packing_of
+from .base import Supervision
 
 VIEWS = ('PhotometricView', 'DataloaderView', 'SingleView')
 LOSSES = ('ContrastiveLoss',)
@@ -38,7 +38,7 @@ class ContrastiveSupervision(Supervision):
             nor projector learns from it.
         concat (bool): Whether both views pass the backbone in one batch, as in the paper: the
             batch statistics are over both. Views of at most half the size are put side by side on canvases of the
-            first view's size (:mod:`.packing`). Without a second view nothing changes.
+            first view's size (:mod:`~mmcds.models.views.packing`). Without a second view nothing changes.
         recompute (bool): Whether the second view's pass through the backbone is computed again in the
             backward pass instead of kept. Without such a pass, or where nothing learns through it, nothing changes.
             Defaults to False.
@@ -62,14 +62,14 @@ class ContrastiveSupervision(Supervision):
         recompute: bool = False,
         leave_out_frozen: bool = False,
     ) -> None:
-        made = build_part('neck.view', view, VIEWS)
+        made: View = build_part('neck.view', view, VIEWS)
         super().__init__(taps, made, sampler, projector, loss_weight, leave_out_frozen)
         self.single = bool(getattr(made, 'single', False))
         self.stop_gradient = stop_gradient
         # Without a second view there is nothing to put into the batch.
         self.concat = concat and not self.single
         self.recompute = recompute
-        self.loss = build_part('neck.loss', loss, LOSSES)
+        self.loss: Loss = build_part('neck.loss', loss, LOSSES)
         if concat and stop_gradient:
             raise ValueError(
                 'neck.concat=True passes both views in one batch, which cannot keep the gradient of one; '
@@ -112,7 +112,7 @@ class ContrastiveSupervision(Supervision):
                 f'neck.view.scale={scale} with concat=True and distill: the teacher looks at whole second views; set '
                 'concat=False or view.scale=1.0'
             )
-        if not hasattr(self.view, 'augment') or scale > 0.5:
+        if not getattr(self.view, 'can_augment', False) or scale > 0.5:
             raise ValueError(
                 f'neck.view.scale={scale} with concat=True: only views of at most half the size are put side by side '
                 'into one batch with the first; set concat=False, scale=0.5 or scale=1.0'
@@ -177,6 +177,20 @@ class ContrastiveSupervision(Supervision):
                 logging.WARNING,
             )
 
+    def describe(
+        self, inputs: Tensor, data_samples: Sequence[Any], preprocessor: nn.Module
+    ) -> tuple[Tensor | None, ViewPair]:
+        """See :meth:`Supervision.describe`; small second views are put side by side on canvases."""
+        if not self.packs:
+            return super().describe(inputs, data_samples, preprocessor)
+        size, view = inputs.shape[2:], self.view
+        packing = packing_of(size, view.size_of(size), view.scale, len(inputs))
+        order = packing.order
+        tiles = view.augment(inputs[order], [data_samples[i] for i in order], preprocessor, packing.tile)
+        views = view.describe(inputs, data_samples, packing.tile)
+        views.packing = packing
+        return packing.pack(tiles), views
+
     def losses(self, features: Features, views: ViewPair) -> dict[str, Tensor]:
         """See :meth:`Supervision.losses`."""
         samples = self.sampler.sample(views)
@@ -199,7 +213,7 @@ class ContrastiveSupervision(Supervision):
     def losses_of(self, embeddings: Mapping[str, Tensor], samples: Samples) -> dict[str, Tensor]:
         """The weighted losses of the taps, from what :meth:`embed` returned; queues what is queued."""
         with torch.autocast(samples.labels.device.type, enabled=False):
-            losses = self._tap_losses([embeddings[tap.key] for tap in self.taps], samples)
+            losses = self.tap_losses([embeddings[tap.key] for tap in self.taps], samples)
         weights = [weight * self.weight for weight in self.loss_weights]
         if isinstance(losses, Tensor) and len(set(weights)) == 1:
             # All at once: on a GPU each product is a kernel to launch.
@@ -220,14 +234,22 @@ class ContrastiveSupervision(Supervision):
         adapters = {} if self.distill is None else dict(self.distill.adapters.items())
         return [*super()._parts(tap), *([adapters[tap.key]] if tap.key in adapters else [])]
 
-    def _tap_losses(self, embeddings: Sequence[Tensor], samples: Samples) -> Sequence[Tensor] | Tensor:
+    def tap_losses(self, embeddings: Sequence[Tensor], samples: Samples) -> Sequence[Tensor] | Tensor:
+        """The loss of each tap without its weight, and what is queued of the embeddings.
+
+        Args:
+            embeddings (Sequence[Tensor]): For each of ``taps``, L2-normalised (R, D).
+            samples (Samples): What they are of; ``samples.rows(self.views)`` says it for each row.
+
+        Returns:
+            Sequence[Tensor] | Tensor: A scalar for each tap, or all of them as (T,).
+        """
         labels, ids, is_anchor, weights = samples.rows(self.views)
         weighted = {} if weights is None else {'weights': weights}
         queues: list[Any] = [self.queues[tap.key] for tap in self.taps] if self.queues else []
         queued: list[Any] = [queue.get() for queue in queues]
         losses: Sequence[Tensor] | Tensor
-        # Of the class itself: a loss that inherits from one that joins taps may look at each in another way.
-        joins = vars(type(self.loss)).get('joins_taps', False)
+        joins = getattr(self.loss, 'joins_taps', False)
         # A queue may hold other labels at each tap, where a tap was left out for a while.
         if joins and len({each.shape for each in embeddings}) == 1 and _alike([each[1] for each in queued]):
             queue = (torch.stack([each[0] for each in queued]), queued[0][1]) if queued else None
@@ -246,17 +268,16 @@ class ContrastiveSupervision(Supervision):
 
     def _project_tap(self, tap: Tap, features: Features, samples: Samples, views: ViewPair) -> Tensor:
         if self.single:
-            feature = feature_of(tap, features[0])
+            feature = features.of(tap)
             crops = self.sampler.crop(feature, samples.rois[0], views.input_sizes[0])
             return self.project(tap, crops, feature)
-        both = features[0].get('both', {})
-        if tap.source in both and getattr(self.sampler, 'indexed_by_image', False):
+        if tap.source in features.batch and getattr(self.sampler, 'indexed_by_image', False):
             # Cut out of the batch as the backbone returned it: to split and join it again costs copies, and in the
             # backward pass more of them.
-            whole = feature_of(tap, both)
-            crops = self.sampler.crop(whole, join_views(samples.rois, len(views)), views.input_sizes[0])
-            return self.project(tap, crops, whole)
-        halves, maps = self.crops(tap, features, samples, views), [feature_of(tap, each) for each in features]
+            feature = feature_of(tap, features.batch)
+            crops = self.sampler.crop(feature, join_views(samples.rois, len(views)), views.input_sizes[0])
+            return self.project(tap, crops, feature)
+        halves, maps = self.crops(tap, features, samples, views), [features.of(tap, view) for view in range(2)]
         learns = torch.is_grad_enabled() and not self.stop_gradient
         if self.concat or (learns and self._go_together(tap, halves, maps[0])):
             # As the backbone did: the batch statistics of the projector, too, are over both views. A projector
@@ -269,8 +290,7 @@ class ContrastiveSupervision(Supervision):
 
     def _go_together(self, tap: Tap, halves: Sequence[Tensor], feature: Tensor) -> bool:
         """Whether one pass through the projector does for the crops of both views."""
-        # Of the class itself: who inherits from a projector may add what looks at other rows.
-        alone = vars(type(self.projectors[tap.key])).get('row_by_row', False)
+        alone = getattr(self.projectors[tap.key], 'row_by_row', False)
         # Whole maps cost more to join than they save, and may differ in size. No crop at all is for both views to
         # connect, one by one.
         crops = halves[0].shape[1:] == halves[1].shape[1:] and halves[0].shape[2:] != feature.shape[2:]

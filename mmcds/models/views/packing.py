@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from .samplers.targets import Samples
+from ..step_data import Samples
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,21 @@
-"""``type='mmcds.CDSNeck'``: the stock neck, with the contrast beside its weights."""
+"""CDSNeck and DSNNeck: the stock neck, with the training-only module on it as ``neck.cds``."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mmengine.model import BaseModule
+from mmengine.registry import MODELS as ROOT_MODELS
 from torch import nn
 
 from mmcds.registry import MODELS
 
-from ..contrastive_supervision import ContrastiveSupervision
-from ..taps import resolve_taps
-from .stock_neck import with_supervision
+from .supervision.base import ATTRIBUTE, Supervision
+from .supervision.contrastive import ContrastiveSupervision
+from .supervision.deep import DeepSupervision
+from .taps import resolve_taps
+
+#: Submodules of before are imported below this name (:mod:`mmcds.compat.old_names`).
+__path__: list[str] = []
 
 #: Parts of the contrast where a config names none.
 PARTS: dict[str, dict[str, Any]] = dict(
@@ -119,3 +125,122 @@ def build_cds_neck(
         recompute=recompute,
     )
     return with_supervision(neck, supervision)
+
+
+@MODELS.register_module(name='DSNNeck')
+def build_dsn_neck(
+    neck: dict | Sequence[dict] | None = None,
+    num_classes: int = 80,
+    taps: Sequence[str] | None = None,
+    channels: Mapping[str, Any] | None = None,
+    sampler: dict | None = None,
+    projector: dict | None = None,
+    loss_weight: float | Sequence[float] = 1.0,
+) -> nn.Module:
+    """Build the stock neck and hang a :class:`DeepSupervision` on it, as a control for the contrast.
+
+    Everything said of :func:`build_cds_neck` holds: the same hook drives it,
+    and at inference nothing is left of it. The losses are called ``loss_dsn_<tap>``.
+
+    Args:
+        neck (dict | Sequence[dict], optional): The stock neck's config. Defaults to None: there is none.
+        num_classes (int): Classes of the images (classification) or instances (detection). Defaults to 80, COCO's.
+        taps (Sequence[str], optional): As in the CDSNeck. Defaults to None: all outputs of the backbone but
+            for those of frozen stages.
+        channels (Mapping[str, Sequence[int]], optional): As in the CDSNeck. Defaults to None.
+        sampler (dict, optional): What is classified. Defaults to ``dict(type='InstanceSampler')``.
+        projector (dict, optional): What stands before each linear classifier. Defaults to
+            ``dict(type='MLPProjector')``.
+        loss_weight (float | Sequence[float]): Weight of each tap, or one per tap, >= 0. Defaults to 1.0.
+
+    Returns:
+        nn.Module: The stock neck, an object of its own class, with the attribute ``cds``.
+
+    Raises:
+        ValueError: If a tap, a part or one of their arguments is not known or out of range.
+
+    Example:
+        >>> neck = dict(type='mmcds.DSNNeck', neck=dict(type='GlobalAveragePooling'), num_classes=100)
+    """
+    supervision = DeepSupervision(
+        taps=resolve_taps(taps, neck, channels),
+        # Those of the contrast, so that the two differ in the loss alone.
+        sampler=part_of('sampler', sampler),
+        projector=part_of('projector', projector),
+        num_classes=num_classes,
+        loss_weight=loss_weight,
+        # Taps named by the user are kept, even if frozen.
+        leave_out_frozen=taps is None,
+    )
+    return with_supervision(neck, supervision)
+
+
+def with_supervision(neck: dict | Sequence[dict] | None, supervision: Supervision) -> nn.Module:
+    """Build a stock neck and hang a supervision on it.
+
+    Args:
+        neck (dict | Sequence[dict], optional): The stock neck's config; None is a neck that passes on what it gets.
+        supervision (Supervision): What is to hang on it.
+
+    Returns:
+        nn.Module: The neck, an object of its own class.
+    """
+    if neck is None:
+        stock: nn.Module = PassThroughNeck()
+    elif isinstance(neck, Mapping):
+        stock = ROOT_MODELS.build(neck)
+    else:
+        stock = NeckChain([ROOT_MODELS.build(each) for each in neck])
+    stock.add_module(ATTRIBUTE, supervision)
+    return stock
+
+
+def find_supervision(model: nn.Module) -> Supervision:
+    """The supervision of a model.
+
+    Args:
+        model (nn.Module): A detector or classifier, without a wrapper such as DDP.
+
+    Raises:
+        ValueError: If its neck is no CDSNeck.
+    """
+    supervision = getattr(getattr(model, 'neck', None), ATTRIBUTE, None)
+    if not isinstance(supervision, Supervision):
+        neck = type(getattr(model, 'neck', None)).__name__
+        raise ValueError(
+            f"model.neck is {neck}, not a CDSNeck; wrap it: neck=dict(type='mmcds.CDSNeck', neck=<the stock neck>, "
+            '...), or let mmcds.add_cds(cfg) do it'
+        )
+    return supervision
+
+
+@MODELS.register_module()
+class PassThroughNeck(BaseModule):
+    """Gives on what it gets: for models without a neck."""
+
+    def forward(self, inputs: Any) -> Any:
+        """Return ``inputs``."""
+        return inputs
+
+
+class NeckChain(BaseModule):
+    """A list of necks, each fed by the one before.
+
+    mmdet makes an ``nn.Sequential`` of it, which would also call the contrast's own module. The
+    names of the weights are the same.
+
+    Args:
+        necks (Sequence[nn.Module]): In the order of the calls.
+    """
+
+    def __init__(self, necks: Sequence[Any]) -> None:
+        super().__init__()
+        self._names = [str(i) for i in range(len(necks))]
+        for name, neck in zip(self._names, necks, strict=True):
+            self.add_module(name, neck)
+
+    def forward(self, inputs: Any) -> Any:
+        """Pass ``inputs`` through all necks."""
+        for name in self._names:
+            inputs = self._modules[name](inputs)
+        return inputs

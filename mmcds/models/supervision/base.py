@@ -1,8 +1,8 @@
-"""What every supervision of intermediate stages has in common: taps, sampler, projectors, weights."""
+"""Base of the training-only module ``neck.cds``: taps, sampler, projectors, weights."""
 
 import logging
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -10,30 +10,28 @@ from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from mmcds.utils.bn_statistics import syncs_statistics
 from mmcds.utils.errors import check_range
+from mmcds.utils.tree import connected_zero
 
-from .build import build_part
-from .outputs import as_map, connected_zero
-from .samplers import Samples, ViewPair
-from .statistics import syncs_statistics
-from .taps import Tap
+from ..parts import Projector, Sampler, View, build_part
+from ..step_data import Features, Samples, Tap, ViewPair
 
+#: Under this name the supervision hangs on the neck: ``model.neck.cds``.
+ATTRIBUTE = 'cds'
 SAMPLERS = ('InstanceSampler', 'ImageSampler', 'DenseSampler')
 PROJECTORS = ('MLPProjector', 'SepConvProjector', 'IdentityProjector')
-
-#: Per view, the tuples of feature maps (N, C, h, w) of 'backbone' and, if a tap wants it, 'neck'.
-Features = tuple[Mapping[str, Any], Mapping[str, Any]]
 
 
 class Supervision(BaseModule):
     """Base class of the training-only module ``neck.cds``.
 
-    It is never called by the model itself; :class:`~mmcds.models.two_view_forward.TwoViewForward` asks
-    it for the second view and for the losses.
+    The model never calls it; :class:`~mmcds.models.forward.TwoViewForward` asks it for the second view and for the
+    losses.
 
     Args:
         taps (Sequence[Tap]): Where the features come from.
-        view (nn.Module): What makes the second view, or says that there is none.
+        view (View): What makes the second view, or says that there is none.
         sampler (dict): Config of the sampler.
         projector (dict): Config of the projectors, one per tap.
         loss_weight (float | Sequence[float]): Weight lambda of every tap, or one per tap, >= 0.
@@ -46,7 +44,6 @@ class Supervision(BaseModule):
         weight (float): The schedule's factor on all losses; 0 switches the second view off.
         stop_gradient (bool): Whether nothing learns through the second view.
         concat (bool): Whether both views pass the backbone in one batch.
-        packs (bool): Whether second views lie side by side on canvases in that batch.
         recompute (bool): Whether the backbone's pass of the second view is computed again in the backward pass,
             instead of kept.
         prefix (str): How the names of its losses begin.
@@ -55,14 +52,12 @@ class Supervision(BaseModule):
     prefix = 'loss_cds'
     stop_gradient = False
     concat = False
-    #: Set by a supervision that can put second views side by side.
-    packs: bool = False
     recompute = False
 
     def __init__(
         self,
         taps: Sequence[Tap],
-        view: nn.Module,
+        view: View,
         sampler: dict,
         projector: dict,
         loss_weight: float | Sequence[float],
@@ -75,7 +70,7 @@ class Supervision(BaseModule):
         self.leave_out_frozen = leave_out_frozen
         self._told_frozen: list[str] = []
         self.view = view
-        self.sampler = build_part('neck.sampler', sampler, SAMPLERS)
+        self.sampler: Sampler = build_part('neck.sampler', sampler, SAMPLERS)
         self.projectors = nn.ModuleDict(
             {
                 tap.key: build_part('neck.projector', projector, PROJECTORS, in_channels=tap.channels, steps=tap.steps)
@@ -107,15 +102,28 @@ class Supervision(BaseModule):
         """Names in the model of the modules inside the backbone that are tapped."""
         return [tap.path for tap in self.all_taps if tap.path]
 
-    def choose_taps(self, features: Mapping[str, Any]) -> None:
+    def describe(
+        self, inputs: Tensor, data_samples: Sequence[Any], preprocessor: nn.Module
+    ) -> tuple[Tensor | None, ViewPair]:
+        """What the backbone gets as view 2, None where there is one view, and what is known of both views.
+
+        Args:
+            inputs (Tensor): View 1 as the model gets it (N, C, H, W).
+            data_samples (Sequence): The N data samples.
+            preprocessor (nn.Module): The model's data preprocessor.
+        """
+        made: tuple[Tensor | None, ViewPair] = self.view(inputs, data_samples, preprocessor)
+        return made
+
+    def choose_taps(self, features: Features) -> None:
         """Leave out the taps that nothing can learn from in this step, or warn of them.
 
         Args:
-            features (Mapping[str, Any]): The first view's. A map without a gradient reaches no weight.
+            features (Features): Of the step. A map of view 1 without a gradient reaches no weight.
         """
         if not torch.is_grad_enabled():
             return
-        frozen = [tap for tap in self.all_taps if not feature_of(tap, features).requires_grad]
+        frozen = [tap for tap in self.all_taps if not features.of(tap).requires_grad]
         self.taps = [tap for tap in self.all_taps if not (self.leave_out_frozen and tap in frozen)]
         names = [tap.name for tap in frozen]
         if names != self._told_frozen:
@@ -142,8 +150,7 @@ class Supervision(BaseModule):
         """The losses of a step.
 
         Args:
-            features (tuple[Mapping, Mapping]): Per view, the tuples of feature maps (N, C, h, w) of
-                'backbone' and, if a tap wants it, 'neck'.
+            features (Features): The feature maps of the step.
             views (ViewPair): Geometry and annotations.
 
         Returns:
@@ -177,7 +184,7 @@ class Supervision(BaseModule):
     def crops(self, tap: Tap, features: Features, samples: Samples, views: ViewPair) -> tuple[Tensor, Tensor]:
         """What the sampler cuts out of the tap's features in each view, two tensors (M, C, h, w)."""
         first, second = (
-            self.sampler.crop(feature_of(tap, features[v]), samples.rois[v], views.crop_size(v)) for v in range(2)
+            self.sampler.crop(features.of(tap, view), samples.rois[view], views.crop_size(view)) for view in range(2)
         )
         return first, second
 
@@ -194,7 +201,7 @@ class Supervision(BaseModule):
 
     def project(self, tap: Tap, crops: Tensor, feature: Tensor) -> Tensor:
         """Projections (M, D), float32 (or float64), of crops (M, C, h, w) of a feature map (N, C, H, W)."""
-        projector: Any = self.projectors[tap.key]
+        projector: Projector = self.projectors[tap.key]  # type: ignore[assignment]
         if crops.dtype in (torch.float16, torch.bfloat16):
             crops = crops.float()
         if len(crops) == 0 and not syncs_statistics(projector):
@@ -202,30 +209,3 @@ class Supervision(BaseModule):
             # backward waits for every rank. SyncBN waits in the forward, so there the empty batch goes on.
             return crops.new_zeros(0, projector.out_channels) + self._nothing([projector]) + feature[:0].sum().float()
         return projector(crops)
-
-
-def feature_of(tap: Tap, features: Mapping[str, Any]) -> Tensor:
-    """The tap's feature map, checked against what it was said to be.
-
-    Raises:
-        ValueError: If there is no such output, or it is no map (N, C, h, w) of the tap's channels.
-    """
-    outputs = features[tap.source]
-    if tap.path:
-        if tap.path not in outputs:
-            raise ValueError(f'neck.taps={tap.name!r}: the backbone does not call this module; name another one')
-        feature = as_map(outputs[tap.path])
-    elif tap.index >= len(outputs):
-        raise ValueError(
-            f'neck.taps={tap.name!r}: the {tap.source} returned {len(outputs)} outputs; '
-            f'name one of {[f"{tap.source}.{i}" for i in range(len(outputs))]}'
-        )
-    else:
-        feature = outputs[tap.index]
-    shape = tuple(feature.shape) if isinstance(feature, Tensor) else type(feature).__name__
-    if not isinstance(feature, Tensor) or feature.dim() not in (2, 4) or feature.shape[1] != tap.channels:
-        raise ValueError(
-            f'neck.taps={tap.name!r}: expected a feature map (N, {tap.channels}, h, w), the {tap.source} returned '
-            f'{shape}; set channels=dict({tap.source}{"s" if tap.path else ""}=...) of the CDSNeck to what it has'
-        )
-    return feature if feature.dim() == 4 else feature[:, :, None, None]

@@ -4,11 +4,12 @@ import re
 from typing import Any
 
 import pytest
+import torch
 from mmengine.registry import MODELS, DefaultScope, Registry
-from torch import nn
+from torch import Tensor, nn
 
-from mmcds.models import MLPProjector
-from mmcds.models.build import build_part
+from mmcds.models import ContrastiveLoss, InstanceSampler, MLPProjector, Sampler, Samples, ViewPair
+from mmcds.models.parts import build_part
 
 KINDS = ('MLPProjector', 'IdentityProjector')
 
@@ -88,3 +89,49 @@ def test_wrong_parts_are_named(cfg: Any, message: str) -> None:
         build_part('neck.projector', cfg, KINDS, in_channels=3, steps=1)
     # Which names are nearest is difflib's choice.
     assert re.sub('nearest: [^;]*; ', '', str(caught.value)) == message
+
+
+def test_a_sampler_without_one_of_its_methods_is_refused() -> None:
+    class Half(Sampler):
+        def sample(self, views: ViewPair) -> Samples:
+            raise AssertionError('never built')
+
+    with pytest.raises(TypeError, match=r"Can't instantiate abstract class Half .*crop"):
+        build_part('neck.sampler', dict(type=Half), ('InstanceSampler',))
+
+
+def test_a_class_with_a_forward_of_its_own_does_not_inherit_what_the_parent_s_promises() -> None:
+    class OwnProjector(MLPProjector):
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(x)
+
+    class SameProjector(MLPProjector):
+        pass
+
+    class OwnLoss(ContrastiveLoss):
+        def forward(self, *args: Any) -> Tensor:
+            return super().forward(*args)
+
+    class JoiningLoss(ContrastiveLoss):
+        joins_taps = True
+
+        def forward(self, *args: Any) -> Tensor:
+            return super().forward(*args)
+
+    assert [each.row_by_row for each in (MLPProjector, OwnProjector, SameProjector)] == [True, False, True]
+    assert [each.joins_taps for each in (ContrastiveLoss, OwnLoss, JoiningLoss)] == [True, False, True]
+
+
+def test_boxes_are_chosen_by_the_method_s_older_name_too() -> None:
+    with pytest.warns(DeprecationWarning, match='First._choose moved to choose'):
+
+        class First(InstanceSampler):
+            def _choose(self, *boxes: Tensor) -> Tensor:
+                kept: Tensor = super()._choose(*boxes)[:1]  # type: ignore[misc]
+                return kept
+
+    box = torch.tensor([[0.0, 0, 8, 8], [2, 2, 6, 9]])
+    sizes = torch.tensor([[16.0, 16.0]])
+    views = ViewPair(((16, 16),) * 2, (sizes, sizes), torch.tensor([-1]), ([box], [box]), [torch.tensor([3, 4])], None)
+    assert First().sample(views).labels.tolist() == [3]
+    assert InstanceSampler().sample(views).labels.tolist() == [3, 4]

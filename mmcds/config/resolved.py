@@ -1,0 +1,71 @@
+"""What the CDSNeck of a config stands for: computed once and passed on."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from mmcds.models.necks import build_cds_neck, build_dsn_neck
+from mmcds.models.step_data import Tap
+from mmcds.models.supervision import ATTRIBUTE, Supervision
+from mmcds.models.taps import output_channels, resolve_taps
+from mmcds.utils.errors import unknown_name
+from mmcds.utils.type_name import type_name
+
+NECK = 'mmcds.CDSNeck'
+#: The necks that a CDSHook drives, with what builds them.
+NECKS: dict[str, Callable[..., Any]] = {NECK: build_cds_neck, 'mmcds.DSNNeck': build_dsn_neck}
+
+
+@dataclass(frozen=True)
+class ResolvedCDS:
+    """The supervision of a config, without its model.
+
+    Attributes:
+        kind (str): A key of :data:`NECKS`.
+        stock_neck: Config of the stock neck; None where there is none.
+        channels (Mapping[str, Any]): Channels of the outputs of 'backbone' and 'neck', and of 'modules' by name.
+        supervision (Supervision): With its parts built: taps, view, sampler, projectors, loss.
+    """
+
+    kind: str
+    stock_neck: Any
+    channels: Mapping[str, Any]
+    supervision: Supervision
+
+    @property
+    def taps(self) -> list[Tap]:
+        """The taps, with their channels."""
+        return self.supervision.all_taps
+
+    @classmethod
+    def of(cls, neck: Mapping[str, Any], builder: Callable[..., nn.Module] | None = None) -> 'ResolvedCDS':
+        """Build what a config hangs on its stock neck, without that one.
+
+        Args:
+            neck (Mapping[str, Any]): Config of a CDSNeck or DSNNeck.
+            builder (Callable, optional): What its ``type`` stands for. Defaults to None: found in :data:`NECKS`.
+
+        Raises:
+            ValueError: If an argument is not known, or a tap, a part or one of their arguments is wrong.
+        """
+        kind = type_name(neck)
+        builder = builder or NECKS[kind]
+        known = list(inspect.signature(builder).parameters)
+        given = {key: value for key, value in neck.items() if key not in ('type', '_scope_')}
+        for key in given:
+            if key not in known:
+                raise unknown_name(f'{kind}: argument', key, known)
+        stock = given.pop('neck', None)
+        channels = given.pop('channels', None) or output_channels(stock)
+        # Here, where a message can name the stock neck.
+        resolve_taps(given.get('taps'), stock, channels)
+        supervision: Supervision = getattr(builder(neck=None, channels=channels, **given), ATTRIBUTE)
+        return cls(kind, stock, channels, supervision)
+
+
+def supervision_alone(builder: Callable[..., nn.Module], neck: Mapping[str, Any]) -> Supervision:
+    """Older form of :meth:`ResolvedCDS.of`."""
+    return ResolvedCDS.of(neck, builder).supervision

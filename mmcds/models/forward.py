@@ -1,0 +1,433 @@
+"""One training step with the contrast: what torch's forward hooks do on a model with a CDSNeck."""
+
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from mmcds.utils.bn_statistics import keep_statistics, recomputes, refuse_unknown_recomputing, syncs_statistics
+from mmcds.utils.dist import get_world_size
+from mmcds.utils.errors import unknown_name
+from mmcds.utils.tree import as_map, as_outputs, connected_zero, map_outputs, select_outputs, split_outputs
+
+from .data_samples.sample_list import check_batch, labelled_rows, with_dummy_label
+from .necks import ATTRIBUTE, find_supervision
+from .step_data import Features, ViewPair
+from .supervision.teacher import Teacher, distilled_losses
+
+#: Arguments of a model's forward, in mmengine's order.
+ARGUMENTS = ('inputs', 'data_samples', 'mode')
+
+
+@dataclass
+class StepContext:
+    """What a training step is told from outside.
+
+    Attributes:
+        seed (int | None): Seed of the step's random numbers. Defaults to None: torch's global generators go on.
+        meter (Callable): Makes a context that is entered around all that the step does for the contrast. Defaults to
+            one that does nothing.
+    """
+
+    seed: int | None = None
+    meter: Callable[[], AbstractContextManager[None]] = nullcontext
+    #: States of the generators, on the CPU and on the GPU of the inputs; None before the first number is drawn.
+    _states: tuple[Tensor, Tensor | None] | None = None
+
+    @contextmanager
+    def aside(self, like: Tensor) -> Iterator[None]:
+        """Draw from the step's own generator; the task's generators are left as they were.
+
+        Second view, second pass and sampler draw one after the other, so none sees the same numbers as another.
+
+        Args:
+            like (Tensor): On the device whose generator may be drawn from, besides that of the CPU.
+        """
+        with self.meter():
+            if self.seed is None:
+                yield
+                return
+            cuda = like.device if like.device.type == 'cuda' else None
+            with torch.random.fork_rng(devices=[] if cuda is None else [cuda]):
+                if self._states is None:
+                    torch.manual_seed(self.seed)
+                else:
+                    torch.set_rng_state(self._states[0])
+                    if cuda is not None and self._states[1] is not None:
+                        torch.cuda.set_rng_state(self._states[1], cuda)
+                yield
+                self._states = torch.get_rng_state(), None if cuda is None else torch.cuda.get_rng_state(cuda)
+
+
+@dataclass
+class _Step:
+    """State of one training step.
+
+    Attributes:
+        inputs (Tensor): View 1 as the model gets it (N, C, H, W).
+        views (ViewPair | None): Geometry and annotations; None where the contrast is off and only unlabelled images
+            are kept from the task.
+        second (Tensor | None): View 2 as the backbone gets it; None where there is one view.
+        batch (Tensor | None): Both views as one batch, once the backbone was given it (``concat``).
+        raw (tuple): What the backbone returned for each view.
+        features (Features): The feature maps of the taps.
+        inside (dict[str, Any]): What tapped modules returned in the pass that is running, by name.
+        rows (Tensor | None): Labelled images (k,), int64; None where all are.
+        neck_again (bool): Whether view 1 passes the neck once more for the contrast.
+        mute (bool): Whether no image is labelled, so that the task's losses count nothing.
+        logits: What the head returned for view 1, for distillation.
+    """
+
+    inputs: Tensor
+    views: ViewPair | None = None
+    second: Tensor | None = None
+    batch: Tensor | None = None
+    raw: tuple[Any, Any] = (None, None)
+    features: Features = field(default_factory=Features)
+    inside: dict[str, Any] = field(default_factory=dict)
+    rows: Tensor | None = None
+    neck_again: bool = False
+    mute: bool = False
+    logits: Any = None
+
+
+class TwoViewForward:
+    """Torch forward hooks on a model with a CDSNeck, acting on ``mode='loss'`` in training only.
+
+    A step is, from top to bottom of this file: describe the batch and make view 2; the stock pass; view 2's pass;
+    sample, project and compare. The task sees view 1 alone. View 2 passes the backbone, and the neck where a tap is
+    behind it, in a pass of its own or in one batch with view 1 (``concat``). The losses of the contrast join those of
+    the model. Hooks run inside ``module.__call__`` and so under any wrapper.
+
+    Images whose data samples say ``labelled=False`` join the contrast and nothing else: the backbone sees them, the
+    neck and the heads do not.
+
+    Unless ``concat`` is set, the random generators are given back as they were and the running statistics of batch
+    normalisation are those of view 1: the task's own randomness and inference stay the stock's.
+
+    Args:
+        model (nn.Module): A detector or classifier without a wrapper such as DDP.
+        teacher (Teacher, optional): Followed by the student, too, if its CDSNeck has ``distill``. Defaults to None.
+        meter (Callable): Makes a context that is entered around all that a step does for the contrast. Defaults to one
+            that does nothing.
+        has_unlabelled (bool): Whether the training set has unlabelled images, which all ranks have to know before they
+            see one. Needed where a tap is behind a neck with SyncBN. Defaults to False.
+
+    Raises:
+        ValueError: If the model's neck is no CDSNeck or it has no backbone.
+
+    Attributes:
+        steps (int): Training steps in which it has added its losses so far.
+        added (dict[str, Tensor]): The losses added in the last of them, without their graph.
+
+    Example:
+        >>> two_views = TwoViewForward(model).attach()
+        >>> two_views.begin_step(weight=1.0, seed=0)
+        >>> losses = model(inputs, data_samples, mode='loss')
+        >>> two_views.detach()
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        teacher: Teacher | None = None,
+        meter: Callable[[], AbstractContextManager[None]] = nullcontext,
+        has_unlabelled: bool = False,
+    ) -> None:
+        self.model = model
+        self.supervision = find_supervision(model)
+        if not isinstance(getattr(model, 'backbone', None), nn.Module):
+            raise ValueError(f'{type(model).__name__} has no model.backbone, whose stages CDS would supervise')
+        self.backbone: nn.Module = model.backbone  # type: ignore[assignment]
+        self.neck: nn.Module = model.neck  # type: ignore[assignment]
+        self.teacher = teacher
+        self.meter = meter
+        self.has_unlabelled = has_unlabelled
+        self.steps = 0
+        self.added: dict[str, Tensor] = {}
+        self.context = StepContext(meter=meter)
+        self._step: _Step | None = None
+        self._checked_pass = False
+        self._positional = _positional_names(model)
+        # A forward with names of its own has them in mmengine's order.
+        self._own_names = {
+            name: name if name in self._positional or i >= len(self._positional) else self._positional[i]
+            for i, name in enumerate(ARGUMENTS)
+        }
+        self._handles: list[Any] = []
+
+    def begin_step(self, weight: float = 1.0, seed: int | None = None) -> None:
+        """Say what the next step, or the next calls of the model in it, are to do.
+
+        Args:
+            weight (float): The schedule's factor on the losses of the contrast, >= 0; with 0 there is no second view.
+                Defaults to 1.0.
+            seed (int, optional): Seed of the step's random numbers, so that a resumed run repeats them. If the model is
+                called twice, the second call draws where the first stopped. Defaults to None: torch's global
+                generators go on.
+        """
+        self.supervision.weight = weight
+        self.context = StepContext(seed, self.meter)
+
+    @property
+    def seed(self) -> int | None:
+        """Seed of the step. To set it is the older form of :meth:`begin_step`, which leaves the weight as it is."""
+        return self.context.seed
+
+    @seed.setter
+    def seed(self, seed: int | None) -> None:
+        self.context = StepContext(seed, self.meter)
+
+    def attach(self) -> 'TwoViewForward':
+        """Put the hooks on. Returns self."""
+        if not self._handles:
+            self._handles = [
+                self.model.register_forward_pre_hook(self._before_model, with_kwargs=True),
+                self.backbone.register_forward_pre_hook(self._before_backbone),
+                self.backbone.register_forward_hook(self._after_backbone),
+                self.neck.register_forward_hook(self._after_neck),
+                self.model.register_forward_hook(self._after_model, with_kwargs=True),
+            ]
+            for path in self.supervision.modules_tapped:
+                self._handles.append(self._module(path).register_forward_hook(partial(self._after_module, path)))
+            head = getattr(self.model, 'head', None)
+            if getattr(self.supervision, 'distill', None) is not None and isinstance(head, nn.Module):
+                self._handles.append(head.register_forward_hook(self._after_head))
+        return self
+
+    def detach(self) -> None:
+        """Take the hooks off; the model is the stock one again."""
+        for handle in self._handles:
+            handle.remove()
+        self._handles = []
+        self._step = None
+
+    # 1. Describe the batch and make view 2.
+
+    def _before_model(self, model: nn.Module, args: tuple, kwargs: dict) -> tuple[tuple, dict] | None:
+        given = self._arguments(args, kwargs)
+        if given is None:
+            return None
+        # Not before: a training step may call its own model in another mode.
+        self._step = None
+        inputs, data_samples = given['inputs'], given['data_samples']
+        check_batch(type(model).__name__, inputs, data_samples)
+        labelled = labelled_rows(data_samples)
+        contrasts = self.supervision.weight != 0
+        if not contrasts and labelled is None:
+            return None
+        step = self._step = _Step(inputs)
+        if contrasts:
+            preprocessor: Any = model.data_preprocessor
+            with self.context.aside(inputs):
+                step.second, step.views = self.supervision.describe(inputs, data_samples, preprocessor)
+            step.neck_again = self._needs_neck_again(labelled is not None)
+        if labelled is None:
+            return None
+        # The task sees the labelled images alone. A batch without any still passes the heads, so that all ranks do the
+        # same, but its losses count nothing.
+        step.mute = not labelled
+        index = torch.tensor(labelled or [0], device=inputs.device)
+        changes: dict[str, Any] = {
+            'data_samples': [data_samples[i] for i in labelled] or [with_dummy_label(data_samples[0])]
+        }
+        if contrasts:
+            step.rows = index
+        else:
+            changes['inputs'] = inputs.index_select(0, index)
+        return self._changed(args, kwargs, changes)
+
+    def _needs_neck_again(self, unlabelled: bool) -> bool:
+        """Whether view 1 passes the neck once more, because the task's pass does not see all of its images."""
+        stock = (module for name, module in self.neck.named_children() if name != ATTRIBUTE)
+        waits = self.supervision.uses_neck and get_world_size() > 1 and any(map(syncs_statistics, stock))
+        if waits and unlabelled and not self.has_unlabelled:
+            raise ValueError(
+                f'neck.taps={[tap.name for tap in self.supervision.taps if tap.source == "neck"]} behind a neck with '
+                'SyncBN: a data sample says labelled=False, and ranks without such a one would wait for ever; use '
+                'mmcds.LabelledFraction, give the data set has_unlabelled=True, or tap the backbone only'
+            )
+        # Norms over ranks wait for each other: where one rank's batch may need a pass more, all make it.
+        return unlabelled or (waits and self.has_unlabelled)
+
+    # 2. The stock pass through the backbone, with view 2 in the same batch where asked.
+
+    def _before_backbone(self, backbone: nn.Module, args: tuple) -> tuple | None:
+        step = self._step
+        # Only the call on the batch itself: some detectors call their backbone more than once. And only the first such
+        # call: a second one would give the model 2N images where it gave N.
+        if step is None or not args or args[0] is not step.inputs or step.batch is not None:
+            return None
+        if step.second is None or not self.supervision.concat:
+            return None
+        step.batch = torch.cat([args[0], step.second.to(args[0].dtype)])
+        return (step.batch, *args[1:])
+
+    def _after_module(self, path: str, module: nn.Module, args: tuple, output: Any) -> None:
+        # Until the backbone's own hook has taken what it returned for both views.
+        if self._step is not None and self._step.views is not None and 'module' not in self._step.features.second:
+            self._step.inside[path] = output
+
+    def _after_backbone(self, backbone: nn.Module, args: tuple, output: Any) -> Any:
+        step = self._step
+        if step is None or step.views is None or not args or step.features.first:
+            return None
+        if args[0] is not (step.inputs if step.batch is None else step.batch):
+            return None
+        if step.batch is None:
+            self._second_pass(step, output, *args[1:])
+        else:
+            self._split_batch(step, output)
+        for outputs, raw in zip((step.features.first, step.features.second), step.raw, strict=True):
+            outputs['backbone'] = as_outputs(raw)
+        # The neck sees the labelled images.
+        return step.raw[0] if step.rows is None else select_outputs(step.raw[0], step.rows)
+
+    def _split_batch(self, step: _Step, output: Any) -> None:
+        """Take the outputs of one batch of both views apart."""
+        count = len(step.inputs)
+        batch: Any = step.batch
+        if any(isinstance(each, Tensor) and len(each) != len(batch) for each in as_outputs(output)):
+            raise ValueError(
+                f'neck.concat=True: {type(self.backbone).__name__} returns another number of maps than it gets images, '
+                'so the views cannot be told apart; set concat=False'
+            )
+        step.raw = (split_outputs(output, 0, count), split_outputs(output, 1, count))
+        inside = {path: as_map(map_) for path, map_ in step.inside.items()}
+        step.features.batch = {'backbone': as_outputs(output), 'module': inside}
+        for view, outputs in enumerate((step.features.first, step.features.second)):
+            outputs['module'] = {path: split_outputs(map_, view, count) for path, map_ in inside.items()}
+
+    # 3. View 2's own pass, through the backbone and, where a tap is behind it, the neck.
+
+    def _second_pass(self, step: _Step, output: Any, *args: Any) -> None:
+        second, step.features.first['module'] = output, step.inside
+        if step.second is not None:
+            step.inside = {}
+            with self.context.aside(step.inputs), self._gradient():
+                second = self._pass(self.backbone, step.second.to(step.inputs.dtype), *args)
+            if not self._checked_pass:
+                self._checked_pass = True
+                refuse_unknown_recomputing(self.backbone, second)
+        step.raw, step.features.second['module'] = (output, second), step.inside
+
+    def _pass(self, backbone: nn.Module, *args: Any) -> Any:
+        """A pass that leaves the running statistics as they are."""
+
+        def run(*inputs: Any) -> Any:
+            # Inside of what is checkpointed, so that it holds in the backward pass, too.
+            with keep_statistics(backbone):
+                return backbone.forward(*inputs)
+
+        # A backbone that saves memory by itself cannot while its statistics are kept: its whole pass is computed again.
+        if torch.is_grad_enabled() and (self.supervision.recompute or recomputes(backbone)):
+            return checkpoint(run, *args, use_reentrant=False)
+        return run(*args)
+
+    @contextmanager
+    def _gradient(self) -> Iterator[None]:
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.supervision.stop_gradient):
+            yield
+
+    def _after_neck(self, neck: nn.Module, args: tuple, output: Any) -> None:
+        step = self._step
+        if step is None or not step.features.first or 'neck' in step.features.first or not self.supervision.uses_neck:
+            return
+        first = output
+        if step.neck_again:
+            # The task's call saw the labelled images alone.
+            with self.context.aside(step.inputs), keep_statistics(neck):
+                first = neck.forward(step.raw[0], *args[1:])
+        second = first
+        if step.second is not None:
+            with self.context.aside(step.inputs), keep_statistics(neck), self._gradient():
+                second = neck.forward(step.raw[1], *args[1:])
+        step.features.first['neck'], step.features.second['neck'] = as_outputs(first), as_outputs(second)
+
+    def _after_head(self, head: nn.Module, args: tuple, output: Any) -> None:
+        if self._step is not None and self._step.views is not None and self._step.logits is None:
+            self._step.logits = output
+
+    # 4. Sample, project and compare.
+
+    def _after_model(self, model: nn.Module, args: tuple, kwargs: dict, losses: Any) -> Any:
+        if self._arguments(args, kwargs) is None:
+            return losses
+        if not isinstance(losses, dict):
+            raise ValueError(f"{type(model).__name__} in mode='loss' returned {type(losses).__name__}, not a dict")
+        # What a step holds is let go with it.
+        step, self._step = self._step, None
+        if step is not None and step.mute:
+            # Connected to the graph, since other ranks may wait in the backward pass.
+            losses = {k: map_outputs(v, connected_zero) for k, v in losses.items() if 'loss' in k}
+        added: dict[str, Tensor] | None = None
+        if step is not None and step.views is not None:
+            self._check_features(step.features)
+            self.supervision.choose_taps(step.features)
+            if self.supervision.taps:
+                with self.context.aside(step.inputs):
+                    added = self._contrast(step, step.views)
+        added = self.supervision.with_left_out(added or self.supervision.zero_losses())
+        self.steps += 1
+        self.added = {name: loss.detach() for name, loss in added.items()}
+        return {**losses, **added}
+
+    def _check_features(self, features: Features) -> None:
+        missing = [tap.name for tap in self.supervision.all_taps if tap.source not in features.first]
+        if missing:
+            raise ValueError(
+                f'neck.taps={missing}: {type(self.model).__name__} did not pass its inputs through them, unchanged and '
+                'as the first argument; name outputs that its training step uses'
+            )
+
+    def _contrast(self, step: _Step, views: ViewPair) -> dict[str, Tensor]:
+        if self.teacher is None:
+            return self.supervision.losses(step.features, views)
+        logits, rows = step.logits, step.rows
+        if step.mute and rows is not None and isinstance(logits, Tensor):
+            # The one image that passed the heads for the others' sake: its logits count nothing either.
+            logits, rows = logits[:0], rows[:0]
+        shown = (step.inputs, step.inputs if step.second is None else step.second)
+        return distilled_losses(self.supervision, self.teacher, step.features, views, shown, logits, rows)
+
+    # Arguments of the model's forward, whose names and order are the model's.
+
+    def _module(self, path: str) -> nn.Module:
+        try:
+            return self.model.get_submodule(path)
+        except AttributeError as error:
+            names = [name for name, _ in self.model.named_modules() if name.startswith('backbone.')]
+            raise unknown_name('neck.taps', path, names) from error
+
+    def _arguments(self, args: tuple, kwargs: dict) -> dict[str, Any] | None:
+        """The :data:`ARGUMENTS` of a training step by name, None for any other call."""
+        given = {**dict(zip(self._positional, args, strict=False)), **kwargs}
+        if not self.model.training or given.get('mode') != 'loss':
+            return None
+        return {name: given.get(name, given.get(own)) for name, own in self._own_names.items()}
+
+    def _changed(self, args: tuple, kwargs: dict, changes: dict[str, Any]) -> tuple[tuple, dict]:
+        """The arguments of a call with some of them changed, each where it was."""
+        positional = list(args)
+        for name, value in changes.items():
+            key = name if name in kwargs else self._own_names[name]
+            if key in kwargs:
+                kwargs = {**kwargs, key: value}
+            else:
+                positional[self._positional.index(key)] = value
+        return tuple(positional), kwargs
+
+
+def _positional_names(model: nn.Module) -> list[str]:
+    """Names of the positional arguments of a model's forward; mmengine's where it takes ``*args``."""
+    parameters = list(inspect.signature(model.forward).parameters.values())
+    names = [each.name for each in parameters if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)]
+    if any(each.kind is each.VAR_POSITIONAL for each in parameters):
+        names += [name for name in ARGUMENTS if name not in names]
+    return names
