@@ -1,6 +1,7 @@
 """Tiny models, data and processes for the tests. Imports of mmdet stand inside, ranks start without it."""
 
 import json
+import multiprocessing
 import time
 from collections.abc import Callable, Sequence
 from copy import deepcopy
@@ -287,7 +288,10 @@ def run_ranks(world: int, function: Callable[..., Any], folder: Path, *args: Any
     import torch.multiprocessing as mp
 
     folder.mkdir(parents=True, exist_ok=True)
-    context: Any = mp.spawn(_rank, (world, function, str(folder), args), nprocs=world, join=False)
+    # From a server that has imported these, so that each rank need not.
+    multiprocessing.set_forkserver_preload(['torch', 'mmcds.models'])
+    arguments = (world, function, str(folder), args)
+    context: Any = mp.start_processes(_rank, arguments, nprocs=world, join=False, start_method='forkserver')
     end = time.monotonic() + limit
     while not context.join(timeout=1):
         if time.monotonic() > end:
