@@ -1,4 +1,4 @@
-"""Reads each YAML text once: MMEngine reads all metafiles of a package, for a second, wherever a config inherits one."""
+"""Reads each YAML text once: MMEngine reads all metafiles of a package, for a second, where a config inherits one."""
 
 from functools import cache
 from io import StringIO

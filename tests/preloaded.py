@@ -70,8 +70,8 @@ class Preloaded:
 
     Args:
         python (str): The interpreter.
-        cwd (Path): The working folder of the commands.
-        env (Mapping[str, str]): The environment of the commands.
+        cwd (Path): The working folder.
+        env (Mapping[str, str]): The environment.
     """
 
     def __init__(self, python: str, cwd: Path, env: Mapping[str, str]) -> None:
@@ -96,17 +96,15 @@ class Preloaded:
         self.server.stdin.flush()
         return json.loads(self.server.stdout.readline())
 
-    def start(self, *command: str, env: Mapping[str, str] | None = None) -> Process:
+    def start(self, *command: str) -> Process:
         self.count += 1
         output, errors = (Path(self.folder.name, f'{self.count}.{name}') for name in ('out', 'err'))
         files = ['/dev/null', str(output), str(errors)]
-        pid = self.ask(command=command, cwd=str(self.cwd), env=dict(env or self.env), files=files)
+        pid = self.ask(command=command, files=files)
         return Process(self, pid, output, errors)
 
-    def run(
-        self, *command: str, env: Mapping[str, str] | None = None, timeout: float = 300
-    ) -> 'subprocess.CompletedProcess[str]':
-        process = self.start(*command, env=env)
+    def run(self, *command: str, timeout: float = 300) -> 'subprocess.CompletedProcess[str]':
+        process = self.start(*command)
         status = process.wait(timeout)
         return subprocess.CompletedProcess(command, status, process.output.read_text(), process.errors.read_text())
 
@@ -128,7 +126,7 @@ def serve() -> dict[str, Any]:
         with contextlib.suppress(ImportError):
             get_config(name)
     gc.freeze()
-    running = set()
+    running: set[int] = set()
     while line := requests.readline():
         request = json.loads(line)
         answer = None
@@ -150,13 +148,10 @@ def serve() -> dict[str, Any]:
     sys.exit()
 
 
-def run(command: list[str], cwd: str, env: dict[str, str], files: list[str]) -> None:
+def run(command: list[str], files: list[str]) -> None:
     """Be ``python COMMAND...`` from here on."""
     for descriptor, path in enumerate(files):
         os.dup2(os.open(path, os.O_RDWR | os.O_CREAT), descriptor)
-    os.chdir(cwd)
-    os.environ.clear()
-    os.environ.update(env)
     sys.argv = command
     sys.path.insert(0, os.path.dirname(os.path.abspath(command[0])))
     runpy.run_path(command[0], run_name='__main__')

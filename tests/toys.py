@@ -75,7 +75,8 @@ def toy_config(data: Path, work_dir: Path, name: str = 'faster_rcnn') -> Config:
             dict(type='PackDetInputs'),
         ],
     )
-    cfg = Config(dict(model=cfg.model, default_scope='mmdet'))
+    # A Runner writes its config seven times, and formatting takes longer than an epoch of these.
+    cfg = Config(dict(model=cfg.model, default_scope='mmdet'), format_python_code=False)
     cfg.merge_from_dict(
         dict(
             train_dataloader=dict(
