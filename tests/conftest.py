@@ -1,41 +1,28 @@
 """Fixtures that the tests of the core share; plain functions are in toys.py."""
 
+import os
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from functools import cache
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import cached_yaml  # noqa: F401, registers its handler
 import cv2
 import numpy as np
 import pytest
 import torch
 from environments import SITE, layered_venv
 from mmengine.config import Config
-from mmengine.fileio import YamlHandler, register_handler
 from mmengine.logging import MessageHub, MMLogger
 from mmengine.registry import DefaultScope
+from preloaded import Preloaded
 from toys import make_toy_data, toy_config
 
 import mmcds  # noqa: F401, before anything imports torchvision
 
 ROOT = Path(__file__).resolve().parents[1]
-
-
-@cache
-def parsed_yaml(text: str) -> Any:
-    return YamlHandler().load_from_fileobj(StringIO(text))
-
-
-@register_handler(['yaml', 'yml'])
-class CachedYamlHandler(YamlHandler):
-    """Reads each text once: MMEngine reads all metafiles of a package, for a second, wherever a config inherits one."""
-
-    def load_from_fileobj(self, file: Any, **kwargs: Any) -> Any:
-        return super().load_from_fileobj(file, **kwargs) if kwargs else parsed_yaml(file.read())
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -88,6 +75,14 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     pip = [sys.executable, '-m', 'pip', '--python', str(python), '-q', 'install', '--no-deps', '--no-index']
     subprocess.run([*pip, str(wheel)], check=True)
     return python
+
+
+@pytest.fixture(scope='session')
+def preloaded() -> Iterator[Preloaded]:
+    """Runs commands of the repository in processes that need not import torch and mmdet again."""
+    env = {**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONPATH': str(ROOT)}
+    with Preloaded(sys.executable, ROOT, env) as server:
+        yield server
 
 
 @pytest.fixture(scope='session')

@@ -1,18 +1,16 @@
 """A run that was killed and resumed ends with the weights of one that was not."""
 
-import os
-import subprocess
-import sys
+import signal
 import time
 from pathlib import Path
 
 import pytest
 import torch
+from preloaded import Preloaded, Process
 from toys import toy_config
 
 from mmcds import add_cds
 
-ROOT = Path(__file__).resolve().parents[1]
 #: Trains; with a third argument it stands still before that iteration, for its parent to kill it.
 PROGRAM = """
 import sys, time
@@ -38,15 +36,8 @@ runner.train()
 """
 
 
-def start(config: Path, work: Path, *stop: str) -> subprocess.Popen:
-    env = {**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONPATH': str(ROOT)}
-    command = [sys.executable, '-c', PROGRAM, str(config), str(work), *stop]
-    return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-
-
-def finish(process: subprocess.Popen) -> None:
-    output, _ = process.communicate(timeout=300)
-    assert process.returncode == 0, output[-3000:]
+def finish(process: Process) -> None:
+    assert process.wait() == 0, process.errors.read_text()[-3000:]
 
 
 def weights(work: Path) -> dict[str, torch.Tensor]:
@@ -55,7 +46,7 @@ def weights(work: Path) -> dict[str, torch.Tensor]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize('workers', [0, 1])
-def test_killed_and_resumed(workers: int, toy_data: Path, tmp_path: Path) -> None:
+def test_killed_and_resumed(workers: int, preloaded: Preloaded, toy_data: Path, tmp_path: Path) -> None:
     """Four epochs of three iterations, killed in the third; queue, schedule and random state take part."""
     cfg = toy_config(toy_data, tmp_path / 'unused')
     cfg.model.backbone.norm_eval = False
@@ -72,20 +63,24 @@ def test_killed_and_resumed(workers: int, toy_data: Path, tmp_path: Path) -> Non
     cfg.default_hooks.checkpoint = dict(type='CheckpointHook', interval=1)
     config = tmp_path / 'config.py'
     cfg.dump(config)
+    program = tmp_path / 'program.py'
+    program.write_text(PROGRAM)
 
-    whole = start(config, tmp_path / 'whole')
-    killed = start(config, tmp_path / 'killed', '7')
+    def start(work: str, *stop: str) -> Process:
+        return preloaded.start(str(program), str(config), str(tmp_path / work), *stop)
+
+    whole, killed = start('whole'), start('killed', '7')
     for _ in range(3000):
         if (tmp_path / 'killed/standing').exists() or killed.poll() is not None:
             break
         time.sleep(0.1)
     assert killed.poll() is None
     killed.kill()
-    killed.communicate()
+    assert killed.wait() == -signal.SIGKILL
     assert (tmp_path / 'killed/epoch_2.pth').is_file()
     assert not (tmp_path / 'killed/epoch_3.pth').exists()
     finish(whole)
-    finish(start(config, tmp_path / 'killed'))
+    finish(start('killed'))
 
     expected, found = weights(tmp_path / 'whole'), weights(tmp_path / 'killed')
     assert list(expected) == list(found)
@@ -97,5 +92,5 @@ def test_killed_and_resumed(workers: int, toy_data: Path, tmp_path: Path) -> Non
     # The comparison can fail: a run of another seed ends elsewhere.
     cfg.randomness.seed = 1
     cfg.dump(config)
-    finish(start(config, tmp_path / 'other'))
+    finish(start('other'))
     assert not torch.equal(weights(tmp_path / 'other')['backbone.conv1.weight'], expected['backbone.conv1.weight'])

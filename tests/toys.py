@@ -1,6 +1,7 @@
 """Tiny models, data and processes for the tests. Imports of mmdet stand inside, ranks start without it."""
 
 import json
+import multiprocessing
 import time
 from collections.abc import Callable, Sequence
 from copy import deepcopy
@@ -74,7 +75,8 @@ def toy_config(data: Path, work_dir: Path, name: str = 'faster_rcnn') -> Config:
             dict(type='PackDetInputs'),
         ],
     )
-    cfg = Config(dict(model=cfg.model, default_scope='mmdet'))
+    # A Runner writes its config seven times, and formatting takes longer than an epoch of these.
+    cfg = Config(dict(model=cfg.model, default_scope='mmdet'), format_python_code=False)
     cfg.merge_from_dict(
         dict(
             train_dataloader=dict(
@@ -287,7 +289,10 @@ def run_ranks(world: int, function: Callable[..., Any], folder: Path, *args: Any
     import torch.multiprocessing as mp
 
     folder.mkdir(parents=True, exist_ok=True)
-    context: Any = mp.spawn(_rank, (world, function, str(folder), args), nprocs=world, join=False)
+    # From a server that has imported these, so that each rank need not.
+    multiprocessing.set_forkserver_preload(['torch', 'mmcds.models'])
+    arguments = (world, function, str(folder), args)
+    context: Any = mp.start_processes(_rank, arguments, nprocs=world, join=False, start_method='forkserver')
     end = time.monotonic() + limit
     while not context.join(timeout=1):
         if time.monotonic() > end:

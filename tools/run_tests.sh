@@ -89,7 +89,7 @@ on_default() {
 on_upstream() {
     part 'tests, upstream stack' .venv-upstream/bin/python -m pytest "${parallel[@]}" "${upstream[@]}" "${arguments[@]}"
 }
-# Both environments at once: one downloads while the other compiles, and lint needs the first only.
+# Both environments at once: one downloads while the other compiles. All but the last part need the first only.
 finish_upstream() {
     local status=0
     wait "$background" || status=$?
@@ -105,6 +105,6 @@ fi
 [ "$stack" = upstream ] || part 'environment, default stack' tools/setup_env.sh --with docs
 [ "$stack" != upstream ] || part 'environment, upstream stack' tools/setup_env.sh --stack upstream
 [ "$stack" = upstream ] || lint
-[ "$stack" != both ] || part 'environment, upstream stack' finish_upstream
 [ "$stack" = upstream ] || on_default
+[ "$stack" != both ] || part 'environment, upstream stack' finish_upstream
 [ "$stack" = default ] || on_upstream

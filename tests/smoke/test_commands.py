@@ -5,12 +5,14 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import mmdet
 import pytest
 import torch
 from mmengine.fileio import load
+from preloaded import Preloaded
 
 from mmcds.checkpoints.files import latest_checkpoint
 
@@ -44,30 +46,35 @@ def tools(installed: Path) -> Path:
 
 
 @pytest.fixture(scope='module')
-def start(installed: Path, tools: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., subprocess.Popen]:
-    """Start a tool of the installed wheel, in a folder without mmcds."""
-    folder = tmp_path_factory.mktemp('elsewhere')
+def server(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Preloaded]:
+    """Commands of the installed wheel, in a folder without mmcds."""
     env = {key: value for key, value in os.environ.items() if key != 'PYTHONPATH'}
     env |= {'OMP_NUM_THREADS': '1', 'PYTHON': str(installed)}
-
-    def start(tool: str, *arguments: str) -> subprocess.Popen:
-        program = 'bash' if tool.endswith('.sh') else str(installed)
-        return subprocess.Popen(
-            [program, str(tools / tool), *arguments],
-            cwd=folder, env=env, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        )  # fmt: skip
-
-    return start
+    with Preloaded(str(installed), tmp_path_factory.mktemp('elsewhere'), env) as server:
+        yield server
 
 
 @pytest.fixture(scope='module')
-def run(start: Callable[..., subprocess.Popen]) -> Run:
-    """Run it to its end; returns what it printed."""
+def run(server: Preloaded, installed: Path, tools: Path) -> Run:
+    """Run a tool of the wheel to its end; returns what it printed.
+
+    A tool's first call starts an interpreter of its own, further ones come from the server.
+    """
+    known: set[str] = set()
 
     def run(tool: str, *arguments: str) -> str:
-        process = start(tool, *arguments)
-        output, _ = process.communicate(timeout=400)
-        assert process.returncode == 0, output[-3000:]
+        command = [str(tools / tool), *arguments]
+        if tool in known:
+            done = server.run(*command, timeout=400)
+        else:
+            program = 'bash' if tool.endswith('.sh') else str(installed)
+            done = subprocess.run(
+                [program, *command], cwd=server.cwd, env=server.env, capture_output=True, text=True, timeout=400,
+                stdin=subprocess.DEVNULL, check=False,
+            )  # fmt: skip
+            known.add(tool)
+        output = done.stdout + done.stderr
+        assert done.returncode == 0, output[-3000:]
         return output
 
     return run
@@ -88,15 +95,14 @@ def work(run: Run, data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     return work
 
 
-def test_killed_and_resumed(run: Run, start: Callable[..., subprocess.Popen], work: Path, data: Path) -> None:
-    process = start('train.py', CONFIG, '--work-dir', str(work), '--resume', *options(data, 99))
+def test_killed_and_resumed(run: Run, server: Preloaded, tools: Path, work: Path, data: Path) -> None:
+    process = server.start(str(tools / 'train.py'), CONFIG, '--work-dir', str(work), '--resume', *options(data, 99))
     end = time.monotonic() + 200
     while not (work / 'epoch_2.pth').is_file() and process.poll() is None:
         assert time.monotonic() < end
         time.sleep(0.1)
     process.kill()
-    output, _ = process.communicate()
-    assert process.returncode == -signal.SIGKILL, output[-3000:]
+    assert process.wait() == -signal.SIGKILL, process.errors.read_text()[-3000:]
     last = int(re.findall(r'epoch_(\d+)', str(latest_checkpoint(work)))[-1])
     log = run('train.py', CONFIG, '--work-dir', str(work), '--resume', *options(data, last + 1))
     assert set(re.findall(r'Epoch\(train\)\s+\[(\d+)\]', log)) == {str(last + 1)}
@@ -117,17 +123,13 @@ def test_test_with_the_cds_and_the_stock_config(run: Run, work: Path, data: Path
     assert found[0] == found[1]
 
 
-def test_tta_equals_that_of_mmdet_s_own_tool(run: Run, installed: Path, work: Path, tmp_path: Path) -> None:
+def test_tta_equals_that_of_mmdet_s_own_tool(run: Run, server: Preloaded, work: Path, tmp_path: Path) -> None:
     """With mmdet's default augmentation, on the config that training wrote down."""
-    own = (
-        'import runpy, sys, mmcds\nfrom importlib.util import find_spec\n'
-        "path = find_spec('mmdet').submodule_search_locations[0] + '/.mim/tools/test.py'\n"
-        "sys.argv[0] = path\nrunpy.run_path(path, run_name='__main__')"
-    )
+    own = str(Path(mmdet.__file__).parent / '.mim/tools/test.py')
     arguments = [str(work / Path(CONFIG).name), str(work / 'epoch_1.pth'), '--tta', '--work-dir', str(tmp_path)]
     run('test.py', *arguments, '--out', str(tmp_path / 'ours.pkl'))
-    command = [str(installed), '-c', own, *arguments, '--out', str(tmp_path / 'theirs.pkl')]
-    subprocess.run(command, cwd=tmp_path, check=True, timeout=400)
+    done = server.run(own, *arguments, '--out', str(tmp_path / 'theirs.pkl'))
+    assert done.returncode == 0, done.stderr[-3000:]
     ours, theirs = (load(tmp_path / f'{name}.pkl') for name in ('ours', 'theirs'))
     assert len(ours) == len(theirs) == 2
     for mine, other in zip(ours, theirs, strict=True):

@@ -1,9 +1,7 @@
 """A user's mistakes on the classification side, made with the real command: one line, no traceback."""
 
-import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 from classifiers import build_classifier, classifier_config
+from preloaded import Preloaded
 
 from mmcds import add_cds
 
-ROOT = Path(__file__).resolve().parents[2]
 DISTILL = 'teacher_checkpoint={work}/teacher.pth'
 
 pytestmark = pytest.mark.slow
@@ -32,8 +30,8 @@ def error_of(done: subprocess.CompletedProcess) -> str:
 class Workplace:
     """A folder with three classes of four images, the configs of a student and a teacher, and the teacher's weights."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, root: Path, preloaded: Preloaded) -> None:
+        self.root, self.preloaded = root, preloaded
         generator = np.random.default_rng(0)
         for label in 'abc':
             (root / 'images' / label).mkdir(parents=True)
@@ -86,16 +84,15 @@ class Workplace:
 
     def train(self, config: Path | None = None, *options: str) -> subprocess.CompletedProcess:
         config = config or self.write()
-        command = [sys.executable, 'tools/train.py', str(config), '--work-dir', str(self.root / 'work')]
+        command = ['tools/train.py', str(config), '--work-dir', str(self.root / 'work')]
         if options:
             command += ['--cfg-options', *(each.format(work=self.root) for each in options)]
-        env = {**os.environ, 'OMP_NUM_THREADS': '1'}
-        return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=300, check=False)
+        return self.preloaded.run(*command)
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Workplace:
-    return Workplace(tmp_path)
+def place(tmp_path: Path, preloaded: Preloaded) -> Workplace:
+    return Workplace(tmp_path, preloaded)
 
 
 def test_what_is_right_trains_past_a_corrupt_image(place: Workplace) -> None:

@@ -1,15 +1,15 @@
 """A user's mistakes, made with the real commands: one line, no traceback, nothing lost."""
 
 import json
-import os
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from preloaded import Preloaded
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = 'configs/cds/faster_rcnn_r18_cds_shapes.py'
@@ -24,18 +24,18 @@ SHORT = [
 pytestmark = pytest.mark.slow
 
 
-def run_tool(*arguments: str) -> subprocess.CompletedProcess:
-    env = {**os.environ, 'OMP_NUM_THREADS': '1'}
-    return subprocess.run(
-        [sys.executable, *arguments], cwd=ROOT, env=env, capture_output=True, text=True, timeout=300, check=False
-    )
+Train = Callable[..., subprocess.CompletedProcess]
 
 
-def train(
-    data: Path, work: Path, *options: str, config: str = CONFIG, flags: Sequence[str] = ()
-) -> subprocess.CompletedProcess:
-    override = ['--cfg-options', f'data_root={data}', *SHORT, *options]
-    return run_tool('tools/train.py', config, '--work-dir', str(work), *flags, *override)
+@pytest.fixture(scope='module')
+def train(preloaded: Preloaded) -> Train:
+    def train(
+        data: Path, work: Path, *options: str, config: str = CONFIG, flags: tuple[str, ...] = ()
+    ) -> subprocess.CompletedProcess:
+        override = ['--cfg-options', f'data_root={data}', *SHORT, *options]
+        return preloaded.run('tools/train.py', config, '--work-dir', str(work), *flags, *override)
+
+    return train
 
 
 def error_of(done: subprocess.CompletedProcess) -> str:
@@ -53,6 +53,15 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp('data') / 'shapes'
     make_shapes(root, train=6, val=2)
     return root
+
+
+@pytest.fixture(scope='module')
+def trained(train: Train, shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint of one epoch of two images; a test may not change it."""
+    work = tmp_path_factory.mktemp('trained')
+    done = train(shapes, work, 'train_dataloader.dataset.indices=2')
+    assert done.returncode == 0, done.stderr[-3000:]
+    return work / 'epoch_1.pth'
 
 
 @pytest.fixture
@@ -77,7 +86,7 @@ def as_coco(data: Path) -> list[str]:
     return [option.replace(' ', '') for option in options]
 
 
-def test_missing_annotation_file(data: Path, tmp_path: Path) -> None:
+def test_missing_annotation_file(train: Train, data: Path, tmp_path: Path) -> None:
     options = as_coco(data)
     (data / 'annotations/instances_train.json').rename(data / 'annotations/instances_trainn.json')
     line = error_of(train(data, tmp_path / 'work', *options))
@@ -85,14 +94,14 @@ def test_missing_annotation_file(data: Path, tmp_path: Path) -> None:
     assert 'instances_trainn.json' in line
 
 
-def test_annotation_file_cut_short(data: Path, tmp_path: Path) -> None:
+def test_annotation_file_cut_short(train: Train, data: Path, tmp_path: Path) -> None:
     options = as_coco(data)
     path = data / 'annotations/instances_train.json'
     path.write_text(path.read_text()[:200])
     assert 'instances_train.json' in error_of(train(data, tmp_path / 'work', *options))
 
 
-def test_categories_do_not_match(data: Path, tmp_path: Path) -> None:
+def test_categories_do_not_match(train: Train, data: Path, tmp_path: Path) -> None:
     options = as_coco(data)
     edit(data, lambda content: content['categories'].__getitem__(0).update(name='hexagon'))
     line = error_of(train(data, tmp_path / 'work', *options))
@@ -100,13 +109,13 @@ def test_categories_do_not_match(data: Path, tmp_path: Path) -> None:
     assert 'metainfo' in line
 
 
-def test_number_of_classes_does_not_match(data: Path, tmp_path: Path) -> None:
+def test_number_of_classes_does_not_match(train: Train, data: Path, tmp_path: Path) -> None:
     line = error_of(train(data, tmp_path / 'work', 'model.roi_head.bbox_head.num_classes=7'))
     assert 'num_classes' in line
     assert '7' in line
 
 
-def test_spoilt_boxes_and_images_are_counted_and_skipped(data: Path, tmp_path: Path) -> None:
+def test_spoilt_boxes_and_images_are_counted_and_skipped(train: Train, data: Path, tmp_path: Path) -> None:
     """Training goes on past boxes outside and without area, an image without boxes, and one that does not decode."""
     options = as_coco(data)
 
@@ -131,7 +140,7 @@ def test_spoilt_boxes_and_images_are_counted_and_skipped(data: Path, tmp_path: P
     assert (tmp_path / 'work/epoch_1.pth').is_file()
 
 
-def test_missing_images_stop_an_evaluation_before_its_training(data: Path, tmp_path: Path) -> None:
+def test_missing_images_stop_an_evaluation_before_its_training(train: Train, data: Path, tmp_path: Path) -> None:
     """With ``--no-data-check`` nothing is looked for, and training still skips what is missing of its own images."""
     options = as_coco(data)
     evaluated = sorted((data / 'val').glob('*.jpg'))[0]
@@ -141,26 +150,26 @@ def test_missing_images_stop_an_evaluation_before_its_training(data: Path, tmp_p
     line = error_of(train(data, tmp_path / 'work', *options))
     assert f"1 of 2 images looked for do not exist (first: '{evaluated.name}')" in line
     (tmp_path / 'moved.jpg').rename(evaluated)
-    done = train(data, tmp_path / 'work', *options, flags=['--no-data-check'])
+    done = train(data, tmp_path / 'work', *options, flags=('--no-data-check',))
     assert done.returncode == 0, done.stderr[-3000:]
     assert f"{broken.name}' does not exist" in done.stdout + done.stderr
     assert 'looked for' not in done.stdout + done.stderr
 
 
-def test_batch_of_one(data: Path, tmp_path: Path) -> None:
+def test_batch_of_one(train: Train, data: Path, tmp_path: Path) -> None:
     done = train(data, tmp_path / 'work', 'train_dataloader.batch_size=1', 'train_dataloader.dataset.indices=2')
     assert done.returncode == 0, done.stderr[-3000:]
     assert 'loss_cds_backbone3' in done.stdout + done.stderr
     assert 'nan' not in done.stdout
 
 
-def test_a_tap_that_does_not_exist(data: Path, tmp_path: Path) -> None:
+def test_a_tap_that_does_not_exist(train: Train, data: Path, tmp_path: Path) -> None:
     line = error_of(train(data, tmp_path / 'work', 'model.neck.taps=[backbone.7]'))
     assert 'backbone.7' in line
     assert 'backbone.3' in line
 
 
-def test_a_neck_that_is_missing(data: Path, tmp_path: Path) -> None:
+def test_a_neck_that_is_missing(train: Train, data: Path, tmp_path: Path) -> None:
     config = tmp_path / 'no_neck.py'
     config.write_text(
         f"_base_ = '{ROOT}/configs/shapes/faster_rcnn_r18_shapes.py'\ncustom_hooks = [dict(type='mmcds.CDSHook')]\n"
@@ -171,32 +180,31 @@ def test_a_neck_that_is_missing(data: Path, tmp_path: Path) -> None:
 
 
 def test_a_config_that_does_not_exist() -> None:
-    line = error_of(run_tool('tools/train.py', 'mmdet::retinanet/retinanet_r50_fpn_1x_cocoo.py', '--cds'))
+    """In an interpreter of its own, unlike the other mistakes: what ends the process is the command itself."""
+    command = [sys.executable, 'tools/train.py', 'mmdet::retinanet/retinanet_r50_fpn_1x_cocoo.py', '--cds']
+    line = error_of(subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False))
     assert 'retinanet/retinanet_r50_fpn_1x_coco.py' in line
 
 
-def test_a_checkpoint_cut_short(data: Path, tmp_path: Path) -> None:
-    work = tmp_path / 'work'
-    assert train(data, work, 'train_dataloader.dataset.indices=2').returncode == 0
+def test_a_checkpoint_cut_short(preloaded: Preloaded, trained: Path, shapes: Path, tmp_path: Path) -> None:
+    work = Path(shutil.copytree(trained.parent, tmp_path / 'work'))
     whole = work / 'epoch_1.pth'
     cut = work / 'epoch_2.pth'
     cut.write_bytes(whole.read_bytes()[:-1000])
     before = whole.read_bytes()
     for tool in (['tools/test.py', CONFIG, str(cut)], ['tools/train.py', CONFIG, '--resume', str(cut)]):
-        line = error_of(run_tool(*tool, '--work-dir', str(work), '--cfg-options', f'data_root={data}'))
+        line = error_of(preloaded.run(*tool, '--work-dir', str(work), '--cfg-options', f'data_root={shapes}'))
         assert 'cut short' in line
         assert 'epoch_1.pth' in line
     assert whole.read_bytes() == before
 
 
-def test_a_test_image_that_does_not_decode(data: Path, tmp_path: Path) -> None:
-    work = tmp_path / 'work'
+def test_a_test_image_that_does_not_decode(preloaded: Preloaded, trained: Path, data: Path, tmp_path: Path) -> None:
     options = as_coco(data)
-    assert train(data, work, 'train_dataloader.dataset.indices=2', *options).returncode == 0
     broken = sorted((data / 'val').glob('*.jpg'))[0]
     broken.write_bytes(b'no image')
     line = error_of(
-        run_tool('tools/test.py', CONFIG, str(work / 'epoch_1.pth'), '--work-dir', str(work / 'test'), '--cfg-options',
-                 f'data_root={data}', *options)
+        preloaded.run('tools/test.py', CONFIG, str(trained), '--work-dir', str(tmp_path / 'test'), '--cfg-options',
+                      f'data_root={data}', *options)
     )  # fmt: skip
     assert broken.name in line
