@@ -33,12 +33,15 @@ def _repository(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
 
 
-#: Steps of one computation inside the loss, which no package exported; `contrastive_sums` does their work.
+#: Inner parts that no package exported. Steps of one computation inside the loss: `contrastive_sums` does their work.
+#: What patched the hosts' tools for ours: `mmcds.cli.host_flags` builds the runner itself.
 LEFT = {
     'mmcds.models.losses.blockwise.sum_logsumexp',
     'mmcds.models.losses.blockwise.sum_logsumexp_within',
     'mmcds.models.losses.comparison.loss_of',
     'mmcds.models.losses.contrastive.Shared',
+    'mmcds.utils.cli.host_tool',
+    'mmcds.utils.cli.prepared',
 }
 
 

@@ -61,7 +61,7 @@ MODULES: dict[str, str | tuple[str, ...]] = {
 #: Old module -> why it cannot be imported any more.
 GONE = {
     'mmcds.utils.families': 'mmcds.utils.families left the package; in the repository it is benchmarks/families',
-    'mmcds.utils.safe_globals': 'mmcds.utils.safe_globals is gone: the MMEngine of either stack reads its own checkpoints',
+    'mmcds.utils.safe_globals': 'mmcds.utils.safe_globals is gone: MMEngine reads its checkpoints without it',
 }
 #: Old name of what has left a module -> where it is.
 NAMES = {

@@ -37,8 +37,8 @@ def main() -> None:
     from mmcds.analysis.pictures.box_labels import Remark
     from mmcds.analysis.pictures.detections import contact_sheet, detect, draw_change, draw_example
     from mmcds.analysis.pictures.save import save_figure
-    from mmcds.cli.prepare import host_of
     from mmcds.cli.named_models import named_models
+    from mmcds.cli.prepare import host_of
 
     models = named_models(args)
     for model in models:
