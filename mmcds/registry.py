@@ -16,10 +16,7 @@ from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import Registry
 
 from mmcds.compat.mim import register_package
-from mmcds.compat.safe_globals import allow_mmengine_checkpoints
 
-# MMEngine 0.10.7 under torch >= 2.6 cannot load its own checkpoints without it; elsewhere it does nothing.
-allow_mmengine_checkpoints()
 register_package()
 
 SCOPE = 'mmcds'

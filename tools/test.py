@@ -1,6 +1,6 @@
 """Test a detector or classifier with the metrics of its config.
 
-The work is done by mmdet's or mmpretrain's own test.py. A checkpoint of a CDS model is tested as well
+It takes the flags of mmdet's and mmpretrain's own test.py. A checkpoint of a CDS model is tested as well
 by the stock config as by the CDS one: either way the stock model is built, and nothing of the contrast.
 
 Examples:
@@ -18,8 +18,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from mmcds.cli.tool import run
 
 
-def parse_args() -> tuple[argparse.Namespace, list[str]]:
-    """Our arguments, and those that only the host's tool knows."""
+def parse_args() -> argparse.Namespace:
+    """The arguments."""
     from mmengine.config import DictAction
 
     parser = argparse.ArgumentParser(
@@ -30,52 +30,42 @@ def parse_args() -> tuple[argparse.Namespace, list[str]]:
     parser.add_argument('--cds', action='store_true', help='the config is a stock one, trained with --cds')
     parser.add_argument('--work-dir', help='where the metrics go (default work_dirs/<config name>)')
     parser.add_argument('--out', help='write the predictions to this .pkl file')
+    parser.add_argument('--out-item', choices=['metrics', 'pred'], help='what --out writes (default pred)')
     parser.add_argument('--show', action='store_true', help='show the predictions in a window')
     parser.add_argument('--show-dir', help='write pictures of the predictions to this folder of the work dir')
     parser.add_argument('--wait-time', type=float, default=2, help='seconds per picture of --show (default 2)')
+    parser.add_argument('--interval', type=int, help='draw every so many images (default as in the config)')
+    parser.add_argument('--amp', action='store_true', help='automatic mixed precision')
+    parser.add_argument('--no-pin-memory', action='store_true', help='pin_memory=False in the data loader')
     parser.add_argument('--tta', action='store_true', help='test-time augmentation')
     parser.add_argument('--no-data-check', action='store_true', help='do not look at the test data before the test')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='override parts of the config: key=value')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
-    return parser.parse_known_args()
+    return parser.parse_args()
 
 
 def main() -> None:
-    """Prepare the config and hand over to the host's test.py."""
-    args, rest = parse_args()
+    """Prepare the config and test."""
+    args = parse_args()
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    from mmcds.cli.prepare import check_test_data, default_work_dir, host_of, prepare_config, stem_of, without_contrast
-    from mmcds.cli.tool import host_tool, prepared
+    from mmcds.cli.host_flags import build_runner, run_test, set_test_flags
+    from mmcds.cli.prepare import check_test_data, default_work_dir, prepare_config, without_contrast
     from mmcds.models.cpu_ranks import use_cpu_ranks
     from mmcds.utils.checkpoint_files import check_checkpoint
 
     if args.out and not args.out.endswith(('.pkl', '.pickle')):
         raise ValueError(f'--out={args.out!r} is not a pickle file; give a name that ends with .pkl')
+    if args.out_item and not args.out:
+        raise ValueError('--out-item says what --out writes; give --out, too')
     check_checkpoint(args.checkpoint)
     cfg = without_contrast(prepare_config(args.config, args.cfg_options, args.cds, check_data=False))
     if not args.no_data_check:
         check_test_data(cfg, args.checkpoint)
-    name = stem_of(args.config) + ('_cds' if args.cds else '')
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or default_work_dir(args.config, args.cds)
-
-    argv = [
-        f'{name}.py',
-        args.checkpoint,
-        '--launcher',
-        args.launcher,
-        '--local_rank',
-        str(args.local_rank),
-        *rest,
-    ]
-    argv += ['--out', args.out] if args.out else []
-    argv += ['--show', '--wait-time', str(args.wait_time)] if args.show else []
-    argv += ['--show-dir', args.show_dir] if args.show_dir else []
-    argv += ['--tta'] if args.tta else []
-    host = host_tool(host_of(cfg), 'test.py')
+    set_test_flags(cfg, args)
     use_cpu_ranks(cfg, args.launcher)
-    with prepared(host, cfg, argv):
-        host.main()
+    run_test(build_runner(cfg), args.out, args.out_item)
 
 
 if __name__ == '__main__':

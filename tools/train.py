@@ -1,6 +1,6 @@
 """Train a detector or classifier, with contrastive deep supervision where asked.
 
-The work is done by mmdet's or mmpretrain's own train.py; this adds `--cds`, config names such as
+It takes the flags of mmdet's and mmpretrain's own train.py and adds `--cds`, config names such as
 `mmdet::fcos/...`, a `data_root` that reaches all data sets, and checks before the model is built.
 
 Examples:
@@ -19,8 +19,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from mmcds.cli.tool import run
 
 
-def parse_args() -> tuple[argparse.Namespace, list[str]]:
-    """Our arguments, and those that only the host's tool knows."""
+def parse_args() -> argparse.Namespace:
+    """The arguments."""
     from mmengine.config import DictAction
 
     parser = argparse.ArgumentParser(
@@ -42,6 +42,9 @@ def parse_args() -> tuple[argparse.Namespace, list[str]]:
         action='store_true',
         help='do not look at annotation files and images before training; broken images are still skipped in training',
     )
+    parser.add_argument('--no-validate', action='store_true', help='do not evaluate during training')
+    parser.add_argument('--no-pin-memory', action='store_true', help='pin_memory=False in all data loaders')
+    parser.add_argument('--no-persistent-workers', action='store_true', help='data loader workers end with each epoch')
     parser.add_argument(
         '--cfg-options',
         nargs='+',
@@ -51,23 +54,16 @@ def parse_args() -> tuple[argparse.Namespace, list[str]]:
     )
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
-    return parser.parse_known_args()
+    return parser.parse_args()
 
 
 def main() -> None:
-    """Prepare the config and hand over to the host's train.py."""
-    args, rest = parse_args()
+    """Prepare the config and train."""
+    args = parse_args()
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     from mmcds.checkpoints.files import check_resume
-    from mmcds.cli.prepare import (
-        check_training_data,
-        default_work_dir,
-        host_of,
-        prepare_config,
-        prepare_training,
-        stem_of,
-    )
-    from mmcds.cli.tool import host_tool, prepared
+    from mmcds.cli.host_flags import build_runner, set_train_flags
+    from mmcds.cli.prepare import check_training_data, default_work_dir, prepare_config, prepare_training
     from mmcds.engine.hooks import ResumeCheckHook
     from mmcds.models.cpu_ranks import use_cpu_ranks
     from mmcds.utils.allocator import keep_freed_memory
@@ -78,22 +74,18 @@ def main() -> None:
     if args.no_data_check:
         check_training_data(cfg, look=False)
     prepare_training(cfg, args.amp, args.auto_scale_lr)
-    name = stem_of(args.config) + ('_cds' if args.cds else '')
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or default_work_dir(args.config, args.cds)
     resumed = check_resume(args.resume, cfg.work_dir)
     if cfg.get('load_from') and resumed is None:
         check_checkpoint(cfg.load_from)
 
-    argv = [f'{name}.py', '--launcher', args.launcher, '--local_rank', str(args.local_rank), *rest]
-    argv += ['--amp'] if args.amp else []
-    argv += ['--auto-scale-lr'] if args.auto_scale_lr else []
-    # With nothing to resume, the host's tool would forget load_from and start from random weights.
-    argv += ['--resume', resumed] if resumed else []
-    host = host_tool(host_of(cfg), 'train.py')
+    set_train_flags(cfg, args, resumed)
     keep_freed_memory()
     use_cpu_ranks(cfg, args.launcher)
-    with prepared(host, cfg, argv, [ResumeCheckHook()]):
-        host.main()
+    runner = build_runner(cfg)
+    # Not in the config, which the run writes down for others.
+    runner.register_hook(ResumeCheckHook())
+    runner.train()
 
 
 if __name__ == '__main__':

@@ -1,22 +1,13 @@
-"""What the command-line tools share: one line for a user's mistake, and the hosts' own entry points."""
+"""What the command-line tools share: one line for a user's mistake, and the exit status."""
 
-import importlib.util
 import logging
 import os
 import re
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from pickle import UnpicklingError
-from types import ModuleType, SimpleNamespace
-from typing import Any
-
-from mmengine.config import Config
-from mmengine.hooks import Hook
-
-from mmcds.config.load_config import package_configs
 
 #: Exceptions that stand for a mistake in a command, a config or the data rather than in the program.
 USER_ERRORS = (ValueError, KeyError, FileNotFoundError, ImportError, OSError, UnpicklingError)
@@ -123,67 +114,9 @@ def _short(filename: str) -> str:
     return filename.replace('\\', '/').rpartition('site-packages/')[2]
 
 
-def host_tool(package: str, name: str) -> ModuleType:
-    """mmdet's or mmpretrain's own ``train.py`` or ``test.py``, as a module.
-
-    Args:
-        package (str): 'mmdet' or 'mmpretrain'.
-        name (str): File name in the package's ``.mim/tools``.
-
-    Raises:
-        FileNotFoundError: If the installed package does not ship it.
-    """
-    path = package_configs(package).parent / 'tools' / name
-    if not path.is_file():
-        raise FileNotFoundError(f'{package} does not ship .mim/tools/{name}; install it from its wheel, not editable')
-    spec = importlib.util.spec_from_file_location(f'{package}_tools_{path.stem}', path)
-    if spec is None or spec.loader is None:
-        raise FileNotFoundError(f'{path} is not a Python file')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def one_line(error: BaseException) -> str:
     """What an exception says, in one line, without the traceback that a data loader worker puts into it."""
     text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
     if 'Original Traceback' in text:
         text = text.strip().splitlines()[-1]
     return ' '.join(text.split()) or type(error).__name__
-
-
-@contextmanager
-def prepared(host: ModuleType, cfg: Config, argv: list[str], hooks: Sequence[Hook] = ()) -> Iterator[None]:
-    """Let a host tool's ``main()`` find a config that is already loaded, and these arguments.
-
-    Args:
-        host (ModuleType): From :func:`host_tool`.
-        cfg (Config): What its ``Config.fromfile`` returns.
-        argv (list[str]): Its arguments, without the program's name.
-        hooks (Sequence[Hook]): Registered in the runner that it builds, and not in the config, which the run writes
-            down for others. Defaults to none.
-    """
-
-    def with_hooks(build: Callable[..., Any]) -> Callable[..., Any]:
-        def built(*args: Any, **kwargs: Any) -> Any:
-            runner = build(*args, **kwargs)
-            for hook in hooks:
-                runner.register_hook(hook)
-            return runner
-
-        return built
-
-    names: Any = vars(host)
-    replaced = {
-        'Config': SimpleNamespace(fromfile=lambda *args, **kwargs: cfg),
-        'Runner': SimpleNamespace(from_cfg=with_hooks(names['Runner'].from_cfg)),
-        'RUNNERS': SimpleNamespace(build=with_hooks(names['RUNNERS'].build)),
-    }
-    stock, stock_argv = {name: names[name] for name in replaced}, sys.argv
-    names.update(replaced)
-    sys.argv = [stock_argv[0], *argv]
-    try:
-        yield
-    finally:
-        names.update(stock)
-        sys.argv = stock_argv

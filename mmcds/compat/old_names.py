@@ -16,6 +16,7 @@ from typing import Any
 _SAME_NAMES = (
     ('mmcds', 'mmcds.checkpoints', 'export onnx'),
     ('mmcds', 'mmcds.paper', 'convert'),
+    ('mmcds.config', 'mmcds.cli', 'named_models'),
     ('mmcds.datasets', 'mmcds.cli', 'check_classification coco_report label_order'),
     ('mmcds.datasets', 'mmcds.paper', 'stanford_dogs'),
     ('mmcds.engine.hooks', 'mmcds.config', 'schedule'),
@@ -32,7 +33,7 @@ _SAME_NAMES = (
     ('mmcds.evaluation', 'mmcds.checkpoints', 'trained_model'),
     ('mmcds.models', 'mmcds.paper', 'backbones'),
     ('mmcds.models.backbones', 'mmcds.paper.backbones', 'preact_resnet resnext_cifar seresnet'),
-    ('mmcds.utils', 'mmcds.compat', 'mim safe_globals torchvision_compat'),
+    ('mmcds.utils', 'mmcds.compat', 'mim torchvision_compat'),
     (
         'mmcds.visualization',
         'mmcds.analysis.pictures',
@@ -70,7 +71,7 @@ MODULES: dict[str, str | tuple[str, ...]] = {
     'mmcds.utils.checkpoint': ('mmcds.checkpoints.files', 'mmcds.engine.weights', 'mmcds.utils.checkpoint_files'),
     'mmcds.utils.cli': 'mmcds.cli.tool',
     'mmcds.utils.config': 'mmcds.config.load_config',
-    'mmcds.utils.model_options': 'mmcds.config.named_models',
+    'mmcds.utils.model_options': 'mmcds.cli.named_models',
     'mmcds.utils.prepare': ('mmcds.cli.prepare', 'mmcds.config.from_options'),
     'mmcds.utils.teacher': ('mmcds.config.check_teacher', 'mmcds.engine.load_teacher'),
     'mmcds.visualization': 'mmcds.analysis.pictures',
@@ -78,6 +79,7 @@ MODULES: dict[str, str | tuple[str, ...]] = {
 #: Old module -> why it cannot be imported any more.
 GONE = {
     'mmcds.utils.families': 'mmcds.utils.families left the package; in the repository it is benchmarks/families',
+    'mmcds.utils.safe_globals': 'mmcds.utils.safe_globals is gone: MMEngine reads its checkpoints without it',
 }
 #: Old name of what has left a module -> where it is.
 NAMES = {

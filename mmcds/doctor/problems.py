@@ -169,7 +169,7 @@ def _mmengine_checkpoints(inventory: Inventory) -> Iterator[Problem]:
     found = inventory.packages['mmengine'].distributions
     version = found.get('mmengine') or found.get('mmengine-lite') or ''
     if version and release(version) < (0, 11) and release(inventory.packages['torch'].label) >= (2, 6):
-        text = f'mmengine {version} cannot load its own checkpoints under torch >= 2.6, except where mmcds is imported'
+        text = f'mmengine {version} cannot load its own checkpoints under torch >= 2.6'
         yield Problem('mmengine', text, f"{PIP} '{MMENGINE_FOR_NEW_TORCH}'", is_fatal=False)
 
 

@@ -5,11 +5,12 @@ import pickle
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from mmcds.compat.safe_globals import mmengine_safe_globals
 from mmcds.engine.weights import CDS_PREFIX
 from mmcds.utils.checkpoint_files import check_checkpoint
 from mmcds.utils.errors import unknown_name
@@ -18,6 +19,11 @@ from mmcds.utils.errors import unknown_name
 TARGETS = ('cds', 'mmpretrain', 'backbone', 'released')
 #: Under these keys training scripts put the weights beside other things.
 _WRAPPERS = ('state_dict', 'model', 'net')
+#: What torch writes a tensor with; its storages are torch.load's own business.
+_TENSORS = {
+    ('collections', 'OrderedDict'),
+    *(('torch._utils', f'_rebuild_{what}') for what in ('tensor', 'tensor_v2', 'parameter')),
+}
 _NORM = ('weight', 'bias', 'running_mean', 'running_var', 'num_batches_tracked')
 _AUXILIARY = re.compile(r'auxiliary(\d+)\.(\d+)\.op\.(\d+)\.(\w+)')
 _PROJECTOR = re.compile(r'neck\.cds\.projectors\.backbone(\d+)\.convs\.(\d+)\.op\.(\d+)\.(\w+)')
@@ -58,8 +64,42 @@ def convert_checkpoint(source: str | Path, target: str | Path, to: str) -> tuple
     return len(weights), len(found) - len(weights)
 
 
+class _Other(dict):
+    """Stands for every object in a checkpoint that is no tensor, a run's log for one; the items of a dict stay."""
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> '_Other':
+        return super().__new__(cls)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__()
+
+    def __setstate__(self, state: Any) -> None:
+        pass
+
+    def __call__(self, *args: Any) -> '_Other':
+        return self
+
+    def append(self, item: Any) -> None:
+        """Leave out what a list or a queue holds."""
+
+    __hash__ = object.__hash__  # type: ignore[assignment]
+    dump_patches = False  # torch asks this of a pickled module of before 1.6
+
+
+class _Tensors(pickle.Unpickler):
+    """Makes tensors and plain containers, and calls nothing else that a file names.
+
+    ``weights_only=True`` refuses a checkpoint of MMEngine's Runner for the histories of losses in it.
+    """
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) in _TENSORS:
+            return super().find_class(module, name)
+        return _Other
+
+
 def load_weights(path: str | Path) -> dict[str, Tensor]:
-    """The state dict in a checkpoint, read with ``weights_only=True``.
+    """The state dict in a checkpoint. No code runs that the file names.
 
     Args:
         path (str | Path): It may stand under 'state_dict', 'model' or 'net', its names behind 'module.'.
@@ -68,19 +108,13 @@ def load_weights(path: str | Path) -> dict[str, Tensor]:
         dict[str, Tensor]: On the CPU, without 'module.'.
 
     Raises:
-        FileNotFoundError, ValueError: If it is missing, cut short, names other objects than tensors, or
-            holds no weights.
+        FileNotFoundError, ValueError: If it is missing, cut short, or holds no weights.
     """
     check_checkpoint(path)
-    try:
-        with torch.serialization.safe_globals(mmengine_safe_globals()):
-            content = torch.load(path, map_location='cpu', weights_only=True)
-    except pickle.UnpicklingError as error:
-        named = re.search(r'(?:GLOBAL|global|type|class) ([\w.]+\.\w+)', str(error))
-        raise ValueError(
-            f'checkpoint={str(path)!r} names {named[1] if named else "objects"}, which may run code when loaded; '
-            "where you trust it, save its weights alone first: torch.save({'state_dict': model.state_dict()}, PATH)"
-        ) from error
+    reader = SimpleNamespace(
+        __name__='pickle', Unpickler=_Tensors, load=lambda *args, **kw: _Tensors(*args, **kw).load()
+    )
+    content = torch.load(path, map_location='cpu', pickle_module=reader, weights_only=False)
     while isinstance(content, Mapping):
         inner = next((content[key] for key in _WRAPPERS if isinstance(content.get(key), Mapping)), None)
         if inner is None:

@@ -3,17 +3,12 @@
 import re
 from collections.abc import Callable
 from pickle import UnpicklingError
-from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
-from mmengine.config import Config
-from mmengine.hooks import Hook
-from mmengine.registry import Registry
-from mmengine.runner import Runner
 from torch.utils.data import DataLoader, Dataset
 
-from mmcds.cli.tool import host_tool, one_line, prepared, run
+from mmcds.cli.tool import one_line, run
 from mmcds.registry import HOOKS
 from mmcds.utils.errors import check_count
 
@@ -159,45 +154,3 @@ def test_success_ends_with_0() -> None:
     with pytest.raises(SystemExit) as ended:
         run(lambda: None)
     assert ended.value.code == 0
-
-
-@pytest.mark.parametrize('name', ['train.py', 'test.py'])
-@pytest.mark.parametrize('package', ['mmdet', 'mmpretrain'])
-def test_host_tools_are_what_they_are_taken_for(package: str, name: str) -> None:
-    """Both read their config through a module-level Config.fromfile, which prepared() replaces."""
-    host = host_tool(package, name)
-    assert host.Config is Config
-    assert host.Runner is Runner
-    assert isinstance(host.RUNNERS, Registry)
-    assert callable(host.main)
-
-
-def test_host_tool_missing() -> None:
-    with pytest.raises(FileNotFoundError, match=r'mmdet does not ship \.mim/tools/nothing\.py'):
-        host_tool('mmdet', 'nothing.py')
-
-
-def test_prepared_puts_back_what_it_changed() -> None:
-    import sys
-
-    registered: list[tuple[str, Any]] = []
-    host = ModuleType('host')
-    runners = {
-        name: SimpleNamespace(register_hook=lambda hook, name=name: registered.append((name, hook)))
-        for name in ('Runner', 'RUNNERS')
-    }
-    own: dict[str, Any] = {
-        'Config': Config,
-        'Runner': SimpleNamespace(from_cfg=lambda cfg: runners['Runner']),
-        'RUNNERS': SimpleNamespace(build=lambda cfg: runners['RUNNERS']),
-    }
-    vars(host).update(own)
-    cfg, argv, hook = Config({'a': 1}), list(sys.argv), Hook()
-    with prepared(host, cfg, ['x.py', '--amp'], [hook]):
-        assert host.Config.fromfile('anything') is cfg
-        assert sys.argv[1:] == ['x.py', '--amp']
-        assert host.Runner.from_cfg(cfg) is runners['Runner']
-        assert host.RUNNERS.build(cfg) is runners['RUNNERS']
-    assert registered == [('Runner', hook), ('RUNNERS', hook)]
-    assert {name: vars(host)[name] for name in own} == own
-    assert sys.argv == argv

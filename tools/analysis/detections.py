@@ -22,7 +22,7 @@ from mmcds.cli.tool import run
 
 def parse_args() -> argparse.Namespace:
     """The command line."""
-    from mmcds.config.named_models import model_parser
+    from mmcds.cli.named_models import model_parser
 
     parser = model_parser(__doc__, against='another model, shown on the left')
     parser.add_argument('--out', required=True, help='folder for detections.png')
@@ -37,8 +37,8 @@ def main() -> None:
     from mmcds.analysis.pictures.box_labels import Remark
     from mmcds.analysis.pictures.detections import contact_sheet, detect, draw_change, draw_example
     from mmcds.analysis.pictures.save import save_figure
+    from mmcds.cli.named_models import named_models
     from mmcds.cli.prepare import host_of
-    from mmcds.config.named_models import named_models
 
     models = named_models(args)
     for model in models:

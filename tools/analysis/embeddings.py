@@ -23,7 +23,7 @@ from mmcds.cli.tool import run
 
 def parse_args() -> argparse.Namespace:
     """The command line."""
-    from mmcds.config.named_models import model_parser
+    from mmcds.cli.named_models import model_parser
 
     parser = model_parser(__doc__, against='another model to draw above this one, the stock')
     parser.add_argument('--taps', nargs='+', help="such as backbone.2 neck.0 (default the CDSNeck's, or all stages)")
@@ -50,7 +50,7 @@ def main() -> None:
     from mmcds.analysis.pictures import embedding_map as maps
     from mmcds.analysis.pictures.save import save_figure
     from mmcds.analysis.probing.embed_checkpoint import embed_checkpoint
-    from mmcds.config.named_models import named_models
+    from mmcds.cli.named_models import named_models
     from mmcds.utils.errors import check_count, unknown_name
     from mmcds.utils.extras import need_analysis
 

@@ -22,7 +22,7 @@ from mmcds.cli.tool import run
 
 def parse_args() -> argparse.Namespace:
     """The command line."""
-    from mmcds.config.named_models import model_parser
+    from mmcds.cli.named_models import model_parser
 
     parser = model_parser(__doc__, against='another model, drawn above this')
     parser.add_argument('image', help='an image file')
@@ -38,7 +38,7 @@ def main() -> None:
     args = parse_args()
     from mmcds.analysis.pictures import feature_maps
     from mmcds.analysis.pictures.save import save_figure
-    from mmcds.config.named_models import named_models
+    from mmcds.cli.named_models import named_models
     from mmcds.utils.errors import check_count
 
     place = tuple(args.similar_to) if args.similar_to else None

@@ -22,7 +22,7 @@ from mmcds.cli.tool import run
 
 def parse_args() -> argparse.Namespace:
     """The command line."""
-    from mmcds.config.named_models import model_parser
+    from mmcds.cli.named_models import model_parser
 
     parser = model_parser(__doc__)
     parser.add_argument('--taps', nargs='+', help="such as backbone.2 neck.0 (default the CDSNeck's, or all stages)")
@@ -43,7 +43,7 @@ def main() -> None:
 
     from mmcds.analysis.probing.probe_checkpoint import probe_checkpoint
     from mmcds.analysis.probing.probes import table
-    from mmcds.config.named_models import named_models
+    from mmcds.cli.named_models import named_models
     from mmcds.utils.extras import need_analysis
 
     need_analysis('sklearn')

@@ -51,10 +51,9 @@ def named_models(args: argparse.Namespace) -> list[NamedModel]:
         FileNotFoundError, ValueError: If the device, a checkpoint or a config is wrong; nothing has been built by then.
     """
     # Here, so that --help is there at once.
+    from mmcds.config.from_options import config_from_options
     from mmcds.utils.checkpoint_files import check_checkpoint, names_of
     from mmcds.utils.device import check_device
-
-    from .from_options import config_from_options
 
     check_device(args.device)
     named = [(args.config, args.checkpoint, args.cds)]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mmcds.config.named_models import model_parser, named_models
+from mmcds.cli.named_models import model_parser, named_models
 
 CONFIG, STOCK = 'configs/cds/faster_rcnn_r18_cds_shapes.py', 'configs/shapes/faster_rcnn_r18_shapes.py'
 
