@@ -2,6 +2,7 @@
 
 import runpy
 import sys
+from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,14 +14,20 @@ from mmengine.runner import Runner
 from mmcds.cli.host_flags import build_runner, set_test_flags, set_train_flags
 from mmcds.cli.prepare import host_of
 from mmcds.config.load_config import load_config, package_configs
-from tools.test import parse_args as parse_test
-from tools.train import parse_args as parse_train
 
+# Not by an import statement, by which mypy would find the tools under a second name.
+parse_test, parse_train = (import_module(f'tools.{name}').parse_args for name in ('test', 'train'))
 CONFIGS = ('mmdet::retinanet/retinanet_r18_fpn_1x_coco.py', 'mmpretrain::resnet/resnet18_8xb16_cifar10.py')
 #: Flags that all of them have, and those of mmpretrain alone.
-TRAIN = ([], ['--amp'], ['--auto-scale-lr'], ['--resume', 'a.pth'], ['--launcher', 'none', '--amp'])
+TRAIN: tuple[list[str], ...] = (
+    [],
+    ['--amp'],
+    ['--auto-scale-lr'],
+    ['--resume', 'a.pth'],
+    ['--launcher', 'none', '--amp'],
+)
 TRAIN_MMPRETRAIN = (['--no-validate'], ['--no-pin-memory', '--no-persistent-workers'])
-TEST = ([], ['--show', '--wait-time', '1.5'], ['--show-dir', 'pictures'], ['--tta'])
+TEST: tuple[list[str], ...] = ([], ['--show', '--wait-time', '1.5'], ['--show-dir', 'pictures'], ['--tta'])
 TEST_MMPRETRAIN = (['--amp', '--no-pin-memory'], ['--show-dir', 'pictures', '--interval', '3'])
 CASES = [
     *((config, name, flags) for config in CONFIGS for name, all_flags in (('train', TRAIN), ('test', TEST))

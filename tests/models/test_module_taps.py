@@ -113,7 +113,8 @@ def test_what_is_tapped_is_what_the_modules_return(name: str, concat: bool) -> N
         stock.backbone(inputs)
         for path in modules:
             expected = found[path].chunk(2)[part] if concat else found[path]
-            torch.testing.assert_close(as_map(seen[0][part]['module'][f'backbone.{path}']), expected)
+            view = seen[0].second if part else seen[0].first
+            torch.testing.assert_close(as_map(view['module'][f'backbone.{path}']), expected)
     sum(value for key, value in losses.items() if 'loss' in key).backward()
     assert [key for key, p in cds.named_parameters() if p.grad is None] == []
 

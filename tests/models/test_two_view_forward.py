@@ -337,7 +337,8 @@ def test_stop_gradient(stop: bool, taps: list[str]) -> None:
     losses = model(images, samples, mode='loss')
     # Not only is nothing learned: the second pass keeps nothing for a backward pass either.
     tapped = taps[0].partition('.')[0]
-    assert [feature.requires_grad for view in seen[0] for feature in view[tapped]] == [True, True, not stop, not stop]
+    maps = [*seen[0].first[tapped], *seen[0].second[tapped]]
+    assert [each.requires_grad for each in maps] == [True, True, not stop, not stop]
     del losses['loss_task']
     total(losses).backward()
     assert images.grad is not None

@@ -56,7 +56,7 @@ def test_a_classifier(classifier: Config) -> None:
 def test_a_neck_of_one_view(stock_config: Config) -> None:
     neck = dict(type='mmcds.DSNNeck', neck=stock_config.model.neck, num_classes=4)
     cfg = Config({**stock_config.to_dict(), 'model': {**stock_config.model.to_dict(), 'neck': neck}})
-    with pytest.raises(ValueError, match=r"^neck\.type='mmcds\.DSNNeck' needs one view only"):
+    with pytest.raises(ValueError, match=r"^neck\.type='mmcds\.DSNNeck' has one view only"):
         training_views(cfg)
 
 

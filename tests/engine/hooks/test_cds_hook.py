@@ -100,7 +100,7 @@ def test_seeds_of_iterations_runs_and_ranks_do_not_meet(monkeypatch: pytest.Monk
 def test_all_ranks_are_told_of_unlabelled_images_before_they_see_one(unlabelled: bool) -> None:
     parts = [SimpleNamespace(has_unlabelled=each) for each in (False, unlabelled)]
     loader = SimpleNamespace(dataset=SimpleNamespace(dataset=SimpleNamespace(datasets=parts)))
-    runner: Any = SimpleNamespace(model=ToyDetector(), train_dataloader=loader)
+    runner: Any = SimpleNamespace(model=ToyDetector(), train_dataloader=loader, hooks=[])
     hook = CDSHook()
     hook.before_train(runner)
     assert hook.two_views is not None
