@@ -7,7 +7,6 @@ at least three seeds, and give the stock detector the time that CDS takes, too (
 """
 
 import argparse
-from copy import deepcopy
 from pathlib import Path
 
 from add_cds_to_your_detector import toy_detector
@@ -26,21 +25,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--epochs', type=int, default=6, help='default %(default)s')
     parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1], help='default %(default)s')
-    parser.add_argument('--data', type=Path, default='data/toy', help='folder of the toy data (default %(default)s)')
+    parser.add_argument('--data', type=Path, default='data/toy', help='made if missing (default %(default)s)')
     parser.add_argument('--work-dir', type=Path, default='work_dirs/comparison', help='default %(default)s')
     args = parser.parse_args()
 
-    data = make_shapes(args.data, train=160, val=40, size=128)
+    if not args.data.exists():
+        make_shapes(args.data, train=160, val=40, size=128)
     pairs = []
     for seed in args.seeds:
-        cfg = toy_detector(data, args.epochs)
+        cfg = toy_detector(args.data, args.epochs)
         cfg.randomness = dict(seed=seed)
         # Both detectors see the same images in the same order.
         cfg.custom_hooks = [dict(type='mmcds.EpochSeedHook')]
         pair = {'stock': cfg, 'cds': mmcds.add_cds(cfg)}
         for name, each in pair.items():
             each.work_dir = str(args.work_dir / f'{name}_seed{seed}')
-            Runner.from_cfg(deepcopy(each)).train()
+            Runner.from_cfg(each).train()
         pairs.append((pair['stock'].work_dir, pair['cds'].work_dir))
 
     # Of the last epoch, not of the best one; in brackets what CDS changes.
