@@ -65,10 +65,10 @@ def test_a_detector_is_trained_with_cds_and_predicts_without(data: Path, tmp_pat
 
 @pytest.mark.slow
 def test_the_comparison_prints_both_and_draws_them(data: Path, tmp_path: Path) -> None:
-    said = run('compare_with_stock.py', tmp_path, '--epochs', '1', '--seeds', '3', '--data', str(data))
+    said = run('compare_with_stock.py', tmp_path, '--epochs', str(EPOCHS), '--seeds', '3', '--data', str(data))
     assert 'proves nothing' in said
     table = [[cell.strip() for cell in line.split('|')[1:-1]] for line in said.splitlines() if line.startswith('| ')]
-    assert [row[:3] for row in table[2:]] == [['stock_seed3', '3', '1'], ['cds_seed3', '3', '1']]
+    assert [row[:3] for row in table[2:]] == [[name, '3', str(EPOCHS)] for name in ('stock_seed3', 'cds_seed3')]
     assert {'AP', 'AP50', 's / iteration'} < set(table[0])
     assert min(losses(tmp_path / 'work/cds_seed3')) > 0
     stock = read_run(tmp_path / 'work/stock_seed3')
