@@ -1,4 +1,4 @@
-"""Add a sampler of your own: a class with two methods, a registry of your project, its name in the config.
+"""Add a sampler of your own: a class of two methods, a registry of your project, its name in the config.
 
 A sampler says what is contrasted. This one takes the feature at the centre of each annotated object, where mmcds'
 InstanceSampler pools its box. A projector, a view or a loss of your own is added in the same way
@@ -20,7 +20,7 @@ from torch import Tensor
 import mmcds
 from mmcds.analysis.runs.run_log import read_run
 from mmcds.datasets.shapes import make_shapes
-from mmcds.models.samplers import Samples, ViewPair
+from mmcds.models import Sampler, Samples, ViewPair
 
 # In a package of your own these lines stand in myproject/__init__.py; locations=['myproject'] then lets a config name
 # the class without importing it.
@@ -28,7 +28,7 @@ MODELS = Registry('model', parent=MMENGINE_MODELS, scope='myproject')
 
 
 @MODELS.register_module()
-class CentreSampler:
+class CentreSampler(Sampler):
     """The features at the centres of annotated objects; the class of an object is the label."""
 
     #: The first column of a place is its image in the batch, the others are pixels.
