@@ -89,7 +89,9 @@ def run_test(runner: Runner, out: str | None, item: str | None) -> None:
     if out and item != 'metrics':
         dump: Any = DumpResults
         if host_of(runner.cfg) == 'mmdet':
-            from mmdet.evaluation import DumpDetResults as dump  # noqa: N813
+            from mmdet.evaluation import DumpDetResults
+
+            dump = DumpDetResults
         runner.test_evaluator.metrics.append(dump(out_file_path=out))
     metrics = runner.test()
     if out and item == 'metrics':
