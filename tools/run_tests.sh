@@ -70,8 +70,9 @@ cores=$(OMP_NUM_THREADS='' nproc)
 parallel=(-n "$((cores < 2 ? 0 : cores < 8 ? cores : 8))" --dist loadfile --no-loadscope-reorder)
 
 # What runs on the upstream stack: all that calls its packages in a way that their versions change.
-upstream=(tests/smoke tests/models/losses tests/models/samplers tests/models/views tests/models/necks
-    tests/models/test_two_view_forward.py tests/test_parity.py)
+upstream=(tests/smoke tests/test_parity.py
+    tests/models/test_{blockwise,contrastive,distillation,embedding_queue}.py
+    tests/models/test_{data_samples,step_data,samplers,dataloader_view,photometric_view,necks,two_view_forward}.py)
 
 lint() {
     part 'ruff check' .venv/bin/ruff check .

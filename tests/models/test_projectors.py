@@ -1,4 +1,4 @@
-"""SepConv against a network written from the paper's table, module by module."""
+"""Projectors against their definitions, and batch statistics of few values."""
 
 from typing import Any
 
@@ -6,9 +6,70 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mmcds.models import SepConvProjector
+from mmcds.models import IdentityProjector, MLPProjector, SepConvProjector
 from mmcds.models.projectors import SepConv
+from mmcds.models.projectors.sepconv import BatchNorm2d
 from mmcds.models.taps import resolve_taps
+
+
+def test_is_average_pooling() -> None:
+    x = torch.randn(3, 4, 2, 5, dtype=torch.float64)
+    projector = IdentityProjector(4, steps=1)
+    torch.testing.assert_close(projector(x), torch.from_numpy(x.numpy().mean(axis=(2, 3))))
+    assert projector.out_channels == 4
+    assert list(projector.parameters()) == []
+
+
+@pytest.mark.parametrize('num_layers', [1, 2, 3])
+def test_equals_matrix_products(num_layers: int) -> None:
+    torch.manual_seed(0)
+    projector = MLPProjector(6, hidden_channels=5, out_channels=3, num_layers=num_layers)
+    x = torch.randn(4, 6, 2, 3)
+    expected = x.numpy().mean(axis=(2, 3))
+    weights = [p.detach().numpy() for p in projector.parameters()]
+    assert len(weights) == 2 * num_layers
+    for layer in range(num_layers):
+        expected = expected @ weights[2 * layer].T + weights[2 * layer + 1]
+        expected = expected.clip(min=0) if layer < num_layers - 1 else expected
+    torch.testing.assert_close(projector(x), torch.from_numpy(expected), rtol=1e-5, atol=1e-6)
+
+
+def test_defaults_are_simclr_s_and_one_or_no_instance_is_enough() -> None:
+    projector = MLPProjector(6, steps=2).train()
+    assert [tuple(p.shape) for p in projector.parameters()] == [(6, 6), (6,), (128, 6), (128,)]
+    assert projector(torch.randn(1, 6, 1, 1)).shape == (1, projector.out_channels)
+    assert projector(torch.zeros(0, 6, 7, 7)).shape == (0, 128)
+
+
+@pytest.mark.parametrize('field', ['hidden_channels', 'out_channels', 'num_layers'])
+@pytest.mark.parametrize('value', [0, 1.5, 'wide'])
+def test_wrong_arguments_of_an_mlp_are_named(field: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=rf'projector\.{field}={value!r} .*whole number, 1 or more$'):
+        MLPProjector(6, **{field: value})
+
+
+@pytest.mark.parametrize('shape', [(2, 3, 1, 1), (1, 3, 2, 1), (4, 3, 5, 5)])
+@pytest.mark.parametrize('training', [True, False])
+def test_is_torch_s(shape: tuple[int, ...], training: bool) -> None:
+    ours, stock = BatchNorm2d(3).train(training), nn.BatchNorm2d(3).train(training)
+    x = torch.randn(shape)
+    assert torch.equal(ours(x), stock(x))
+    for name, value in stock.state_dict().items():
+        assert torch.equal(ours.state_dict()[name], value)
+
+
+@pytest.mark.parametrize('shape', [(1, 3, 1, 1), (0, 3, 4, 4)])
+def test_one_value_and_none_use_the_running_statistics(shape: tuple[int, ...]) -> None:
+    norm = BatchNorm2d(3, eps=0.0).train()
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    norm.running_mean.fill_(1.0)
+    norm.running_var.fill_(4.0)
+    output = norm(torch.full(shape, 5.0))
+    assert torch.equal(output, torch.full(shape, 2.0))  # (5 - 1) / 2
+    assert norm.num_batches_tracked == 0
+    with pytest.raises(ValueError, match='more than 1 value'):
+        nn.BatchNorm2d(3).train()(torch.zeros(1, 3, 1, 1))
 
 
 def from_the_table(cin: int, cout: int) -> nn.Sequential:
@@ -92,6 +153,6 @@ def test_one_instance_pooled_to_one_cell_trains(num_convs: int) -> None:
 
 
 @pytest.mark.parametrize('value', [-1, 1.5, 'two'])
-def test_wrong_arguments_are_named(value: Any) -> None:
+def test_wrong_arguments_of_a_chain_are_named(value: Any) -> None:
     with pytest.raises(ValueError, match=rf'projector\.num_convs={value!r} .*whole number, 0 or more$'):
         SepConvProjector(2, 1, num_convs=value)
