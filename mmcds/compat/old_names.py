@@ -47,7 +47,6 @@ MODULES: dict[str, str | tuple[str, ...]] = {
     'mmcds.datasets.check': 'mmcds.cli.check_detection',
     'mmcds.models.losses.comparison': 'mmcds.models.losses.blockwise',
     'mmcds.datasets.image_files': ('mmcds.cli.image_files', 'mmcds.datasets.image_sizes'),
-    'mmcds.doctor.probe': 'mmcds.doctor.imports',
     'mmcds.evaluation': 'mmcds.analysis.metrics',
     'mmcds.probe': 'mmcds.config.channels',
     'mmcds.utils.checkpoint': ('mmcds.checkpoints.files', 'mmcds.engine.weights', 'mmcds.utils.checkpoint_files'),
@@ -60,6 +59,10 @@ MODULES: dict[str, str | tuple[str, ...]] = {
 }
 #: Old module -> why it cannot be imported any more.
 GONE = {
+    **{
+        f'mmcds.doctor.{name}': f'mmcds.doctor.{name} is gone: the doctor is a command, python -m mmcds.doctor'
+        for name in ('commands', 'packages', 'probe', 'report')
+    },
     'mmcds.utils.families': 'mmcds.utils.families left the package; in the repository it is benchmarks/families',
     'mmcds.utils.safe_globals': 'mmcds.utils.safe_globals is gone: MMEngine reads its checkpoints without it',
 }
