@@ -65,7 +65,6 @@ MODULES: dict[str, str | tuple[str, ...]] = {
     'mmcds.models.two_view_forward': 'mmcds.models.forward',
     'mmcds.models.views.describe': 'mmcds.models.data_samples.sample_list',
     'mmcds.datasets.image_files': ('mmcds.cli.image_files', 'mmcds.datasets.image_sizes'),
-    'mmcds.doctor.probe': 'mmcds.doctor.imports',
     'mmcds.evaluation': 'mmcds.analysis.metrics',
     'mmcds.probe': 'mmcds.config.channels',
     'mmcds.utils.checkpoint': ('mmcds.checkpoints.files', 'mmcds.engine.weights', 'mmcds.utils.checkpoint_files'),
@@ -78,6 +77,10 @@ MODULES: dict[str, str | tuple[str, ...]] = {
 }
 #: Old module -> why it cannot be imported any more.
 GONE = {
+    **{
+        f'mmcds.doctor.{name}': f'mmcds.doctor.{name} is gone: the doctor is a command, python -m mmcds.doctor'
+        for name in ('commands', 'packages', 'probe', 'report')
+    },
     'mmcds.utils.families': 'mmcds.utils.families left the package; in the repository it is benchmarks/families',
     'mmcds.utils.safe_globals': 'mmcds.utils.safe_globals is gone: MMEngine reads its checkpoints without it',
 }

@@ -6,99 +6,56 @@ kills the interpreter kills this one, and so that mmcds itself is imported no ea
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import json
 import os
 import sys
-from collections.abc import Callable
 from typing import Any
 
 
-def probe_torch() -> dict[str, Any]:
-    """Build of torch, and the GPUs that it can use."""
-    import torch
+def look(name: str) -> dict[str, Any]:
+    """Import all of a package that a training does; what there is to know of it beside its version."""
+    if name == 'torch':
+        import torch
 
-    available = torch.cuda.is_available()
-    names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())] if available else []
-    return {'cuda': torch.version.cuda or '', 'gpus': names}
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        gpus = [torch.cuda.get_device_name(index) for index in range(count)]
+        built = f'built for {f"CUDA {torch.version.cuda}" if torch.version.cuda else "the CPU"}'
+        note = ', '.join([built, f'{count} GPU ({", ".join(sorted(set(gpus)))})' if gpus else 'no GPU seen'])
+        return {'cuda': torch.version.cuda or '', 'gpus': gpus, 'note': note}
+    if name == 'mmcv.ops':
+        from mmcv.ops import get_compiling_cuda_version
 
+        version = str(get_compiling_cuda_version())
+        cuda = '' if 'not available' in version.lower() else version
+        return {'cuda': cuda, 'note': f'compiled for {f"CUDA {cuda}" if cuda else "the CPU"}'}
+    if name in ('torchvision', 'mmdet', 'mmpretrain'):
+        # As whoever imports mmcds finds it.
+        from mmcds.compat.torchvision_compat import ensure_torchvision
 
-def ensure_torchvision() -> str:
-    """As whoever imports mmcds finds it; an earlier process may have been the one that did it."""
-    with contextlib.suppress(ImportError):
-        from mmcds.compat import torchvision_compat
+        state = ensure_torchvision()
+        if name == 'torchvision':
+            import torchvision
 
-        return torchvision_compat.ensure_torchvision()
-    return 'native'
+            state = 'compiled' if torchvision.extension._has_ops() else state
+            unfit = ', not compiled for this torch; transforms and models work'
+            return {'operators': state, 'note': f'operators: {state}{unfit if state == "declared" else ""}'}
+        importlib.import_module(f'{name}.utils').register_all_modules(init_default_scope=False)
+    if name == 'mmcds':
+        from mmengine.registry import Registry
 
+        from mmcds import registry
 
-def probe_torchvision() -> dict[str, Any]:
-    """Whether its operators are there."""
-    state = ensure_torchvision()
-    import torchvision
-
-    return {'operators': 'compiled' if torchvision.extension._has_ops() else state}
-
-
-def probe_mmcv_ops() -> dict[str, Any]:
-    """CUDA version that mmcv's operators were compiled with."""
-    from mmcv.ops import get_compiling_cuda_version
-
-    version = str(get_compiling_cuda_version())
-    return {'cuda': '' if 'not available' in version.lower() else version}
-
-
-def probe_mmdet() -> dict[str, Any]:
-    """Every module, as at the start of a training."""
-    ensure_torchvision()
-    from mmdet.utils import register_all_modules
-
-    register_all_modules(init_default_scope=False)
+        for each in vars(registry).values():
+            if isinstance(each, Registry) and each.scope == 'mmcds':
+                each.import_from_location()
     return {}
-
-
-def probe_mmpretrain() -> dict[str, Any]:
-    """Models and data sets, as at the start of a training."""
-    ensure_torchvision()
-    from mmpretrain.utils import register_all_modules
-
-    register_all_modules(init_default_scope=False)
-    return {}
-
-
-def probe_mmcds() -> dict[str, Any]:
-    """Everything that its registries name."""
-    from mmengine.registry import Registry
-
-    from mmcds import registry
-
-    for each in vars(registry).values():
-        if isinstance(each, Registry) and each.scope == 'mmcds':
-            each.import_from_location()
-    return {}
-
-
-PROBES: dict[str, Callable[[], dict[str, Any]]] = {
-    'torch': probe_torch,
-    'torchvision': probe_torchvision,
-    'mmcv.ops': probe_mmcv_ops,
-    'mmdet': probe_mmdet,
-    'mmpretrain': probe_mmpretrain,
-    'mmcds': probe_mmcds,
-}
 
 
 def probe(name: str) -> dict[str, Any]:
-    """Import one package.
-
-    Returns:
-        dict: ``name``; ``version`` or ``error``; ``missing`` if there is nothing to import; the
-        findings of the package's own probe.
-    """
+    """Import one package: ``name``; ``version`` or ``error``; ``missing`` if there is nothing to import; facts."""
     try:
-        # torchvision has to wait for mmcds to look at it first.
-        facts = PROBES[name]() if name in PROBES else {}
+        facts = look(name)
         module = importlib.import_module(name)
     except (Exception, SystemExit) as error:
         missing = isinstance(error, ModuleNotFoundError) and error.name == name.partition('.')[0]

@@ -8,82 +8,55 @@ import platform
 import re
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .packages import MM_PACKAGES, PROVIDERS, stack_of
-
 #: Importing everything takes seconds; a process that has hung, on a driver say, must not hang the doctor.
 TIMEOUT = 300
+MM_PACKAGES = ('mmengine', 'mmcv', 'mmdet', 'mmpretrain')
+#: Import name -> distributions that provide it, in the order in which they are imported and shown.
+PROVIDERS = {
+    'numpy': ['numpy'],
+    'cv2': [f'opencv{contrib}-python{headless}' for contrib in ('', '-contrib') for headless in ('', '-headless')],
+    **{name: [name] for name in ('torch', 'torchvision', 'pycocotools', 'matplotlib', 'kornia')},
+    'mmengine': ['onedl-mmengine', 'mmengine', 'mmengine-lite'],
+    'mmcv': ['onedl-mmcv', 'mmcv', 'mmcv-full', 'mmcv-lite'],
+    'mmcv.ops': [],
+    'mmdet': ['onedl-mmdetection', 'mmdet'],
+    'mmpretrain': ['onedl-mmpretrain', 'mmpretrain'],
+    'mmcds': ['mmcds'],
+}
 
 
 @dataclass
 class Package:
-    """One import name.
-
-    Args:
-        name (str): The import name, such as ``'mmcv'``.
-        distributions (dict[str, str]): Version of every installed distribution that provides it.
-        version (str): What the package itself says, which names torch's build; '' if it does not import.
-        error (str): Why it does not import, in one line; '' if it does.
-        facts (dict): What :mod:`~mmcds.doctor.imports` found out beside that.
-    """
+    """One import name: its version and those of its distributions, why it does not import, what else is known."""
 
     name: str
     distributions: dict[str, str] = field(default_factory=dict)
     version: str = ''
     error: str = ''
-    facts: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def is_missing(self) -> bool:
-        """Whether there is nothing to import, as opposed to something broken."""
-        return bool(self.facts.get('missing'))
+    missing: bool = False
+    note: str = ''
+    cuda: str = ''
+    gpus: list[str] = field(default_factory=list)
+    operators: str = ''
 
     @property
     def label(self) -> str:
-        """Version to show: the package's own, else the distributions'."""
+        """Version to show: the package's own, which names torch's build, else the distributions'."""
         return self.version or ', '.join(sorted(set(self.distributions.values())))
 
 
 @dataclass
-class Conflict:
-    """A requirement of one installed distribution that another one does not meet.
-
-    Args:
-        by (str): The distribution that has the requirement.
-        by_version (str): Its version.
-        wants (str): What it wants, such as ``'<2.3.0,>=2'``.
-        of (str): The distribution it wants that of.
-        of_version (str): The version of that.
-    """
-
-    by: str
-    by_version: str
-    wants: str
-    of: str
-    of_version: str
-
-
-@dataclass
 class Inventory:
-    """Everything the doctor knows.
-
-    Args:
-        packages (dict[str, Package]): By import name, all of
-            :data:`~mmcds.doctor.packages.PROVIDERS` plus ``'mmcv.ops'``.
-        gpus (list[str]): GPUs that the driver lists, whatever torch thinks.
-        conflicts (list[Conflict]): Requirements not met among the distributions in ``packages``.
-        transformers (str): Version of ``transformers``, '' if it is not installed.
-        python (str): Version of the interpreter.
-        venv (str): Folder of the virtual environment, '' outside of one.
-    """
+    """All packages by their import names, and what distributions require of each other and do not have."""
 
     packages: dict[str, Package]
-    gpus: list[str] = field(default_factory=list)
-    conflicts: list[Conflict] = field(default_factory=list)
-    transformers: str = ''
+    #: (distribution, what it requires, version that is installed instead).
+    conflicts: list[tuple[str, str, str]] = field(default_factory=list)
     python: str = field(default_factory=platform.python_version)
     venv: str = field(default_factory=lambda: sys.prefix if sys.prefix != sys.base_prefix else '')
 
@@ -94,40 +67,38 @@ class Inventory:
         return 'MIXED' if len(found) > 1 else found.pop() if found else 'none'
 
 
+def stack_of(distribution: str) -> str:
+    """The stack that a distribution of an mm package belongs to."""
+    return 'default' if distribution.startswith('onedl-') else 'upstream'
+
+
 def collect() -> Inventory:
     """Look at the environment of this interpreter."""
-    requirements, installed = _distributions()
-    packages = {name: Package(name) for name in [*PROVIDERS, 'mmcv.ops']}
-    for name, providers in PROVIDERS.items():
-        packages[name].distributions = {each: installed[each] for each in providers if each in installed}
-    for found in _probe([*PROVIDERS, 'mmcv.ops']):
-        package = packages[found.pop('name')]
-        package.version, package.error = found.pop('version', ''), found.pop('error', '')
-        package.facts = found
-    return Inventory(
-        packages=packages,
-        gpus=_driver_gpus(),
-        conflicts=_conflicts(requirements, installed),
-        transformers=installed.get('transformers', ''),
-    )
-
-
-def _distributions() -> tuple[dict[str, list[str]], dict[str, str]]:
-    """Requirements and version of every installed distribution."""
-    requirements: dict[str, list[str]] = {}
+    packages = {found['name']: Package(**found) for found in _probe(list(PROVIDERS))}
     versions: dict[str, str] = {}
-    for distribution in importlib.metadata.distributions():
-        try:
-            name = _normalised(distribution.metadata['Name'])
-        except Exception:  # A half-removed distribution leaves a folder without metadata.
-            continue
-        if name not in versions:  # The first on the path is the one that is imported.
-            requirements[name], versions[name] = distribution.requires or [], distribution.version
-    return requirements, versions
+    requirements: dict[str, list[str]] = {}
+    for name, providers in PROVIDERS.items():
+        for each in providers:
+            with suppress(importlib.metadata.PackageNotFoundError):
+                versions[each] = packages[name].distributions[each] = importlib.metadata.version(each)
+                requirements[each] = importlib.metadata.requires(each) or []
+    return Inventory(packages, _conflicts(requirements, versions))
 
 
-def _normalised(name: str) -> str:
-    return re.sub(r'[-_.]+', '-', name).lower()
+def _conflicts(requirements: dict[str, list[str]], installed: dict[str, str]) -> list[tuple[str, str, str]]:
+    """What these distributions require of each other and do not have; `pip check` lists those of all others."""
+    try:
+        from packaging.requirements import Requirement
+    except ImportError:  # mmengine needs packaging, so its import fails and is reported
+        return []
+    found = []
+    for name, texts in requirements.items():
+        for each in map(Requirement, texts):
+            version = installed.get(re.sub(r'[-_.]+', '-', each.name).lower())
+            applies = each.marker is None or each.marker.evaluate({'extra': ''})
+            if version and applies and not each.specifier.contains(version, prereleases=True):
+                found.append((name, f'{each.name}{each.specifier}', version))
+    return found
 
 
 def _probe(names: list[str]) -> list[dict[str, Any]]:
@@ -135,59 +106,16 @@ def _probe(names: list[str]) -> list[dict[str, Any]]:
     source = Path(__file__).with_name('imports.py').read_text(encoding='utf-8')
     results: list[dict[str, Any]] = []
     while names:
-        process = subprocess.Popen(
-            [sys.executable, '-W', 'ignore', '-c', source, *names],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        command = [sys.executable, '-W', 'ignore', '-c', source, *names]
         try:
-            output, errors = process.communicate(timeout=TIMEOUT)
-            end = f'the import ended the interpreter with status {process.returncode}'
-        except subprocess.TimeoutExpired:
-            process.kill()
-            output, errors = process.communicate()
-            end = f'the import was not over after {TIMEOUT} s'
-        lines = [json.loads(line) for line in output.splitlines() if line.endswith('}')]
-        results += lines
-        names = names[len(lines) :]
-        if names:
-            last = errors.strip().splitlines()[-1:]
-            results.append({'name': names[0], 'error': ': '.join([end, *last])})
-            names = names[1:]
+            done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=TIMEOUT)
+            output, last = done.stdout, done.stderr.decode().strip().splitlines()[-1:]
+            end = ': '.join([f'the import ended the interpreter with status {done.returncode}', *last])
+        except subprocess.TimeoutExpired as error:
+            output, end = error.stdout or b'', f'the import was not over after {TIMEOUT} s'
+        found = [json.loads(line) for line in output.decode().splitlines() if line.endswith('}')]
+        if len(found) < len(names):
+            found.append({'name': names[len(found)], 'error': end})
+        results += found
+        names = names[len(found) :]
     return results
-
-
-def _driver_gpus() -> list[str]:
-    try:
-        listed = subprocess.run(['nvidia-smi', '-L'], capture_output=True, text=True, timeout=60)
-    except (OSError, subprocess.TimeoutExpired):
-        return []
-    return re.findall(r'^GPU \d+: (.+?)(?: \(UUID.*)?$', listed.stdout, re.MULTILINE)
-
-
-def _conflicts(requirements: dict[str, list[str]], installed: dict[str, str]) -> list[Conflict]:
-    try:
-        from packaging.requirements import InvalidRequirement, Requirement
-    except ImportError:
-        # mmengine needs packaging, so what is missing here is reported as missing.
-        return []
-    conflicts = []
-    known = {each for providers in PROVIDERS.values() for each in providers}
-    for name, texts in requirements.items():
-        for text in texts:
-            try:
-                requirement = Requirement(text)
-            except InvalidRequirement:
-                continue
-            wanted = _normalised(requirement.name)
-            # What touches nothing of ours is none of the doctor's business: `pip check` lists it all.
-            if wanted not in installed or wanted not in known:
-                continue
-            if requirement.marker is not None and not requirement.marker.evaluate({'extra': ''}):
-                continue
-            if not requirement.specifier.contains(installed[wanted], prereleases=True):
-                wants = str(requirement.specifier)
-                conflicts.append(Conflict(name, installed[name], wants, wanted, installed[wanted]))
-    return sorted(conflicts, key=lambda each: (each.of, each.by))

@@ -2,7 +2,7 @@
 
 import runpy
 import sys
-from importlib import import_module
+from argparse import Namespace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,8 +15,7 @@ from mmcds.cli.host_flags import build_runner, set_test_flags, set_train_flags
 from mmcds.cli.prepare import host_of
 from mmcds.config.load_config import load_config, package_configs
 
-# Not by an import statement, by which mypy would find the tools under a second name.
-parse_test, parse_train = (import_module(f'tools.{name}').parse_args for name in ('test', 'train'))
+ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = ('mmdet::retinanet/retinanet_r18_fpn_1x_coco.py', 'mmpretrain::resnet/resnet18_8xb16_cifar10.py')
 #: Flags that all of them have, and those of mmpretrain alone.
 TRAIN: tuple[list[str], ...] = (
@@ -35,6 +34,11 @@ CASES = [
     *((CONFIGS[1], 'train', flags) for flags in TRAIN_MMPRETRAIN),
     *((CONFIGS[1], 'test', flags) for flags in TEST_MMPRETRAIN),
 ]  # fmt: skip
+
+
+def parsed(name: str) -> Namespace:
+    """The command line in ``sys.argv``, read by our tool."""
+    return runpy.run_path(str(ROOT / f'tools/{name}.py'))['parse_args']()
 
 
 @pytest.fixture
@@ -71,10 +75,9 @@ def test_the_config_is_that_of_the_host_s_own_tool(
     expected = of_host(cfg.copy(), name, arguments)
     monkeypatch.setattr(sys, 'argv', [f'{name}.py', config, *arguments])
     if name == 'train':
-        args = parse_train()
-        set_train_flags(cfg, args, args.resume)
+        set_train_flags(cfg, parsed('train'), parsed('train').resume)
     else:
-        set_test_flags(cfg, parse_test())
+        set_test_flags(cfg, parsed('test'))
     found, wanted = ({**each.to_dict(), 'cfg_name': None} for each in (cfg, expected))
     for unequal in sorted(key for key in found.keys() | wanted.keys() if found.get(key) != wanted.get(key)):
         assert found.get(unequal) == wanted.get(unequal), unequal
@@ -91,4 +94,4 @@ def test_pictures_need_the_hook_that_draws(monkeypatch: pytest.MonkeyPatch) -> N
     del cfg.default_hooks['visualization']
     monkeypatch.setattr(sys, 'argv', ['test.py', CONFIGS[0], 'weights.pth', '--show-dir', 'pictures'])
     with pytest.raises(ValueError, match=r'^--show and --show-dir need .* of mmdet do$'):
-        set_test_flags(cfg, parse_test())
+        set_test_flags(cfg, parsed('test'))
