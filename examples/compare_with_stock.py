@@ -39,7 +39,10 @@ def main() -> None:
         cfg.custom_hooks = [dict(type='mmcds.EpochSeedHook')]
         pair = {'stock': cfg, 'cds': mmcds.add_cds(cfg)}
         for name, each in pair.items():
-            each.work_dir = str(args.work_dir / f'{name}_seed{seed}')
+            run = f'{name}_seed{seed}'
+            each.work_dir = str(args.work_dir / run)
+            # Under a name that is there already, a second Runner of one process writes into the first one's log.
+            each.experiment_name = each.visualizer.name = run
             Runner.from_cfg(each).train()
         pairs.append((pair['stock'].work_dir, pair['cds'].work_dir))
 
