@@ -79,7 +79,7 @@ def add_cds(cfg: Config, schedule: dict | None = None, **neck: Any) -> Config:
         ValueError: If the model cannot be supervised, with the reason, or an argument is not known.
 
     Example:
-        >>> cfg = add_cds(Config.fromfile('mmdet::fcos/fcos_r50-caffe_fpn_gn-head_1x_coco.py'))
+        >>> cfg = add_cds(mmengine.hub.get_config('mmdet::fcos/fcos_r50-caffe_fpn_gn-head_1x_coco.py'))
     """
     cfg = deepcopy(cfg)
     model = _model_of(cfg)

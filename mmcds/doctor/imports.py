@@ -33,7 +33,7 @@ def look(name: str) -> dict[str, Any]:
         # As whoever imports mmcds finds it.
         from mmcds.compat.torchvision_compat import ensure_torchvision
 
-        state = ensure_torchvision()
+        state: str = ensure_torchvision()
         if name == 'torchvision':
             import torchvision
 
