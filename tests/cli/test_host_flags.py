@@ -18,10 +18,16 @@ from mmcds.config.load_config import load_config, package_configs
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = ('mmdet::retinanet/retinanet_r18_fpn_1x_coco.py', 'mmpretrain::resnet/resnet18_8xb16_cifar10.py')
 #: Flags that all of them have, and those of mmpretrain alone.
-TRAIN = ([], ['--amp'], ['--auto-scale-lr'], ['--resume', 'a.pth'], ['--launcher', 'none', '--amp'])
-TRAIN_MMPRETRAIN = (['--no-validate'], ['--no-pin-memory', '--no-persistent-workers'])
-TEST = ([], ['--show', '--wait-time', '1.5'], ['--show-dir', 'pictures'], ['--tta'])
-TEST_MMPRETRAIN = (['--amp', '--no-pin-memory'], ['--show-dir', 'pictures', '--interval', '3'])
+TRAIN: tuple[list[str], ...] = (
+    [],
+    ['--amp'],
+    ['--auto-scale-lr'],
+    ['--resume', 'a.pth'],
+    ['--launcher', 'none', '--amp'],
+)
+TRAIN_MMPRETRAIN: tuple[list[str], ...] = (['--no-validate'], ['--no-pin-memory', '--no-persistent-workers'])
+TEST: tuple[list[str], ...] = ([], ['--show', '--wait-time', '1.5'], ['--show-dir', 'pictures'], ['--tta'])
+TEST_MMPRETRAIN: tuple[list[str], ...] = (['--amp', '--no-pin-memory'], ['--show-dir', 'pictures', '--interval', '3'])
 CASES = [
     *((config, name, flags) for config in CONFIGS for name, all_flags in (('train', TRAIN), ('test', TEST))
       for flags in all_flags),
