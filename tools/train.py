@@ -66,7 +66,6 @@ def main() -> None:
     from mmcds.cli.prepare import check_training_data, default_work_dir, prepare_config, prepare_training
     from mmcds.engine.hooks import ResumeCheckHook
     from mmcds.models.cpu_ranks import use_cpu_ranks
-    from mmcds.utils.allocator import keep_freed_memory
     from mmcds.utils.checkpoint_files import check_checkpoint
 
     # A distilled student's teacher has to be there either way.
@@ -80,7 +79,6 @@ def main() -> None:
         check_checkpoint(cfg.load_from)
 
     set_train_flags(cfg, args, resumed)
-    keep_freed_memory()
     use_cpu_ranks(cfg, args.launcher)
     runner = build_runner(cfg)
     # Not in the config, which the run writes down for others.

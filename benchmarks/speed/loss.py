@@ -27,11 +27,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import mmcds  # noqa: F401  a torchvision that does not fit a CPU torch is mended here, before lightly imports it
+from benchmarks.speed.allocator import keep_freed_memory
 from benchmarks.speed.headline import Headline, machine, markdown_table, write_headlines
 from benchmarks.speed.memory import begin_peak, peak_mib
 from mmcds.cli.tool import run
 from mmcds.models.losses import ContrastiveLoss
-from mmcds.utils.allocator import keep_freed_memory
 
 TEMPERATURE = 0.07
 WIDTH, CLASSES = 128, 100
@@ -205,7 +205,7 @@ def main() -> None:
         print(f'{measure(args.measure[0], int(args.measure[1]), args.measure[2]):.0f}')
         return
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
-    keep_freed_memory()  # as in training; without it the others' matrices of all pairs are mapped anew in each step
+    keep_freed_memory()  # without it the others' matrices of all pairs are mapped anew in each step
     times, headlines = [], []
     for size in args.sizes:
         for names in (SUPCON, NTXENT):

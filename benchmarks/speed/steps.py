@@ -23,8 +23,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from mmcds.apis import DISTILL_HOOK, has_cds
 from mmcds.config.load_config import model_config
 from mmcds.models import TwoViewForward
-from mmcds.utils.allocator import keep_freed_memory
 
+from .allocator import keep_freed_memory
 from .headline import markdown_table
 from .memory import begin_peak, peak_mib
 

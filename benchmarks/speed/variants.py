@@ -19,6 +19,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from benchmarks.speed.allocator import keep_freed_memory
 from benchmarks.speed.headline import Headline, machine, markdown_table, write_headlines
 from mmcds.cli.tool import run
 
@@ -104,8 +105,6 @@ def main() -> None:
     parser.add_argument('--out', type=Path, help='the Markdown page to write')
     parser.add_argument('--headlines', help='the JSON file to write for cost.py')
     args = parser.parse_args()
-    from mmcds.utils.allocator import keep_freed_memory
-
     keep_freed_memory()
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
     names = ('plain', 'channels_last', 'bfloat16 autocast', 'torch.compile')

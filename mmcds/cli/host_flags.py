@@ -6,8 +6,7 @@ from typing import Any
 
 import mmengine
 from mmengine.config import Config, ConfigDict
-from mmengine.evaluator import DumpResults
-from mmengine.registry import RUNNERS
+from mmengine.registry import METRICS, RUNNERS
 from mmengine.runner import Runner
 
 from .prepare import host_of
@@ -87,12 +86,8 @@ def run_test(runner: Runner, out: str | None, item: str | None) -> None:
         item (str, optional): 'metrics' or 'pred', what to write. With None, the predictions.
     """
     if out and item != 'metrics':
-        dump: Any = DumpResults
-        if host_of(runner.cfg) == 'mmdet':
-            from mmdet.evaluation import DumpDetResults
-
-            dump = DumpDetResults
-        runner.test_evaluator.metrics.append(dump(out_file_path=out))
+        dump = dict(type='DumpDetResults' if host_of(runner.cfg) == 'mmdet' else 'DumpResults', out_file_path=out)
+        runner.test_evaluator.metrics.append(METRICS.build(dump))
     metrics = runner.test()
     if out and item == 'metrics':
         mmengine.dump(metrics, out)

@@ -82,6 +82,7 @@ GONE = {
         for name in ('commands', 'packages', 'probe', 'report')
     },
     'mmcds.utils.families': 'mmcds.utils.families left the package; in the repository it is benchmarks/families',
+    'mmcds.utils.allocator': 'mmcds.utils.allocator is gone: see docs/troubleshooting.md, 23, for what does the same',
     'mmcds.utils.safe_globals': 'mmcds.utils.safe_globals is gone: MMEngine reads its checkpoints without it',
 }
 #: Old name of what has left a module -> where it is.

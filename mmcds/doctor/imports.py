@@ -37,9 +37,9 @@ def look(name: str) -> dict[str, Any]:
         if name == 'torchvision':
             import torchvision
 
-            state = 'compiled' if torchvision.extension._has_ops() else state
+            found = 'compiled' if torchvision.extension._has_ops() else str(state)
             unfit = ', not compiled for this torch; transforms and models work'
-            return {'operators': state, 'note': f'operators: {state}{unfit if state == "declared" else ""}'}
+            return {'operators': found, 'note': f'operators: {found}{unfit if found == "declared" else ""}'}
         importlib.import_module(f'{name}.utils').register_all_modules(init_default_scope=False)
     if name == 'mmcds':
         from mmengine.registry import Registry

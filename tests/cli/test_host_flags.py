@@ -25,9 +25,9 @@ TRAIN: tuple[list[str], ...] = (
     ['--resume', 'a.pth'],
     ['--launcher', 'none', '--amp'],
 )
-TRAIN_MMPRETRAIN = (['--no-validate'], ['--no-pin-memory', '--no-persistent-workers'])
+TRAIN_MMPRETRAIN: tuple[list[str], ...] = (['--no-validate'], ['--no-pin-memory', '--no-persistent-workers'])
 TEST: tuple[list[str], ...] = ([], ['--show', '--wait-time', '1.5'], ['--show-dir', 'pictures'], ['--tta'])
-TEST_MMPRETRAIN = (['--amp', '--no-pin-memory'], ['--show-dir', 'pictures', '--interval', '3'])
+TEST_MMPRETRAIN: tuple[list[str], ...] = (['--amp', '--no-pin-memory'], ['--show-dir', 'pictures', '--interval', '3'])
 CASES = [
     *((config, name, flags) for config in CONFIGS for name, all_flags in (('train', TRAIN), ('test', TEST))
       for flags in all_flags),

@@ -10,7 +10,7 @@ PROGRAM = """
 import sys
 from pathlib import Path
 import torch
-from mmcds.utils.allocator import keep_freed_memory
+from benchmarks.speed.allocator import keep_freed_memory
 
 def resident():
     lines = Path('/proc/self/status').read_text().splitlines()
