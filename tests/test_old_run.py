@@ -1,4 +1,4 @@
-"""A run that the code before the modules moved began goes on with today's; ``fixtures/old_run/make.py`` made it."""
+"""A run killed before the modules moved is resumed, tested and exported; ``fixtures/old_run`` holds what it left."""
 
 import json
 import os
@@ -10,52 +10,61 @@ from typing import Any
 
 import pytest
 import torch
+from run_results import average_distance, detections_of, losses_of
 
 ROOT = Path(__file__).resolve().parents[1]
 FIXTURE = ROOT / 'tests/fixtures/old_run'
+EXPECTED: dict[str, Any] = json.loads((FIXTURE / 'expected.json').read_text())
 
 pytestmark = pytest.mark.slow
 
 
-def tool(folder: Path, *arguments: str) -> str:
+def tool(folder: Path, name: str, *arguments: str) -> str:
     env = {**os.environ, 'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1'}
-    command = [sys.executable, str(ROOT / arguments[0]), *arguments[1:]]
+    command = [sys.executable, str(ROOT / 'tools' / name), *arguments]
     done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     return done.stdout
 
 
-@pytest.fixture(scope='module')
-def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture
+def killed(tmp_path: Path) -> Path:
     """A folder as the old code left it when it was killed in its second epoch."""
-    folder = tmp_path_factory.mktemp('old')
-    run = folder / 'work_dirs/tiny'
+    run = tmp_path / 'work_dirs/tiny'
     run.mkdir(parents=True)
-    shutil.copy(FIXTURE / 'dumped.py', folder / 'tiny.py')
+    shutil.copy(FIXTURE / 'dumped.txt', tmp_path / 'tiny.py')
     shutil.copy(FIXTURE / 'epoch_1.pth', run)
-    (run / 'last_checkpoint').write_text('work_dirs/tiny/epoch_1.pth')
-    return folder
+    (run / 'last_checkpoint').write_text(str(run / 'epoch_1.pth'))
+    return tmp_path
 
 
-def test_a_killed_run_goes_on_with_the_losses_it_would_have_had(killed: Path) -> None:
-    tool(killed, 'tools/train.py', 'tiny.py', '--resume')
-    (log,) = killed.glob('work_dirs/tiny/*/vis_data/scalars.json')
-    rows = [json.loads(line) for line in log.read_text().splitlines()]
-    expected: list[dict[str, float]] = json.loads((FIXTURE / 'losses.json').read_text())
-    assert len(rows) == len(expected) == 4
-    # The window of the log begins anew on resume, so the averages over the epoch are compared from its start.
-    for row, wanted in zip(rows, expected, strict=True):
-        assert {key: row[key] for key in wanted} == pytest.approx(wanted, rel=1e-4)
-    ended = torch.load(killed / 'work_dirs/tiny/epoch_2.pth', weights_only=False)
-    assert ended['meta']['iter'] == 8
+def test_a_killed_run_resumes_with_the_losses_of_one_that_was_not(killed: Path) -> None:
+    tool(killed, 'train.py', 'tiny.py', '--resume')
+    run = killed / 'work_dirs/tiny'
+    found = losses_of(run, after_epoch=1)
+    print('differences', [max(abs(f[k] / w[k] - 1) for k in w) for f, w in zip(found, EXPECTED['losses'], strict=True)])
+    print({k: v / EXPECTED['average_distance'][k] - 1 for k, v in average_distance(run / 'epoch_3.pth').items()})
+    assert len(found) == len(EXPECTED['losses']) == 8
+    for iteration, wanted in zip(found, EXPECTED['losses'], strict=True):
+        assert iteration == pytest.approx(wanted, rel=1e-4)
+    assert average_distance(run / 'epoch_3.pth') == pytest.approx(EXPECTED['average_distance'], rel=1e-3)
 
 
-def test_an_old_checkpoint_is_tested_and_exported(killed: Path) -> None:
-    loose = ['--cfg-options', 'model.test_cfg.score_thr=0.0']  # it has hardly learned yet
-    printed = tool(killed, 'tools/test.py', 'tiny.py', str(FIXTURE / 'epoch_1.pth'), *loose)
-    assert 'bbox_mAP' in printed
-    tool(killed, 'tools/export.py', str(FIXTURE / 'epoch_1.pth'), '--config', 'tiny.py', '--out', 'stock.pth')
-    old: dict[str, Any] = torch.load(FIXTURE / 'epoch_1.pth', weights_only=False)['state_dict']
-    stock: dict[str, Any] = torch.load(killed / 'stock.pth', weights_only=False)['state_dict']
-    assert set(stock) == {key for key in old if not key.startswith('neck.cds.')}
-    assert all(torch.equal(stock[key], old[key]) for key in stock)
+def test_an_old_checkpoint_and_its_export_detect_the_same(killed: Path) -> None:
+    checkpoint = 'work_dirs/tiny/epoch_1.pth'
+    exported = tool(killed, 'export.py', checkpoint, '--out', 'stock.pth', '--config', 'tiny.py')
+    print(exported)
+    stock: dict[str, torch.Tensor] = torch.load(killed / 'stock.pth', weights_only=False)['state_dict']
+    old: dict[str, torch.Tensor] = torch.load(killed / checkpoint, weights_only=False)['state_dict']
+    assert set(stock) == {name for name in old if not name.startswith('neck.cds.')}
+    assert all(torch.equal(stock[name], old[name]) for name in stock)
+    found = []
+    for path in (checkpoint, 'stock.pth'):
+        tool(killed, 'test.py', 'tiny.py', path, '--work-dir', 'tested', '--out', 'out.pkl')
+        found.append(detections_of(killed / 'out.pkl'))
+    assert found[0] == found[1]
+    print(found[0] == EXPECTED['detections'])
+    for image, wanted in zip(found[0], EXPECTED['detections'], strict=True):
+        assert image['labels'] == wanted['labels']
+        assert torch.allclose(torch.tensor(image['bboxes']), torch.tensor(wanted['bboxes']), rtol=0, atol=1e-3)
+        assert torch.allclose(torch.tensor(image['scores']), torch.tensor(wanted['scores']), rtol=1e-4, atol=0)
