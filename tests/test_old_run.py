@@ -1,61 +1,77 @@
-"""A run that the code before the modules moved began goes on with today's; ``fixtures/old_run/make.py`` made it."""
+"""A run killed before the modules moved is resumed, tested and exported; ``fixtures/old_run`` holds what it left."""
 
 import json
 import os
 import shutil
-import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from preloaded import Preloaded
+from run_results import average_distance, detections_of, losses_of
 
 ROOT = Path(__file__).resolve().parents[1]
 FIXTURE = ROOT / 'tests/fixtures/old_run'
+EXPECTED: dict[str, Any] = json.loads((FIXTURE / 'expected.json').read_text())
+RUN = Path('work_dirs/tiny')
+CHECKPOINT = RUN / 'epoch_1.pth'
 
 pytestmark = pytest.mark.slow
 
 
-def tool(folder: Path, *arguments: str) -> str:
-    env = {**os.environ, 'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1'}
-    command = [sys.executable, str(ROOT / arguments[0]), *arguments[1:]]
-    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-    return done.stdout
+class OldRun:
+    """The folder of a run that the old code left when it was killed in its second epoch."""
+
+    def __init__(self, folder: Path, server: Preloaded) -> None:
+        self.folder, self.server = folder, server
+        (folder / RUN).mkdir(parents=True)
+        shutil.copy(FIXTURE / 'dumped.txt', folder / 'tiny.py')
+        shutil.copy(FIXTURE / 'epoch_1.pth', folder / CHECKPOINT)
+        (folder / RUN / 'last_checkpoint').write_text(str(folder / CHECKPOINT))
+
+    def tool(self, name: str, *arguments: str) -> None:
+        done = self.server.run(str(ROOT / 'tools' / name), *arguments)
+        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+
+    def detections(self, checkpoint: str) -> list[dict[str, list]]:
+        self.tool('test.py', 'tiny.py', checkpoint, '--work-dir', 'tested', '--out', 'out.pkl')
+        return detections_of(self.folder / 'out.pkl')
+
+    def state(self, checkpoint: str) -> dict[str, torch.Tensor]:
+        return torch.load(self.folder / checkpoint, weights_only=False)['state_dict']
 
 
 @pytest.fixture(scope='module')
-def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder as the old code left it when it was killed in its second epoch."""
-    folder = tmp_path_factory.mktemp('old')
-    run = folder / 'work_dirs/tiny'
-    run.mkdir(parents=True)
-    shutil.copy(FIXTURE / 'dumped.py', folder / 'tiny.py')
-    shutil.copy(FIXTURE / 'epoch_1.pth', run)
-    (run / 'last_checkpoint').write_text('work_dirs/tiny/epoch_1.pth')
-    return folder
+def old_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OldRun]:
+    folder = tmp_path_factory.mktemp('old_run')
+    with Preloaded(sys.executable, folder, {**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONPATH': str(ROOT)}) as server:
+        yield OldRun(folder, server)
 
 
-def test_a_killed_run_goes_on_with_the_losses_it_would_have_had(killed: Path) -> None:
-    tool(killed, 'tools/train.py', 'tiny.py', '--resume')
-    (log,) = killed.glob('work_dirs/tiny/*/vis_data/scalars.json')
-    rows = [json.loads(line) for line in log.read_text().splitlines()]
-    expected: list[dict[str, float]] = json.loads((FIXTURE / 'losses.json').read_text())
-    assert len(rows) == len(expected) == 4
-    # The window of the log begins anew on resume, so the averages over the epoch are compared from its start.
-    for row, wanted in zip(rows, expected, strict=True):
-        assert {key: row[key] for key in wanted} == pytest.approx(wanted, rel=1e-4)
-    ended = torch.load(killed / 'work_dirs/tiny/epoch_2.pth', weights_only=False)
-    assert ended['meta']['iter'] == 8
+def test_an_old_run_resumes_with_the_losses_of_one_that_was_not_killed(old_run: OldRun) -> None:
+    old_run.tool('train.py', 'tiny.py', '--resume')
+    losses = losses_of(old_run.folder / RUN, after_epoch=1)
+    distance = average_distance(old_run.folder / RUN / 'epoch_3.pth')
+    assert len(losses) == len(EXPECTED['losses']) == 8
+    for found, expected in zip(losses, EXPECTED['losses'], strict=True):
+        assert found == pytest.approx(expected, rel=1e-4)
+    assert distance == pytest.approx(EXPECTED['average_distance'], rel=1e-3)
 
 
-def test_an_old_checkpoint_is_tested_and_exported(killed: Path) -> None:
-    loose = ['--cfg-options', 'model.test_cfg.score_thr=0.0']  # it has hardly learned yet
-    printed = tool(killed, 'tools/test.py', 'tiny.py', str(FIXTURE / 'epoch_1.pth'), *loose)
-    assert 'bbox_mAP' in printed
-    tool(killed, 'tools/export.py', str(FIXTURE / 'epoch_1.pth'), '--config', 'tiny.py', '--out', 'stock.pth')
-    old: dict[str, Any] = torch.load(FIXTURE / 'epoch_1.pth', weights_only=False)['state_dict']
-    stock: dict[str, Any] = torch.load(killed / 'stock.pth', weights_only=False)['state_dict']
-    assert set(stock) == {key for key in old if not key.startswith('neck.cds.')}
-    assert all(torch.equal(stock[key], old[key]) for key in stock)
+def test_an_old_checkpoint_and_its_export_detect_what_the_old_code_did(old_run: OldRun) -> None:
+    old_run.tool('export.py', str(CHECKPOINT), '--out', 'stock.pth', '--config', 'tiny.py')
+    old, stock = old_run.state(str(CHECKPOINT)), old_run.state('stock.pth')
+    assert stock.keys() == {name for name in old if not name.startswith('neck.cds.')} < old.keys()
+    assert all(torch.equal(stock[name], old[name]) for name in stock)
+
+    detections = old_run.detections(str(CHECKPOINT))
+    assert old_run.detections('stock.pth') == detections
+    assert len(detections) == 4
+    for found, expected in zip(detections, EXPECTED['detections'], strict=True):
+        assert found['labels'] == expected['labels']
+        np.testing.assert_allclose(found['bboxes'], expected['bboxes'], rtol=0, atol=1e-2)
+        np.testing.assert_allclose(found['scores'], expected['scores'], rtol=1e-4)
