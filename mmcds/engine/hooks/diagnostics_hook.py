@@ -37,8 +37,8 @@ class DiagnosticsHook(Hook):
       should separate them; both near 1 is collapse;
     - ``cds_grad_ratio``, ``cds_grad_cos``: norm of the gradient of the contrast over that of the task, on the
       backbone's parameters, and the cosine between them. A cosine below 0 means that they conflict;
-    - ``cds_extra_time``: seconds that the contrast adds to the forward pass, and ``cds_backward_ratio``, the backward pass of
-      the contrast over that of the task;
+    - ``cds_extra_time``: seconds that the contrast adds to the forward pass, and ``cds_backward_ratio``, the backward
+      pass of the contrast over that of the task;
     - ``cds_extra_memory``: MiB that the contrast holds on the GPU at the end of the forward pass; none on a CPU.
 
     A measured iteration takes two more backward passes; the losses and gradients of training do not change. One
