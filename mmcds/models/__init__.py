@@ -1,4 +1,4 @@
-"""Everything that is part of the model in training."""
+"""The parts of the model in training: views, samplers, projectors, losses and necks."""
 
 from typing import Any
 

@@ -15,7 +15,7 @@ from mmcds.registry import MODEL_WRAPPERS
 class CPUDistributedDataParallel(MMDistributedDataParallel):
     """MMEngine's DDP wrapper for models on the CPU.
 
-    MMEngine's Runner names a GPU to every DDP wrapper, which torch refuses for a model on the CPU.
+    MMEngine's Runner passes a GPU id to every DDP wrapper, which torch refuses for a model on the CPU.
 
     Args:
         module (nn.Module): The model.
@@ -28,13 +28,13 @@ class CPUDistributedDataParallel(MMDistributedDataParallel):
 
 
 def use_cpu_ranks(cfg: Config, launcher: str) -> None:
-    """Let ``--launcher pytorch`` work where no GPU is seen: gloo, and a wrapper for the CPU.
+    """Let ``--launcher pytorch`` work without a GPU: set up gloo and the wrapper for the CPU.
 
-    MMEngine's own start-up sets a CUDA device, so the process group is made here, before it looks.
+    MMEngine's own start-up sets a CUDA device, so the process group is created here first.
 
     Args:
-        cfg (Config): Changed in place; one that names its own wrapper keeps it.
-        launcher (str): 'pytorch', or another, which is left to MMEngine.
+        cfg (Config): Changed in place; a wrapper that it names is kept.
+        launcher (str): Only 'pytorch' is handled here; others are left to MMEngine.
     """
     if launcher != 'pytorch' or torch.cuda.is_available():
         return

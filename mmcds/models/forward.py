@@ -1,4 +1,4 @@
-"""One training step with the contrast: what torch's forward hooks do on a model with a CDSNeck."""
+"""A training step with the contrast: torch forward hooks on a model with a CDSNeck."""
 
 import inspect
 from collections.abc import Callable, Iterator
@@ -27,27 +27,27 @@ ARGUMENTS = ('inputs', 'data_samples', 'mode')
 
 @dataclass
 class StepContext:
-    """What a training step is told from outside.
+    """Seed and meter of a training step.
 
     Attributes:
-        seed (int | None): Seed of the step's random numbers. Defaults to None: torch's global generators go on.
-        meter (Callable): Makes a context that is entered around all that the step does for the contrast. Defaults to
-            one that does nothing.
+        seed (int | None): Seed of the step's random numbers. Defaults to None: torch's global generators are used.
+        meter (Callable): Returns a context manager that is entered around all work for the contrast. Defaults to one
+            that does nothing.
     """
 
     seed: int | None = None
     meter: Callable[[], AbstractContextManager[None]] = nullcontext
-    #: States of the generators, on the CPU and on the GPU of the inputs; None before the first number is drawn.
+    #: States of the generators, on the CPU and on the GPU of the inputs; None before the first draw.
     _states: tuple[Tensor, Tensor | None] | None = None
 
     @contextmanager
     def aside(self, like: Tensor) -> Iterator[None]:
-        """Draw from the step's own generator; the task's generators are left as they were.
+        """Context that draws from the step's own random stream and restores the task's generators after it.
 
-        Second view, second pass and sampler draw one after the other, so none sees the same numbers as another.
+        The second view, the second pass and the sampler continue one stream, so they draw different numbers.
 
         Args:
-            like (Tensor): On the device whose generator may be drawn from, besides that of the CPU.
+            like (Tensor): A tensor on the device whose generator is used besides the CPU's.
         """
         with self.meter():
             if self.seed is None:
@@ -71,17 +71,17 @@ class _Step:
 
     Attributes:
         inputs (Tensor): View 1 as the model gets it (N, C, H, W).
-        views (ViewPair | None): Geometry and annotations; None where the contrast is off and only unlabelled images
-            are kept from the task.
-        second (Tensor | None): View 2 as the backbone gets it; None where there is one view.
-        batch (Tensor | None): Both views as one batch, once the backbone was given it (``concat``).
-        raw (tuple): What the backbone returned for each view.
+        views (ViewPair | None): Geometry and annotations; None if the contrast is off and the step only removes
+            unlabelled images from the task.
+        second (Tensor | None): View 2 as the backbone gets it; None if there is one view.
+        batch (Tensor | None): Both views as one batch, once the backbone has got it (``concat``).
+        raw (tuple): Outputs of the backbone for each view.
         features (Features): The feature maps of the taps.
-        inside (dict[str, Any]): What tapped modules returned in the pass that is running, by name.
-        rows (Tensor | None): Labelled images (k,), int64; None where all are.
+        inside (dict[str, Any]): Outputs of tapped modules in the current pass, by name.
+        rows (Tensor | None): Indices of the labelled images (k,), int64; None if all are labelled.
         neck_again (bool): Whether view 1 passes the neck once more for the contrast.
-        mute (bool): Whether no image is labelled, so that the task's losses count nothing.
-        logits: What the head returned for view 1, for distillation.
+        mute (bool): Whether no image is labelled, so that the task's losses are set to 0.
+        logits: Output of the head for view 1, for distillation.
     """
 
     inputs: Tensor
@@ -100,31 +100,31 @@ class _Step:
 class TwoViewForward:
     """Torch forward hooks on a model with a CDSNeck, acting on ``mode='loss'`` in training only.
 
-    A step is, from top to bottom of this file: describe the batch and make view 2; the stock pass; view 2's pass;
-    sample, project and compare. The task sees view 1 alone. View 2 passes the backbone, and the neck where a tap is
-    behind it, in a pass of its own or in one batch with view 1 (``concat``). The losses of the contrast join those of
-    the model. Hooks run inside ``module.__call__`` and so under any wrapper.
+    This file follows the order of a step: describe the batch and make view 2; the stock pass; view 2's pass; sample,
+    project and compare. The task sees view 1 only. View 2 passes the backbone, and the neck if a tap is behind it, in
+    a pass of its own or in one batch with view 1 (``concat``). The losses of the contrast are added to those of the
+    model. The hooks run inside ``module.__call__``, so they work under any wrapper.
 
-    Images whose data samples say ``labelled=False`` join the contrast and nothing else: the backbone sees them, the
-    neck and the heads do not.
+    Images whose data samples have ``labelled=False`` are used for the contrast only: the backbone sees them, the neck
+    and the heads do not.
 
-    Unless ``concat`` is set, the random generators are given back as they were and the running statistics of batch
-    normalisation are those of view 1: the task's own randomness and inference stay the stock's.
+    Unless ``concat`` is set, the random generators are restored and the running statistics of batch normalisation
+    are those of view 1, so the task's randomness and inference are the stock's.
 
     Args:
         model (nn.Module): A detector or classifier without a wrapper such as DDP.
-        teacher (Teacher, optional): Followed by the student, too, if its CDSNeck has ``distill``. Defaults to None.
-        meter (Callable): Makes a context that is entered around all that a step does for the contrast. Defaults to one
+        teacher (Teacher, optional): Teacher for distillation; the CDSNeck needs ``distill``. Defaults to None.
+        meter (Callable): Returns a context manager that is entered around all work for the contrast. Defaults to one
             that does nothing.
-        has_unlabelled (bool): Whether the training set has unlabelled images, which all ranks have to know before they
-            see one. Needed where a tap is behind a neck with SyncBN. Defaults to False.
+        has_unlabelled (bool): Whether the training set has unlabelled images. All ranks have to know it before they
+            get one. Needed if a tap is behind a neck with SyncBN. Defaults to False.
 
     Raises:
-        ValueError: If the model's neck is no CDSNeck or it has no backbone.
+        ValueError: If the model's neck is not a CDSNeck or the model has no backbone.
 
     Attributes:
-        steps (int): Training steps in which it has added its losses so far.
-        added (dict[str, Tensor]): The losses added in the last of them, without their graph.
+        steps (int): Number of training steps so far in which losses were added.
+        added (dict[str, Tensor]): The losses added in the last step, detached.
 
     Example:
         >>> two_views = TwoViewForward(model).attach()
@@ -155,7 +155,7 @@ class TwoViewForward:
         self._step: _Step | None = None
         self._checked_pass = False
         self._positional = _positional_names(model)
-        # A forward with names of its own has them in mmengine's order.
+        # A forward with other argument names takes them in mmengine's order.
         self._own_names = {
             name: name if name in self._positional or i >= len(self._positional) else self._positional[i]
             for i, name in enumerate(ARGUMENTS)
@@ -163,21 +163,21 @@ class TwoViewForward:
         self._handles: list[Any] = []
 
     def begin_step(self, weight: float = 1.0, seed: int | None = None) -> None:
-        """Say what the next step, or the next calls of the model in it, are to do.
+        """Set the weight and the seed of the next step.
 
         Args:
             weight (float): The schedule's factor on the losses of the contrast, >= 0; with 0 there is no second view.
                 Defaults to 1.0.
             seed (int, optional): Seed of the step's random numbers, so that a resumed run repeats them. If the model is
-                called twice, the second call draws where the first stopped. Defaults to None: torch's global
-                generators go on.
+                called twice in the step, the second call continues the stream. Defaults to None: torch's global
+                generators are used.
         """
         self.supervision.weight = weight
         self.context = StepContext(seed, self.meter)
 
     @property
     def seed(self) -> int | None:
-        """Seed of the step. To set it is the older form of :meth:`begin_step`, which leaves the weight as it is."""
+        """Seed of the step. Setting it is the older form of :meth:`begin_step` and keeps the weight."""
         return self.context.seed
 
     @seed.setter
@@ -185,7 +185,7 @@ class TwoViewForward:
         self.context = StepContext(seed, self.meter)
 
     def attach(self) -> 'TwoViewForward':
-        """Put the hooks on. Returns self."""
+        """Register the hooks. Returns self."""
         if not self._handles:
             self._handles = [
                 self.model.register_forward_pre_hook(self._before_model, with_kwargs=True),
@@ -202,7 +202,7 @@ class TwoViewForward:
         return self
 
     def detach(self) -> None:
-        """Take the hooks off; the model is the stock one again."""
+        """Remove the hooks; the model is the stock one again."""
         for handle in self._handles:
             handle.remove()
         self._handles = []
@@ -211,12 +211,12 @@ class TwoViewForward:
     # 1. Describe the batch and make view 2.
 
     def _before_model(self, model: nn.Module, args: tuple, kwargs: dict) -> tuple[tuple, dict] | None:
-        given = self._arguments(args, kwargs)
-        if given is None:
+        arguments = self._arguments(args, kwargs)
+        if arguments is None:
             return None
-        # Not before: a training step may call its own model in another mode.
+        # Only now: a training step may also call the model in another mode.
         self._step = None
-        inputs, data_samples = given['inputs'], given['data_samples']
+        inputs, data_samples = arguments['inputs'], arguments['data_samples']
         check_batch(type(model).__name__, inputs, data_samples)
         labelled = labelled_rows(data_samples)
         contrasts = self.supervision.weight != 0
@@ -230,8 +230,8 @@ class TwoViewForward:
             step.neck_again = self._needs_neck_again(labelled is not None)
         if labelled is None:
             return None
-        # The task sees the labelled images alone. A batch without any still passes the heads, so that all ranks do the
-        # same, but its losses count nothing.
+        # The task sees the labelled images only. A batch without any still passes the heads, so that all ranks run the
+        # same layers, but its losses are set to 0.
         step.mute = not labelled
         index = torch.tensor(labelled or [0], device=inputs.device)
         changes: dict[str, Any] = {
@@ -244,24 +244,24 @@ class TwoViewForward:
         return self._changed(args, kwargs, changes)
 
     def _needs_neck_again(self, unlabelled: bool) -> bool:
-        """Whether view 1 passes the neck once more, because the task's pass does not see all of its images."""
+        """Whether view 1 passes the neck once more, because the task's pass lacks its unlabelled images."""
         stock = (module for name, module in self.neck.named_children() if name != ATTRIBUTE)
-        waits = self.supervision.uses_neck and get_world_size() > 1 and any(map(syncs_statistics, stock))
-        if waits and unlabelled and not self.has_unlabelled:
+        syncs = self.supervision.uses_neck and get_world_size() > 1 and any(map(syncs_statistics, stock))
+        if syncs and unlabelled and not self.has_unlabelled:
             raise ValueError(
                 f'neck.taps={[tap.name for tap in self.supervision.taps if tap.source == "neck"]} behind a neck with '
                 'SyncBN: a data sample says labelled=False, and ranks without such a one would wait for ever; use '
                 'mmcds.LabelledFraction, give the data set has_unlabelled=True, or tap the backbone only'
             )
-        # Norms over ranks wait for each other: where one rank's batch may need a pass more, all make it.
-        return unlabelled or (waits and self.has_unlabelled)
+        # SyncBN waits for all ranks: if one rank may need another pass, all make it.
+        return unlabelled or (syncs and self.has_unlabelled)
 
-    # 2. The stock pass through the backbone, with view 2 in the same batch where asked.
+    # 2. The stock pass through the backbone, with view 2 in the same batch if ``concat``.
 
     def _before_backbone(self, backbone: nn.Module, args: tuple) -> tuple | None:
         step = self._step
-        # Only the call on the batch itself: some detectors call their backbone more than once. And only the first such
-        # call: a second one would give the model 2N images where it gave N.
+        # Only the first call on the batch itself: some detectors call their backbone more than once, and only the
+        # outputs of the first call are split by view.
         if step is None or not args or args[0] is not step.inputs or step.batch is not None:
             return None
         if step.second is None or not self.supervision.concat:
@@ -270,7 +270,7 @@ class TwoViewForward:
         return (step.batch, *args[1:])
 
     def _after_module(self, path: str, module: nn.Module, args: tuple, output: Any) -> None:
-        # Until the backbone's own hook has taken what it returned for both views.
+        # Only until the backbone's own hook has stored the outputs of both views.
         if self._step is not None and self._step.views is not None and 'module' not in self._step.features.second:
             self._step.inside[path] = output
 
@@ -286,14 +286,14 @@ class TwoViewForward:
             self._split_batch(step, output)
         for outputs, raw in zip((step.features.first, step.features.second), step.raw, strict=True):
             outputs['backbone'] = as_outputs(raw)
-        # The neck sees the labelled images.
+        # The neck sees the labelled images only.
         return step.raw[0] if step.rows is None else select_outputs(step.raw[0], step.rows)
 
     def _split_batch(self, step: _Step, output: Any) -> None:
-        """Take the outputs of one batch of both views apart."""
+        """Split the outputs of one batch of both views by view."""
         count = len(step.inputs)
         batch: Any = step.batch
-        if any(isinstance(each, Tensor) and len(each) != len(batch) for each in as_outputs(output)):
+        if any(isinstance(map_, Tensor) and len(map_) != len(batch) for map_ in as_outputs(output)):
             raise ValueError(
                 f'neck.concat=True: {type(self.backbone).__name__} returns another number of maps than it gets images, '
                 'so the views cannot be told apart; set concat=False'
@@ -304,7 +304,7 @@ class TwoViewForward:
         for view, outputs in enumerate((step.features.first, step.features.second)):
             outputs['module'] = {path: split_outputs(map_, view, count) for path, map_ in inside.items()}
 
-    # 3. View 2's own pass, through the backbone and, where a tap is behind it, the neck.
+    # 3. View 2's own pass, through the backbone and, if a tap is behind it, the neck.
 
     def _second_pass(self, step: _Step, output: Any, *args: Any) -> None:
         second, step.features.first['module'] = output, step.inside
@@ -318,14 +318,14 @@ class TwoViewForward:
         step.raw, step.features.second['module'] = (output, second), step.inside
 
     def _pass(self, backbone: nn.Module, *args: Any) -> Any:
-        """A pass that leaves the running statistics as they are."""
+        """Call the backbone without updating its running statistics."""
 
         def run(*inputs: Any) -> Any:
-            # Inside of what is checkpointed, so that it holds in the backward pass, too.
+            # Inside the checkpointed function, so that it also holds in the backward pass.
             with keep_statistics(backbone):
                 return backbone.forward(*inputs)
 
-        # A backbone that saves memory by itself cannot while its statistics are kept: its whole pass is computed again.
+        # keep_statistics turns the backbone's own checkpointing off, so checkpoint the full pass instead.
         if torch.is_grad_enabled() and (self.supervision.recompute or recomputes(backbone)):
             return checkpoint(run, *args, use_reentrant=False)
         return run(*args)
@@ -341,7 +341,7 @@ class TwoViewForward:
             return
         first = output
         if step.neck_again:
-            # The task's call saw the labelled images alone.
+            # The task's call saw the labelled images only.
             with self.context.aside(step.inputs), keep_statistics(neck):
                 first = neck.forward(step.raw[0], *args[1:])
         second = first
@@ -361,7 +361,7 @@ class TwoViewForward:
             return losses
         if not isinstance(losses, dict):
             raise ValueError(f"{type(model).__name__} in mode='loss' returned {type(losses).__name__}, not a dict")
-        # What a step holds is let go with it.
+        # Free the tensors of the step.
         step, self._step = self._step, None
         if step is not None and step.mute:
             # Connected to the graph, since other ranks may wait in the backward pass.
@@ -391,12 +391,12 @@ class TwoViewForward:
             return self.supervision.losses(step.features, views)
         logits, rows = step.logits, step.rows
         if step.mute and rows is not None and isinstance(logits, Tensor):
-            # The one image that passed the heads for the others' sake: its logits count nothing either.
+            # One unlabelled image passed the heads to keep the ranks alike: drop its logits.
             logits, rows = logits[:0], rows[:0]
-        shown = (step.inputs, step.inputs if step.second is None else step.second)
-        return distilled_losses(self.supervision, self.teacher, step.features, views, shown, logits, rows)
+        inputs = (step.inputs, step.inputs if step.second is None else step.second)
+        return distilled_losses(self.supervision, self.teacher, step.features, views, inputs, logits, rows)
 
-    # Arguments of the model's forward, whose names and order are the model's.
+    # Arguments of the model's forward, in the model's own names and order.
 
     def _module(self, path: str) -> nn.Module:
         try:
@@ -406,14 +406,14 @@ class TwoViewForward:
             raise unknown_name('neck.taps', path, names) from error
 
     def _arguments(self, args: tuple, kwargs: dict) -> dict[str, Any] | None:
-        """The :data:`ARGUMENTS` of a training step by name, None for any other call."""
+        """The :data:`ARGUMENTS` of a training step by name; None for any other call."""
         given = {**dict(zip(self._positional, args, strict=False)), **kwargs}
         if not self.model.training or given.get('mode') != 'loss':
             return None
         return {name: given.get(name, given.get(own)) for name, own in self._own_names.items()}
 
     def _changed(self, args: tuple, kwargs: dict, changes: dict[str, Any]) -> tuple[tuple, dict]:
-        """The arguments of a call with some of them changed, each where it was."""
+        """The arguments of a call with some values replaced, positional or keyword as before."""
         positional = list(args)
         for name, value in changes.items():
             key = name if name in kwargs else self._own_names[name]
@@ -425,9 +425,9 @@ class TwoViewForward:
 
 
 def _positional_names(model: nn.Module) -> list[str]:
-    """Names of the positional arguments of a model's forward; mmengine's where it takes ``*args``."""
+    """Names of the positional arguments of a model's forward; mmengine's if it takes ``*args``."""
     parameters = list(inspect.signature(model.forward).parameters.values())
-    names = [each.name for each in parameters if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)]
-    if any(each.kind is each.VAR_POSITIONAL for each in parameters):
+    names = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    if any(p.kind is p.VAR_POSITIONAL for p in parameters):
         names += [name for name in ARGUMENTS if name not in names]
     return names

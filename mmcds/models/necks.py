@@ -1,4 +1,4 @@
-"""CDSNeck and DSNNeck: the stock neck, with the training-only module on it as ``neck.cds``."""
+"""CDSNeck and DSNNeck: build the stock neck and attach the training-only module ``neck.cds`` to it."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,10 +14,10 @@ from .supervision.contrastive import ContrastiveSupervision
 from .supervision.deep import DeepSupervision
 from .taps import resolve_taps
 
-#: Submodules of before are imported below this name (:mod:`mmcds.compat.old_names`).
+#: Lets older submodules be imported below this name (:mod:`mmcds.compat.old_names`).
 __path__: list[str] = []
 
-#: Parts of the contrast where a config names none.
+#: Default parts of a CDSNeck.
 PARTS: dict[str, dict[str, Any]] = dict(
     # Half the side costs the backbone a quarter of its forward pass.
     view=dict(type='PhotometricView', scale=0.5),
@@ -28,19 +28,21 @@ PARTS: dict[str, dict[str, Any]] = dict(
 
 
 def part_of(name: str, given: dict[str, Any] | None) -> dict[str, Any]:
-    """A part's config, completed where it has no type, as ``--cfg-options model.neck.view.scale=1.0`` makes it.
+    """Complete a part's config with the default.
+
+    ``--cfg-options model.neck.view.scale=1.0`` makes a config without a type.
 
     Args:
         name (str): A key of :data:`PARTS`.
-        given (dict[str, Any], optional): What the neck's config says.
+        given (dict[str, Any], optional): The part's config in the neck's config.
 
     Returns:
-        dict[str, Any]: The default for None or an empty one, ``given`` over the default where it has no type, else
+        dict[str, Any]: The default if ``given`` is None or empty; ``given`` over the default if it has no type; else
         ``given``.
     """
     if not given:
         return PARTS[name]
-    # What is no dict at all is refused where the part is built.
+    # build_part refuses anything but a dict.
     return {**PARTS[name], **given} if isinstance(given, Mapping) and 'type' not in given else given
 
 
@@ -60,39 +62,39 @@ def build_cds_neck(
     distill: dict | None = None,
     recompute: bool = True,
 ) -> nn.Module:
-    """Build the stock neck and hang a :class:`ContrastiveSupervision` on it as ``neck.cds``.
+    """Build the stock neck and attach a :class:`ContrastiveSupervision` to it as ``neck.cds``.
 
-    The neck stays an object of its own class with its own forward, so that inference is the stock
-    graph and its weights keep the stock's names; those of the contrast start with ``neck.cds.``.
+    The neck keeps its class and its forward, so inference is the stock graph. The stock weights keep their
+    names; those of the contrast start with ``neck.cds.``.
     In training :class:`~mmcds.engine.hooks.CDSHook` adds the second view and the losses.
 
     Args:
-        neck (dict | Sequence[dict], optional): The stock neck's config. Defaults to None: there is
-            none, and what the backbone returns goes on as it is.
+        neck (dict | Sequence[dict], optional): The stock neck's config. Defaults to None: no
+            neck; the backbone's outputs are passed on unchanged.
         taps (Sequence[str], optional): Outputs of the backbone ('backbone.0' is the first of its tuple)
             and of the neck ('neck.0'), or modules inside the backbone ('backbone.layer2') whose ``channels`` are
-            given. Defaults to None: all outputs of the backbone, as in the paper, but for those of frozen stages.
+            given. Defaults to None: all outputs of the backbone, as in the paper, except those of frozen stages.
         channels (Mapping[str, Any], optional): Channels of all outputs of 'backbone'
-            and 'neck', where the stock neck's config does not say, and under 'modules' those of modules inside the
-            backbone by their names. Defaults to None.
+            and 'neck', needed if the stock neck's config does not give them; under 'modules', those of modules inside
+            the backbone by name. Defaults to None.
         view (dict, optional): Second view. Defaults to ``dict(type='PhotometricView', scale=0.5)``;
-            ``dict(type='SingleView')`` makes none and needs no second pass. This part and the next three,
-            given without a ``type``, change arguments of their defaults.
-        sampler (dict, optional): What is contrasted. Defaults to ``dict(type='InstanceSampler')``.
+            ``dict(type='SingleView')`` makes none and needs no second pass. For this part and the next
+            three, a config without ``type`` changes arguments of the default.
+        sampler (dict, optional): Chooses the samples. Defaults to ``dict(type='InstanceSampler')``.
         projector (dict, optional): Projection head of each tap. Defaults to ``dict(type='MLPProjector')``.
         loss (dict, optional): Loss. Defaults to ``dict(type='ContrastiveLoss')``.
         loss_weight (float | Sequence[float]): Weight of each tap, or one per tap, >= 0. Defaults
-            to 0.5 (the released code's on ImageNet; of 0.1, 0.5 and 1 the one with the best AP50
-            in docs/results_screening.md).
+            to 0.5, the released code's on ImageNet. Of 0.1, 0.5 and 1 it has the best AP50 in
+            docs/results_screening.md.
         queue_length (int): Embeddings of earlier iterations kept per tap. Defaults to 0.
-        stop_gradient (bool): Whether nothing learns through the second view. Defaults to False.
-        concat (bool): Whether both views pass the backbone as one batch, as in the paper. Views of at most half the
-            size lie side by side on canvases of the first view's size. Without a second view nothing changes.
-            Defaults to False: a second pass, which leaves running statistics alone.
+        stop_gradient (bool): Whether to stop the gradient through the second view. Defaults to False.
+        concat (bool): Whether both views pass the backbone as one batch, as in the paper. Second views of at most
+            half the size are packed side by side on canvases of the first view's size. No effect without a second
+            view. Defaults to False: a second pass, which does not update running statistics.
         distill (dict, optional): Arguments of :class:`~mmcds.models.losses.DistillationLoss`, for the
-            teacher that :class:`~mmcds.engine.hooks.DistillHook` brings. Defaults to None: no teacher.
-        recompute (bool): Whether the second view's own pass through the backbone is computed again in the backward
-            pass (activation checkpointing): less memory for a little more time, equal gradients. Defaults to True:
+            teacher that :class:`~mmcds.engine.hooks.DistillHook` loads. Defaults to None: no teacher.
+        recompute (bool): Whether to recompute the second view's own pass through the backbone in the backward pass
+            (activation checkpointing): less memory, slightly more time, equal gradients. Defaults to True:
             without it a step of Faster R-CNN takes a fifth more memory than the stock's (docs/cost.md).
 
     Returns:
@@ -137,19 +139,19 @@ def build_dsn_neck(
     projector: dict | None = None,
     loss_weight: float | Sequence[float] = 1.0,
 ) -> nn.Module:
-    """Build the stock neck and hang a :class:`DeepSupervision` on it, as a control for the contrast.
+    """Build the stock neck and attach a :class:`DeepSupervision` to it, as a control for the contrast.
 
-    Everything said of :func:`build_cds_neck` holds: the same hook drives it,
-    and at inference nothing is left of it. The losses are called ``loss_dsn_<tap>``.
+    As with :func:`build_cds_neck`, the CDSHook drives it and inference is the stock graph. The losses are called
+    ``loss_dsn_<tap>``.
 
     Args:
         neck (dict | Sequence[dict], optional): The stock neck's config. Defaults to None: there is none.
         num_classes (int): Classes of the images (classification) or instances (detection). Defaults to 80, COCO's.
-        taps (Sequence[str], optional): As in the CDSNeck. Defaults to None: all outputs of the backbone but
-            for those of frozen stages.
+        taps (Sequence[str], optional): As in the CDSNeck. Defaults to None: all outputs of the backbone
+            except those of frozen stages.
         channels (Mapping[str, Sequence[int]], optional): As in the CDSNeck. Defaults to None.
-        sampler (dict, optional): What is classified. Defaults to ``dict(type='InstanceSampler')``.
-        projector (dict, optional): What stands before each linear classifier. Defaults to
+        sampler (dict, optional): Chooses the samples to classify. Defaults to ``dict(type='InstanceSampler')``.
+        projector (dict, optional): Projection head before each linear classifier. Defaults to
             ``dict(type='MLPProjector')``.
         loss_weight (float | Sequence[float]): Weight of each tap, or one per tap, >= 0. Defaults to 1.0.
 
@@ -164,7 +166,7 @@ def build_dsn_neck(
     """
     supervision = DeepSupervision(
         taps=resolve_taps(taps, neck, channels),
-        # Those of the contrast, so that the two differ in the loss alone.
+        # The defaults of the contrast, so that only the loss differs.
         sampler=part_of('sampler', sampler),
         projector=part_of('projector', projector),
         num_classes=num_classes,
@@ -176,11 +178,12 @@ def build_dsn_neck(
 
 
 def with_supervision(neck: dict | Sequence[dict] | None, supervision: Supervision) -> nn.Module:
-    """Build a stock neck and hang a supervision on it.
+    """Build a stock neck and attach a supervision to it.
 
     Args:
-        neck (dict | Sequence[dict], optional): The stock neck's config; None is a neck that passes on what it gets.
-        supervision (Supervision): What is to hang on it.
+        neck (dict | Sequence[dict], optional): The stock neck's config; None makes a
+            :class:`PassThroughNeck`.
+        supervision (Supervision): The module to attach.
 
     Returns:
         nn.Module: The neck, an object of its own class.
@@ -190,19 +193,19 @@ def with_supervision(neck: dict | Sequence[dict] | None, supervision: Supervisio
     elif isinstance(neck, Mapping):
         stock = ROOT_MODELS.build(neck)
     else:
-        stock = NeckChain([ROOT_MODELS.build(each) for each in neck])
+        stock = NeckChain([ROOT_MODELS.build(part) for part in neck])
     stock.add_module(ATTRIBUTE, supervision)
     return stock
 
 
 def find_supervision(model: nn.Module) -> Supervision:
-    """The supervision of a model.
+    """Return the supervision of a model.
 
     Args:
         model (nn.Module): A detector or classifier, without a wrapper such as DDP.
 
     Raises:
-        ValueError: If its neck is no CDSNeck.
+        ValueError: If its neck is not a CDSNeck.
     """
     supervision = getattr(getattr(model, 'neck', None), ATTRIBUTE, None)
     if not isinstance(supervision, Supervision):
@@ -216,7 +219,7 @@ def find_supervision(model: nn.Module) -> Supervision:
 
 @MODELS.register_module()
 class PassThroughNeck(BaseModule):
-    """Gives on what it gets: for models without a neck."""
+    """Returns its inputs unchanged; for models without a neck."""
 
     def forward(self, inputs: Any) -> Any:
         """Return ``inputs``."""
@@ -226,8 +229,8 @@ class PassThroughNeck(BaseModule):
 class NeckChain(BaseModule):
     """A list of necks, each fed by the one before.
 
-    mmdet makes an ``nn.Sequential`` of it, which would also call the contrast's own module. The
-    names of the weights are the same.
+    mmdet builds an ``nn.Sequential``, which would also call the supervision that is attached to it. The names of
+    the weights are the same.
 
     Args:
         necks (Sequence[nn.Module]): In the order of the calls.

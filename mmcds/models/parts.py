@@ -1,4 +1,4 @@
-"""The parts of the contrast: base classes that a user's own derive from, and building them from configs."""
+"""Base classes of the parts of the contrast, and building a part from its config."""
 
 import inspect
 from abc import ABC, abstractmethod
@@ -16,13 +16,14 @@ from .step_data import Samples, ViewPair
 
 
 class View(nn.Module):
-    """Makes the second view of a batch, or says that there is none.
+    """Base class of views: makes the second view of a batch, or none.
 
     Attributes:
-        single (bool): Whether the second view is the first, so that nothing is embedded twice. Defaults to False.
+        single (bool): Whether there is no second view: both views of the pair are the first, and each sample is
+            embedded once. Defaults to False.
         scale (float): Side of the second view relative to the first. Defaults to 1.0.
-        can_augment (bool): Whether :meth:`augment` is there, so that small second views can be put side by side on
-            canvases (``concat=True`` with ``scale <= 0.5``). Defaults to False.
+        can_augment (bool): Whether :meth:`size_of`, :meth:`augment` and :meth:`describe` are implemented. Packing small
+            second views on canvases (``concat=True`` with ``scale <= 0.5``) needs them. Defaults to False.
     """
 
     single = False
@@ -33,9 +34,9 @@ class View(nn.Module):
     def forward(
         self, inputs: Tensor, data_samples: Sequence[Any], preprocessor: nn.Module
     ) -> tuple[Tensor | None, ViewPair]:
-        """Make the second view and say where things are in both.
+        """Make the second view, and describe both views.
 
-        Random numbers come from torch's global generators, which mmcds seeds and gives back.
+        Random numbers come from torch's global generators, which mmcds seeds before and restores after.
 
         Args:
             inputs (Tensor): The first view as the model gets it (N, C, H, W), normalised and padded.
@@ -44,34 +45,35 @@ class View(nn.Module):
             preprocessor (nn.Module): The model's data preprocessor.
 
         Returns:
-            tuple[Tensor | None, ViewPair]: The second view (N, C, H', W') in the format of ``inputs``, None where
-            there is none; geometry and annotations of both.
+            tuple[Tensor | None, ViewPair]: The second view (N, C, H', W') in the format of ``inputs``, None if there is
+            none; geometry and annotations of both views.
         """
 
     def size_of(self, size: Sequence[int]) -> tuple[int, int]:
-        """(H', W') of the second view of an input (H, W), in pixels. Asked for if ``can_augment``."""
+        """(H', W') of the second view of an input (H, W), in pixels. Called only if ``can_augment``."""
         raise NotImplementedError(f'{type(self).__name__}.size_of')
 
     def augment(
         self, inputs: Tensor, data_samples: Sequence[Any], preprocessor: nn.Module, size: tuple[int, int]
     ) -> Tensor:
-        """The second view alone (N, C, H', W'), of a given ``size`` (H', W'). Asked for if ``can_augment``."""
+        """The second view alone (N, C, H', W'), of a given ``size`` (H', W'). Called only if ``can_augment``."""
         raise NotImplementedError(f'{type(self).__name__}.augment')
 
     def describe(self, inputs: Tensor, data_samples: Sequence[Any], second_size: tuple[int, int]) -> ViewPair:
-        """Where things are in both views, the second of a size (H', W'). Asked for if ``can_augment``."""
+        """Geometry and annotations of both views, the second of size (H', W'). Called only if ``can_augment``."""
         raise NotImplementedError(f'{type(self).__name__}.describe')
 
 
 class Sampler(ABC):
-    """Says what is contrasted, and cuts it out of the feature maps.
+    """Base class of samplers: chooses the samples of a step and crops their features from the feature maps.
 
     Attributes:
-        indexed_by_image (bool): Whether ``rois``, or their first column, are the place of the image in the batch. Where
+        indexed_by_image (bool): Whether ``rois``, or their first column, are the index of the image in the batch. If
             both views are one batch, ``crop`` is then called once for both. Defaults to False.
         in_pixels (bool): Whether ``rois`` are (image, x, y) or (image, x1, y1, x2, y2), in pixels of the view's input.
-            Packed second views need it. Defaults to False.
-        needs_map (bool): Whether ``views.between()`` is asked for; configs are checked by it. Defaults to False.
+            Required for packed second views. Defaults to False.
+        needs_map (bool): Whether :meth:`sample` calls ``views.between()``. Configs are checked for it. Defaults to
+            False.
     """
 
     indexed_by_image = False
@@ -80,20 +82,20 @@ class Sampler(ABC):
 
     @abstractmethod
     def sample(self, views: ViewPair) -> Samples:
-        """Choose what is contrasted, once per step.
+        """Choose the samples. Called once per step.
 
-        Random numbers come from torch's global generators, which mmcds seeds and gives back.
+        Random numbers come from torch's global generators, which mmcds seeds before and restores after.
 
         Args:
             views (ViewPair): Geometry and annotations of the batch.
 
         Returns:
-            Samples: M places in both views, M >= 0.
+            Samples: M samples, located in both views, M >= 0.
         """
 
     @abstractmethod
     def crop(self, feature: Tensor, rois: Any, input_size: tuple[int, int]) -> Tensor:
-        """Cut the samples out of one feature map; called for each tap and view.
+        """Crop the features of the samples from one feature map. Called for each tap and view.
 
         Args:
             feature (Tensor): A tap's features of one view (N, C, h, w), floating.
@@ -106,16 +108,16 @@ class Sampler(ABC):
 
 
 class Projector(BaseModule):
-    """Maps crops to embeddings, in training only; one per tap.
+    """Base class of projectors: maps crops to embeddings. One per tap, in training only.
 
-    It is built as ``Projector(in_channels=..., steps=..., **cfg)``; an argument that it does not take is not given.
-    ``in_channels`` are the channels of the tap, ``steps`` the outputs of the same source behind it.
+    It is built as ``Projector(in_channels=..., steps=..., **cfg)``; an argument that it does not take is not passed.
+    ``in_channels`` is the number of channels of the tap, ``steps`` the number of later outputs of the same source.
 
     Attributes:
         out_channels (int): Width D of the embedding.
-        row_by_row (bool): Whether no row of the output depends on another row of the input, as with batch statistics.
-            The crops of both views then share one call. A class with a ``forward`` of its own says it again.
-            Defaults to False.
+        row_by_row (bool): Whether each row of the output depends on its own row of the input only; batch statistics
+            break this. The crops of both views then share one call. A subclass that overrides ``forward`` has to set
+            it again. Defaults to False.
     """
 
     out_channels: int
@@ -128,15 +130,15 @@ class Projector(BaseModule):
 
     @abstractmethod
     def forward(self, x: Tensor) -> Tensor:
-        """(M, in_channels, h, w) -> (M, out_channels), float32; not yet of length 1."""
+        """(M, in_channels, h, w) -> (M, out_channels), float32, not normalised."""
 
 
 class Loss(nn.Module):
-    """Compares embeddings.
+    """Base class of losses between embeddings.
 
     Attributes:
         joins_taps (bool): Whether it takes the embeddings of T taps at once (T, R, D) and returns a loss for each (T,),
-            so that they share kernels. A class with a ``forward`` of its own says it again. Defaults to False.
+            so that they share kernels. A subclass that overrides ``forward`` has to set it again. Defaults to False.
     """
 
     joins_taps = False
@@ -157,8 +159,8 @@ class Loss(nn.Module):
     ) -> Tensor:
         """The loss of a batch.
 
-        An argument ``weights`` (R,) beside these takes the weights of embeddings as positives of others, where a
-        sampler gives them (``jitter_weighted``).
+        A further argument ``weights`` (R,) gets the weight of each row as a positive of others, if the sampler sets
+        weights (``jitter_weighted``).
 
         Args:
             embeddings (Tensor): L2-normalised rows (R, D), of one view or of both, float32 or float64.
@@ -168,25 +170,25 @@ class Loss(nn.Module):
             queue (tuple[Tensor, Tensor], optional): Further keys (Q, D) and their labels (Q,). Defaults to None.
 
         Returns:
-            Tensor: Scalar >= 0. Without anything to compare a 0 that is connected to the graph.
+            Tensor: Scalar >= 0. If there is nothing to compare, a 0 that is connected to the graph.
         """
 
 
 def build_part(field: str, cfg: Any, kinds: tuple[str, ...], **kwargs: Any) -> Any:
-    """Build a part of mmcds, whatever the default scope of the config it stands in.
+    """Build a part from its config, independently of the default scope.
 
     Args:
         field (str): The config field, for messages (``'neck.projector'``).
         cfg (dict): With ``type``: one of ``kinds``, or the name of the user's own registered
             part with its scope (``'myproject.MySampler'``).
-        kinds (tuple[str, ...]): The names that mmcds has for this part.
-        **kwargs: Arguments that the part is given by mmcds.
+        kinds (tuple[str, ...]): The names of mmcds' own parts of this kind.
+        **kwargs: Arguments that mmcds passes to the part.
 
     Returns:
         The part.
 
     Raises:
-        ValueError: If ``cfg`` has no ``type``, its type is not known, or an argument is not.
+        ValueError: If ``cfg`` has no ``type``, its type is not known, or an argument is not known.
     """
     if not isinstance(cfg, dict) or 'type' not in cfg:
         raise ValueError(f"{field}={cfg!r} is not a config of a part; give dict(type='{kinds[0]}', ...)")
@@ -195,14 +197,14 @@ def build_part(field: str, cfg: Any, kinds: tuple[str, ...], **kwargs: Any) -> A
     cfg = {key: value for key, value in cfg.items() if key not in ('type', '_scope_')}
     if isinstance(part, str):
         bare = name.removeprefix(f'{MODELS.scope}.')
-        found = MODELS.get(bare) if bare in kinds or '.' in bare else None
-        if found is None:
+        registered = MODELS.get(bare) if bare in kinds or '.' in bare else None
+        if registered is None:
             raise unknown_name(f'{field}.type', part, kinds)
-        part = found
+        part = registered
     known = inspect.signature(part).parameters
     takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values())
     for key in cfg:
-        # What mmcds gives is not the user's to give as well.
+        # Arguments that mmcds passes cannot be set in the config.
         if key in kwargs or (key not in known and not takes_any):
             raise unknown_name(f'{field}: argument', key, [name for name in known if name not in kwargs])
     return part(**{key: value for key, value in kwargs.items() if key in known or takes_any}, **cfg)

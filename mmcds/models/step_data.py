@@ -1,4 +1,4 @@
-"""What passes between the parts of a training step: taps and their features, annotations, geometry, samples."""
+"""Data that the parts of a training step exchange: taps and features, annotations, geometry, samples."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,10 +20,10 @@ class Tap:
 
     Attributes:
         source (str): 'backbone', 'neck' or 'module'.
-        index (int): Place in the tuple that the source returns, >= 0; of a module, among the tapped ones.
-        channels (int): Its channels.
-        steps (int): Outputs of the same source behind it; 0 for the last.
-        path (str): Of a module, its name in the model: 'backbone.layer2'. Defaults to ''.
+        index (int): Index in the tuple that the source returns, >= 0; for a module, its index among the tapped ones.
+        channels (int): Number of channels.
+        steps (int): Number of later outputs of the same source; 0 for the last.
+        path (str): For a module, its name in the model: 'backbone.layer2'. Defaults to ''.
     """
 
     source: str
@@ -34,12 +34,12 @@ class Tap:
 
     @property
     def name(self) -> str:
-        """As in a config: 'backbone.2' or 'backbone.layer2'."""
+        """Name in a config: 'backbone.2' or 'backbone.layer2'."""
         return self.path or f'{self.source}.{self.index}'
 
     @property
     def key(self) -> str:
-        """As in the names of losses and weights: 'backbone2' or 'backbone_layer2'."""
+        """Name in losses and weights: 'backbone2' or 'backbone_layer2'."""
         return self.path.replace('.', '_') or f'{self.source}{self.index}'
 
 
@@ -47,14 +47,14 @@ class Tap:
 class Features:
     """The feature maps of a step.
 
-    Each attribute maps a source to what it returned: 'backbone' and 'neck' to a tuple of maps (N, C, h, w), 'module'
-    to a dict of maps by the name of the module.
+    Each attribute maps a source to its outputs: 'backbone' and 'neck' to a tuple of maps (N, C, h, w), 'module' to a
+    dict of maps by the name of the module.
 
     Attributes:
         first (dict[str, Any]): Of view 1.
-        second (dict[str, Any]): Of view 2; the same maps where there is one view.
-        batch (dict[str, Any]): Of both views as the one batch that the backbone saw, view 1 first. Empty where each
-            view had a pass of its own.
+        second (dict[str, Any]): Of view 2; the same maps if there is one view.
+        batch (dict[str, Any]): Of both views, if they passed the backbone as one batch, view 1 first. Empty if each
+            view had its own pass.
     """
 
     first: dict[str, Any] = field(default_factory=dict)
@@ -67,30 +67,30 @@ class Features:
 
 
 def feature_of(tap: Tap, outputs: Mapping[str, Any]) -> Tensor:
-    """The tap's feature map, checked against what it was said to be.
+    """Return a tap's feature map, after checking its shape.
 
     Args:
         tap (Tap): The tap.
-        outputs (Mapping[str, Any]): What each source returned; see :class:`Features`.
+        outputs (Mapping[str, Any]): Outputs of each source; see :class:`Features`.
 
     Returns:
-        Tensor: (N, C, h, w); of a vector (N, C), (N, C, 1, 1).
+        Tensor: (N, C, h, w); a vector (N, C) becomes (N, C, 1, 1).
 
     Raises:
-        ValueError: If there is no such output, or it is no map (N, C, h, w) of the tap's channels.
+        ValueError: If there is no such output, or it is not a map (N, C, h, w) with the tap's channels.
     """
-    found = outputs[tap.source]
+    returned = outputs[tap.source]
     if tap.path:
-        if tap.path not in found:
+        if tap.path not in returned:
             raise ValueError(f'neck.taps={tap.name!r}: the backbone does not call this module; name another one')
-        feature = as_map(found[tap.path])
-    elif tap.index >= len(found):
+        feature = as_map(returned[tap.path])
+    elif tap.index >= len(returned):
         raise ValueError(
-            f'neck.taps={tap.name!r}: the {tap.source} returned {len(found)} outputs; '
-            f'name one of {[f"{tap.source}.{i}" for i in range(len(found))]}'
+            f'neck.taps={tap.name!r}: the {tap.source} returned {len(returned)} outputs; '
+            f'name one of {[f"{tap.source}.{i}" for i in range(len(returned))]}'
         )
     else:
-        feature = found[tap.index]
+        feature = returned[tap.index]
     shape = tuple(feature.shape) if isinstance(feature, Tensor) else type(feature).__name__
     if not isinstance(feature, Tensor) or feature.dim() not in (2, 4) or feature.shape[1] != tap.channels:
         raise ValueError(
@@ -102,15 +102,15 @@ def feature_of(tap: Tap, outputs: Mapping[str, Any]) -> Tensor:
 
 @dataclass
 class Targets:
-    """What is annotated in a batch of N images, whatever package made it.
+    """Annotations of a batch of N images, independent of the package that made them.
 
     Attributes:
         image_sizes (Tensor): (h, w) of each image without its padding (N, 2), float32, in pixels.
         image_labels (Tensor): Class of each image (N,), int64, -1 where there is none.
         boxes (list[Tensor]): Per image, boxes (n_i, 4) as (x1, y1, x2, y2) in pixels of the input, float32.
         labels (list[Tensor]): Per image, the class of each box (n_i,), int64.
-        occupied (list[Tensor]): Per image, all annotated boxes (m_i, 4), float32, crowds and other ignored regions
-            included: no place for background.
+        occupied (list[Tensor]): Per image, all annotated boxes (m_i, 4), float32, including crowds and other ignored
+            regions. Background is not sampled there.
     """
 
     image_sizes: Tensor
@@ -132,15 +132,15 @@ class ViewPair:
             float32. Row k of both views is the same instance.
         labels (list[Tensor]): Per image, the class of each box (n_i,), int64.
         transforms (Tensor | None): Homography from a point of view 1 to view 2 (N, 3, 3), float32;
-            None where the pipeline did not record it.
-        occupied (list[Tensor] | None): Per image, all annotated boxes of view 1 (m_i, 4), float32, also those
-            that view 2 does not show and crowds: no place for background. Defaults to None: the first of ``boxes``.
-        images (tuple[Tensor | None, Tensor | None]): The input of each view (N, C, H, W), on whose constant borders
-            nothing is sampled. Defaults to (None, None): ``image_sizes`` says all about the padding.
+            None if the pipeline did not record it.
+        occupied (list[Tensor] | None): Per image, all annotated boxes of view 1 (m_i, 4), float32, including crowds
+            and those that view 2 does not show. Background is not sampled there. Defaults to None: ``boxes[0]``.
+        images (tuple[Tensor | None, Tensor | None]): The input of each view (N, C, H, W). Nothing is sampled in its
+            constant borders. Defaults to (None, None): all padding is outside of ``image_sizes``.
         unrecorded (str): Why there are no ``transforms``. Defaults to ''.
-        single (bool): Whether there is no second view, and what is said of it is said of the first. Defaults to False.
-        packing (Packing | None): How the second views lie on canvases of the first view's size; ``input_sizes``,
-            ``boxes`` and the like are those before they were put there. Defaults to None: view 2 is a batch of its own.
+        single (bool): Whether there is no second view; the fields of view 2 then repeat view 1. Defaults to False.
+        packing (Packing | None): Layout of the second views on canvases of the first view's size. ``input_sizes``,
+            ``boxes`` and the other fields are those before packing. Defaults to None: view 2 is a batch of its own.
     """
 
     input_sizes: tuple[tuple[int, int], tuple[int, int]]
@@ -159,20 +159,20 @@ class ViewPair:
         return len(self.image_labels)
 
     def crop_size(self, view: int) -> tuple[int, int]:
-        """(H, W) in pixels of what the backbone saw of a view, which the rois of a crop are measured in."""
+        """(H, W) in pixels of the backbone's input for a view; the RoIs are relative to it."""
         return self.input_sizes[view] if view == 0 or self.packing is None else self.packing.canvas
 
     @cached_property
     def areas(self) -> tuple[Tensor, Tensor]:
-        """Per view, where each image is without padding (N, 4) as (x1, y1, x2, y2), float32.
+        """Per view, the part of each image inside its padding and constant borders (N, 4) as (x1, y1, x2, y2), float32.
 
-        Computed once, and only for samplers that look for places.
+        Computed on first use, since only some samplers need it.
         """
         first = image_areas(self.images[0], self.image_sizes[0])
         return first, first if self.single else image_areas(self.images[1], self.image_sizes[1])
 
     def between(self) -> Tensor:
-        """``transforms``, where a sampler cannot do without.
+        """Return ``transforms``, for samplers that need the map between the views.
 
         Raises:
             ValueError: If the pipeline of a view did not record them.
@@ -186,21 +186,21 @@ def image_areas(images: Tensor | None, sizes: Tensor) -> Tensor:
     """The part of each image inside its constant borders.
 
     A border is made of the rows and columns at the bottom and on the right that equal the last pixel of the image in
-    all channels, and of those at the top and on the left that equal its first pixel: what a ``Pad`` or an ``Expand``
-    adds, on whichever side a flip puts it. There is nothing to contrast in it, whatever made it. An image without
-    anything else keeps its size.
+    all channels, and of those at the top and on the left that equal its first pixel. A ``Pad`` or an ``Expand`` adds
+    such a border, and a flip may move it to the other side. There is nothing to contrast in it. An image that is all
+    border keeps its size.
 
     Args:
-        images (Tensor | None): The inputs (N, C, H, W), normalised or not. None: no border is looked for.
-        sizes (Tensor): (h, w) of each image in its input (N, 2), float32; beyond is the padding of the batch.
+        images (Tensor | None): The inputs (N, C, H, W), normalised or not. None: borders are not searched.
+        sizes (Tensor): (h, w) of each image in its input (N, 2), float32; the rest is the padding of the batch.
 
     Returns:
         Tensor: (N, 4) as (x1, y1, x2, y2) in pixels, float32.
     """
-    whole = torch.cat([torch.zeros_like(sizes), sizes.flip(1)], 1)
+    full = torch.cat([torch.zeros_like(sizes), sizes.flip(1)], 1)
     if images is None:
-        return whole
-    # On the device throughout: a number read here would wait for all that the step has launched.
+        return full
+    # Tensor operations only: reading a number would sync the device.
     rows, columns = (torch.arange(side, device=images.device) for side in images.shape[2:])
     h, w = sizes.long().clamp(min=1).unbind(1)
     inside = (rows < h[:, None])[:, :, None] & (columns < w[:, None])[:, None]
@@ -211,15 +211,15 @@ def image_areas(images: Tensor | None, sizes: Tensor) -> Tensor:
     y1 = torch.where(after.any(2), rows, images.shape[2]).amin(1)
     x2 = ((columns + 1) * before.any(1)).amax(1)
     y2 = ((rows + 1) * before.any(2)).amax(1)
-    found = torch.stack([x1, y1, x2, y2], 1).to(sizes.dtype)
-    return torch.where((found[:, 2:] > found[:, :2]).all(1, keepdim=True), found, whole)
+    areas = torch.stack([x1, y1, x2, y2], 1).to(sizes.dtype)
+    return torch.where((areas[:, 2:] > areas[:, :2]).all(1, keepdim=True), areas, full)
 
 
 def no_map(reason: str, sampler: str) -> str:
-    """The message for a sampler that needs the map between two views that left none.
+    """Error message for a sampler that needs the map between the views if none was recorded.
 
     Args:
-        reason (str): Why it does not, with the transforms that leave no map.
+        reason (str): Why there is no map, with the transforms that record none.
         sampler (str): The sampler, as the user wrote it.
     """
     return (
@@ -232,18 +232,18 @@ def no_map(reason: str, sampler: str) -> str:
 
 @dataclass
 class Samples:
-    """What is contrasted: M places, each seen in both views.
+    """The M samples of a step, each located in both views.
 
     Attributes:
-        rois (tuple[Tensor, Tensor]): Where they are in each view; the sampler that made them knows the form.
+        rois (tuple[Tensor, Tensor]): Location of each sample in each view; each sampler has its own format.
         labels (Tensor): (M,), int64, -1 where there is no label.
         is_anchor (Tensor): (M,), bool; False for background, which is a negative only.
-        objects (Tensor | None): Number of the object at each place (M,), int64, >= 0. Places with equal numbers are
-            positives of each other whatever their label. Defaults to None: each place has an object of its own.
-        weights (Tensor | None): Weight of each place as a positive of others (M,), floating, > 0.
+        objects (Tensor | None): Object id of each sample (M,), int64, >= 0. Samples with equal ids are positives of
+            each other whatever their labels. Defaults to None: each sample has its own id.
+        weights (Tensor | None): Weight of each sample as a positive of others (M,), floating, > 0.
             Defaults to None: 1.
-        shown (Tensor | None): Place that each row of view 2's rois shows (K,), int64, where view 2 shows some more
-            than once. Defaults to None: each once, in order.
+        shown (Tensor | None): Index of the sample in each row of view 2's RoIs (K,), int64, if view 2 shows some
+            samples more than once. Defaults to None: each once, in order.
     """
 
     rois: tuple[Tensor, Tensor]
@@ -257,21 +257,22 @@ class Samples:
         return len(self.labels)
 
     def rows(self, views: int) -> 'Rows':
-        """What is known of each embedding, view after view.
+        """Labels, ids, anchor flags and weights of the embeddings, view 1 first.
 
         Args:
-            views (int): Views that are embedded, 1 or 2.
+            views (int): Number of embedded views, 1 or 2.
         """
         objects = torch.arange(len(self), device=self.labels.device) if self.objects is None else self.objects
-        known = (self.labels, objects, self.is_anchor, self.weights)
+        columns = (self.labels, objects, self.is_anchor, self.weights)
         if self.shown is None or views == 1:
-            return Rows(*(None if each is None else each.repeat(views) for each in known))  # type: ignore[arg-type]
+            return Rows(*(None if column is None else column.repeat(views) for column in columns))  # type: ignore[arg-type]
         shown = self.shown
-        return Rows(*(None if each is None else torch.cat([each, each[shown]]) for each in known))  # type: ignore[arg-type]
+        joined = (None if column is None else torch.cat([column, column[shown]]) for column in columns)
+        return Rows(*joined)  # type: ignore[arg-type]
 
 
 class Rows(NamedTuple):
-    """What a loss knows of R embeddings, apart from themselves.
+    """Labels, ids, anchor flags and weights of R embeddings, for a loss.
 
     Attributes:
         labels (Tensor): (R,), int64, -1 where there is no label.
@@ -287,15 +288,15 @@ class Rows(NamedTuple):
 
 
 def all_anchors(rois: tuple[Tensor, Tensor], labels: Tensor) -> Samples:
-    """Samples every one of which is an anchor."""
+    """Make samples that are all anchors."""
     return Samples(rois, labels, torch.ones_like(labels, dtype=torch.bool))
 
 
 def join_views(rois: tuple[Tensor, Tensor], count: int) -> Tensor:
-    """The places of both views in one batch of 2N, for samplers that set ``indexed_by_image``.
+    """The RoIs of both views in one batch of 2N images, for samplers that set ``indexed_by_image``.
 
     Args:
-        rois (tuple[Tensor, Tensor]): Per view, (M,) or (M, k), themselves or their first column the image.
+        rois (tuple[Tensor, Tensor]): Per view, (M,) image indices, or (M, k) with them in the first column.
         count (int): N.
 
     Returns:

@@ -1,4 +1,4 @@
-"""From the names of taps in a config to taps with their channels."""
+"""Resolves the names of taps in a config to taps with their channels."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -12,16 +12,16 @@ SOURCES = ('backbone', 'neck')
 
 
 def output_channels(neck: Any) -> dict[str, list[int]]:
-    """Channels of the outputs of backbone and neck, read off the neck's config.
+    """Channels of the outputs of backbone and neck, read from the neck's config.
 
     Args:
-        neck (dict | list[dict] | None): A stock neck's config. Of a list, the first says what
-            comes in and the last what goes out.
+        neck (dict | list[dict] | None): A stock neck's config. In a list, the first gives the
+            input channels and the last the output channels.
 
     Returns:
-        dict[str, list[int]]: For 'backbone' and 'neck'; an empty list where the config does not say.
+        dict[str, list[int]]: For 'backbone' and 'neck'; an empty list if the config does not give them.
     """
-    chain = [each for each in (neck if isinstance(neck, Sequence) else [neck]) if each]
+    chain = [part for part in (neck if isinstance(neck, Sequence) else [neck]) if part]
     if not chain:
         return {'backbone': [], 'neck': []}
 
@@ -38,7 +38,7 @@ def output_channels(neck: Any) -> dict[str, list[int]]:
 
 
 def resolve_taps(names: Sequence[str] | None, neck: Any, channels: Mapping[str, Any] | None = None) -> list[Tap]:
-    """Check the names of the taps and find out their channels.
+    """Check the names of the taps and look up their channels.
 
     Args:
         names (Sequence[str], optional): For example ``['backbone.2', 'neck.0']``, or modules inside the backbone,
@@ -46,11 +46,11 @@ def resolve_taps(names: Sequence[str] | None, neck: Any, channels: Mapping[str, 
             is a feature map.
         neck (dict | list[dict] | None): The stock neck's config.
         channels (Mapping[str, Any], optional): Channels of all outputs of 'backbone'
-            and 'neck', where the neck's config does not say; 0 for an output that is no feature map. Under 'modules',
-            the channels of modules inside the backbone by their names, in the order of depth. Defaults to None.
+            and 'neck', if the neck's config does not give them; 0 for an output that is no feature map. Under
+            'modules', the channels of modules inside the backbone by name, in the order of depth. Defaults to None.
 
     Raises:
-        ValueError: If there is no tap, one is not known or named twice, or its channels cannot be found out.
+        ValueError: If there is no tap, one is not known or named twice, or its channels are not known.
     """
     given = dict(channels or {})
     modules: dict[str, int] = dict(given.pop('modules', {}))
@@ -94,4 +94,4 @@ def resolve_taps(names: Sequence[str] | None, neck: Any, channels: Mapping[str, 
 def neck_name(neck: Any) -> str:
     """The types in a neck's config, for messages."""
     chain = neck if isinstance(neck, Sequence) and not isinstance(neck, str) else [neck]
-    return ' + '.join(str(each.get('type')) if each else 'None' for each in chain)
+    return ' + '.join(str(part.get('type')) if part else 'None' for part in chain)

@@ -1,4 +1,4 @@
-"""The contrastive sums of several taps at once and their gradients, without a matrix of all pairs for large batches."""
+"""The contrastive sums of several taps and their gradients, in blocks: large batches need no matrix of all pairs."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,25 +6,25 @@ from typing import Any
 import torch
 from torch import Tensor
 
-#: Similarities held at a time. A block this size stays in a CPU's cache and fills a GPU.
+#: Number of similarities in a block. A block of this size stays in a CPU's cache and fills a GPU.
 BLOCK_ELEMENTS = {'cpu': 2**20, 'cuda': 2**25}
-#: Below it the exponentials of similarities could leave float32's range, so the highest of a row is taken off.
+#: Below it the exponentials of similarities could overflow float32, so the maximum of a row is subtracted.
 LEAST_TEMPERATURE = 0.025
 
 
 @dataclass
 class Comparison:
-    """Which keys are an anchor's positives. It depends on groups alone, so it is the same for all taps.
+    """The positives of each anchor. They depend on the groups only, so they are the same for all taps.
 
     Attributes:
         groups (int): Number of groups G.
         anchor_slot (Tensor): Group of each anchor (A,), int64, in [0, G).
         key_slot (Tensor): Group of each key (K,), int64, in [0, G).
-        own (Tensor): Row in the keys of the anchor itself (A,), int64.
+        own (Tensor): Row of each anchor in the keys (A,), int64.
         has_positive (Tensor): 1 for an anchor with a positive, 0 for others (A,).
-        share (Tensor): 1 / (tau W(i)) of each anchor, W(i) the weights of its positives together; 0 where it has no
-            positive (A,).
-        count (Tensor): Anchors with a positive, scalar.
+        share (Tensor): 1 / (tau W(i)) of each anchor, W(i) the sum of its positives' weights; 0 without a positive
+            (A,).
+        count (Tensor): Number of anchors with a positive, scalar.
         weights (Tensor | None): Weight of each key as a positive (K,). Defaults to None: 1.
     """
 
@@ -46,13 +46,13 @@ def compare(
     dtype: torch.dtype,
     weights: Tensor | None = None,
 ) -> Comparison:
-    """Find the positives.
+    """Find the positives of each anchor.
 
     Args:
         anchor_groups (Tensor): Group of each anchor (A,), int64, >= 0.
-        key_groups (Tensor): Group of each key (K,), int64; one that no anchor has is nobody's positive. The same
-            tensor where all keys are anchors, in order.
-        own (Tensor): Row in the keys of the anchor itself (A,), int64.
+        key_groups (Tensor): Group of each key (K,), int64; keys of a group without anchors are no positives. Pass
+            the same tensor if all keys are anchors, in order.
+        own (Tensor): Row of each anchor in the keys (A,), int64.
         temperature (float): tau, > 0.
         dtype (torch.dtype): Of the embeddings, float32 or float64.
         weights (Tensor, optional): Weight of each key as a positive (K,), > 0. Defaults to None: 1.
@@ -78,7 +78,7 @@ def compare(
 
 
 def contrastive_sums(
-    anchors: Tensor, keys: Tensor, who: Comparison, temperature: float, rows: int | None = None
+    anchors: Tensor, keys: Tensor, comparison: Comparison, temperature: float, rows: int | None = None
 ) -> Tensor:
     r"""The sum of the contrastive losses of all anchors, for each tap.
 
@@ -87,45 +87,43 @@ def contrastive_sums(
         - \frac{h_i}{\tau W_i} \sum_{p \in P(i)} w_p \, a_i \cdot k_p
 
     The second term needs no mask of all pairs: the sum over the positives of :math:`a_i` is that of its group less
-    its own key. Both gradients are made with the value, while a block of exponentials is at hand, so that nothing of
-    size A x K is kept. Small batches are one block for all taps together: on a GPU the number of kernels is what
-    counts.
+    its own key. Both gradients are computed with the value, block by block, so that nothing of size A x K is stored.
+    Small batches are one block for all taps, since on a GPU the time depends on the number of kernels.
 
     Args:
         anchors (Tensor): L2-normalised embeddings of T taps (T, A, D), float32 or float64, A >= 1.
-        keys (Tensor): L2-normalised embeddings (T, K, D), K >= 2; the same tensor where all keys are anchors, in
+        keys (Tensor): L2-normalised embeddings (T, K, D), K >= 2; the same tensor if all keys are anchors, in
             order, which is cheaper.
-        who (Comparison): From :func:`compare`.
+        comparison (Comparison): From :func:`compare`.
         temperature (float): tau, > 0.
-        rows (int, optional): Anchors of a block. Defaults to None: as many as make a block of
-            :data:`BLOCK_ELEMENTS`.
+        rows (int, optional): Anchors per block. Defaults to None: as many as :data:`BLOCK_ELEMENTS` allows.
 
     Returns:
         Tensor: (T,). It can be differentiated once.
     """
-    total: Tensor = _ContrastiveSums.apply(None if anchors is keys else anchors, keys, who, temperature, rows)
+    total: Tensor = _ContrastiveSums.apply(None if anchors is keys else anchors, keys, comparison, temperature, rows)
     return total
 
 
 class _ContrastiveSums(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, given: Tensor | None, keys: Tensor, who: Comparison, temperature: float, rows: int | None
+        ctx: Any, given: Tensor | None, keys: Tensor, comparison: Comparison, temperature: float, rows: int | None
     ) -> Tensor:
         anchors = keys if given is None else given
         needs_anchors = ctx.needs_input_grad[0]
         needs_keys = ctx.needs_input_grad[1]
-        total, grad_anchors, grad_keys = _positives(anchors, keys, who, within=given is None)
-        shape = anchors.shape[1] * keys.shape[1]
+        total, grad_anchors, grad_keys = _positives(anchors, keys, comparison, within=given is None)
+        pairs = anchors.shape[1] * keys.shape[1]
         elements = BLOCK_ELEMENTS.get(keys.device.type, BLOCK_ELEMENTS['cuda'])
-        # All taps in one block, or each by itself in as many as it takes.
-        step = len(keys) if rows is None and len(keys) * shape <= elements else 1
+        # All taps in one block, or tap by tap in as many blocks as needed.
+        step = len(keys) if rows is None and len(keys) * pairs <= elements else 1
         rows = rows or max(elements // keys.shape[1], 16)
         for start in range(0, len(keys), step):
             taps = slice(start, start + step)
             if given is None and temperature >= LEAST_TEMPERATURE:
                 parts = keys[taps], grad_keys[taps] if needs_keys else None
-                total[taps] += _normalisers_within(*parts, who.has_positive, temperature, rows)
+                total[taps] += _normalisers_within(*parts, comparison.has_positive, temperature, rows)
             else:
                 into_anchors = grad_keys if given is None else grad_anchors
                 learns = needs_keys if given is None else needs_anchors
@@ -134,13 +132,13 @@ class _ContrastiveSums(torch.autograd.Function):
                     keys[taps],
                     into_anchors[taps] if learns else None,
                     grad_keys[taps] if needs_keys else None,
-                    who,
+                    comparison,
                     temperature,
                     rows,
                 )
         ctx.needs = (needs_anchors, needs_keys)
-        kept = (grad_anchors if needs_anchors else None, grad_keys if needs_keys else None)
-        ctx.save_for_backward(*(each for each in kept if each is not None))
+        gradients = (grad_anchors if needs_anchors else None, grad_keys if needs_keys else None)
+        ctx.save_for_backward(*(gradient for gradient in gradients if gradient is not None))
         return total
 
     @staticmethod
@@ -150,19 +148,20 @@ class _ContrastiveSums(torch.autograd.Function):
         return (*(next(saved) * scale if needed else None for needed in ctx.needs), None, None, None)
 
 
-def _positives(anchors: Tensor, keys: Tensor, who: Comparison, within: bool) -> tuple[Tensor, Tensor, Tensor]:
-    """What the positives take off the sum (T,), and its gradients at anchors and keys; at the keys alone if within."""
-    weights = None if who.weights is None else who.weights[:, None]
+def _positives(anchors: Tensor, keys: Tensor, comparison: Comparison, within: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """The second term of the sum (T,), and its gradients for anchors and keys; if ``within``, the last has both."""
+    weights = None if comparison.weights is None else comparison.weights[:, None]
     weighted = keys if weights is None else keys * weights
-    shape = len(keys), who.groups, keys.shape[2]
-    sums = keys.new_zeros(shape).index_add_(1, who.key_slot, weighted)
-    own = weighted if within else weighted.index_select(1, who.own)
-    attracted = (sums.index_select(1, who.anchor_slot) - own).mul_(who.share[:, None])
+    shape = len(keys), comparison.groups, keys.shape[2]
+    sums = keys.new_zeros(shape).index_add_(1, comparison.key_slot, weighted)
+    own = weighted if within else weighted.index_select(1, comparison.own)
+    attracted = (sums.index_select(1, comparison.anchor_slot) - own).mul_(comparison.share[:, None])
     total = (anchors * attracted).sum((1, 2)).neg_()
-    pull = anchors * who.share[:, None]
-    pulled = keys.new_zeros(shape).index_add_(1, who.anchor_slot, pull).index_select(1, who.key_slot).neg_()
-    # An anchor is no positive of its own.
-    pulled = pulled.add_(pull) if within else pulled.index_add_(1, who.own, pull)
+    pull = anchors * comparison.share[:, None]
+    pulled = keys.new_zeros(shape).index_add_(1, comparison.anchor_slot, pull)
+    pulled = pulled.index_select(1, comparison.key_slot).neg_()
+    # An anchor is not its own positive.
+    pulled = pulled.add_(pull) if within else pulled.index_add_(1, comparison.own, pull)
     if weights is not None:
         pulled *= weights
     if within:
@@ -175,15 +174,16 @@ def _normalisers(
     keys: Tensor,
     grad_anchors: Tensor | None,
     grad_keys: Tensor | None,
-    who: Comparison,
+    comparison: Comparison,
     temperature: float,
     rows: int,
 ) -> Tensor:
-    """The first term of the sum (t,), its gradients added to those given."""
+    """The first term of the sum (t,). Its gradients are added to ``grad_anchors`` and ``grad_keys`` in place."""
     total = anchors.new_zeros(len(anchors))
     for start in range(0, anchors.shape[1], rows):
-        part, weight = anchors[:, start : start + rows] / temperature, who.has_positive[start : start + rows, None]
-        own = who.own[start : start + rows, None].expand(len(part), -1, 1)
+        part = anchors[:, start : start + rows] / temperature
+        weight = comparison.has_positive[start : start + rows, None]
+        own = comparison.own[start : start + rows, None].expand(len(part), -1, 1)
         similarity = torch.bmm(part, keys.transpose(1, 2)).scatter_(2, own, float('-inf'))
         highest = similarity.amax(2, keepdim=True)
         exponentials = similarity.sub_(highest).exp_()
@@ -194,7 +194,7 @@ def _normalisers(
         if grad_anchors is not None:
             grad_anchors[:, start : start + rows] += torch.bmm(exponentials, keys) * scale
         if grad_keys is not None:
-            # part has one temperature in it already.
+            # ``part`` is divided by the temperature already.
             grad_keys.baddbmm_(exponentials.transpose(1, 2), part * (scale * temperature))
     return total
 
@@ -202,11 +202,10 @@ def _normalisers(
 def _normalisers_within(
     keys: Tensor, gradient: Tensor | None, weights: Tensor, temperature: float, rows: int
 ) -> Tensor:
-    """:func:`_normalisers` where anchors and keys are the same rows: s_ij = s_ji, so half of the blocks will do.
+    """:func:`_normalisers` where anchors and keys are the same rows: s_ij = s_ji, so half of the blocks are enough.
 
     With e = exp(s), sums S and weights w, the gradient at z_i is sum_j e_ij (w_i / S_i + w_j / S_j) z_j / tau. It
-    needs all sums, so where there are several blocks they are computed twice: two products of N x N x D in all,
-    instead of three.
+    needs all sums, so several blocks are computed twice: two products of N x N x D in all, instead of three.
     """
     taps, count = keys.shape[:2]
     scaled, transposed = keys / temperature, keys.transpose(1, 2)
@@ -214,7 +213,7 @@ def _normalisers_within(
     buffer = keys.new_empty(taps * min(rows, count) * count)
 
     def exponentials(start: int) -> Tensor:
-        # Unit rows: a similarity is at most 1 / tau, whose exponential fits, so no maximum is taken off.
+        # Rows have unit length: a similarity is at most 1 / tau, whose exponential fits, so no maximum is subtracted.
         part, others = scaled[:, start : start + rows], transposed[:, :, start:]
         block = buffer[: taps * part.shape[1] * others.shape[2]].view(taps, part.shape[1], others.shape[2])
         torch.bmm(part, others, out=block).exp_()

@@ -11,7 +11,7 @@ from mmcds.utils.tree import connected_zero
 from ..parts import Loss
 from .blockwise import compare, contrastive_sums
 
-#: Group of a key that is nobody's positive: background, or a queued embedding without a label.
+#: Group of a key that is no anchor's positive: background, or a queued embedding without a label.
 NO_GROUP = -1
 
 
@@ -39,10 +39,10 @@ def contrastive_loss(
     Args:
         anchors (Tensor): L2-normalised embeddings (A, D), floating.
         anchor_groups (Tensor): Group of each anchor (A,), int64, >= 0.
-        keys (Tensor): L2-normalised embeddings (K, D) that the anchors are compared with. Where all of them are
-            anchors, in this order, give the same tensor as both: that is cheaper.
+        keys (Tensor): L2-normalised embeddings (K, D) that the anchors are compared with. If all of them are
+            anchors, in this order, pass the same tensor for both, which is cheaper.
         key_groups (Tensor): Group of each key (K,), int64; :data:`NO_GROUP` is no anchor's positive.
-        own (Tensor): Row in ``keys`` of the anchor itself (A,), int64.
+        own (Tensor): Row of each anchor in ``keys`` (A,), int64.
         temperature (float): tau, > 0. Defaults to 0.07.
         weights (Tensor, optional): Weight w of each key as a positive (K,), > 0. Defaults to None: 1.
 
@@ -52,14 +52,15 @@ def contrastive_loss(
     """
     if anchors.shape[0] == 0 or keys.shape[0] < 2:
         return connected_zero(anchors, keys), anchors.new_zeros(())
-    who = compare(anchor_groups, key_groups, own, temperature, anchors.dtype, weights)
+    comparison = compare(anchor_groups, key_groups, own, temperature, anchors.dtype, weights)
     taps = anchors[None]
-    return contrastive_sums(taps, taps if anchors is keys else keys[None], who, temperature)[0], who.count
+    total = contrastive_sums(taps, taps if anchors is keys else keys[None], comparison, temperature)[0]
+    return total, comparison.count
 
 
 @MODELS.register_module()
 class ContrastiveLoss(Loss):
-    """Contrastive loss over both views, all ranks and, where there is one, a queue.
+    """Contrastive loss over both views, all ranks and, if there is one, a queue.
 
     It takes the embeddings of several taps at once (``joins_taps``).
 
@@ -105,7 +106,7 @@ class ContrastiveLoss(Loss):
         """
         if self.positives == 'instance':
             return ids
-        # Labels are small and ids are shifted far above them, so the two never meet.
+        # Labels are small and ids are shifted far above them, so the two never collide.
         return torch.where(labels >= 0, labels, ids + 2**40)
 
     def forward(
@@ -151,8 +152,8 @@ class ContrastiveLoss(Loss):
             total, count = connected_zero(anchors, keys).expand(len(taps)), anchors.new_zeros(())
         else:
             anchor_groups = groups if anchors is keys else groups[own]
-            who = compare(anchor_groups, groups, own, self.temperature, anchors.dtype, weights)
-            total, count = contrastive_sums(anchors, keys, who, self.temperature), who.count
+            comparison = compare(anchor_groups, groups, own, self.temperature, anchors.dtype, weights)
+            total, count = contrastive_sums(anchors, keys, comparison, self.temperature), comparison.count
         ranks = get_world_size() if self.gather else 1
         if ranks > 1:
             count = count.clone()
@@ -169,15 +170,15 @@ class ContrastiveLoss(Loss):
         is_anchor: Tensor,
         queue: tuple[Tensor, Tensor] | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """What the anchors are compared with. A collective, where the loss is one.
+        """Keys that the anchors are compared with, and their groups. A collective if ``gather``.
 
         Args:
             embeddings, labels, ids, is_anchor, queue: As for :meth:`forward`.
 
         Returns:
             tuple[Tensor, Tensor, Tensor]: Keys (K, D), or (T, K, D), those of all ranks and of the queue; the group
-            of each (K,), int64, :data:`NO_GROUP` for what is nobody's positive; and the place among them of each of
-            this rank's rows (R,), int64.
+            of each key (K,), int64, :data:`NO_GROUP` if it is no anchor's positive; and the row in the keys of each
+            of this rank's embeddings (R,), int64.
         """
         counts = [len(labels)]
         if self.gather and get_world_size() > 1:
@@ -192,8 +193,8 @@ class ContrastiveLoss(Loss):
             return embeddings, groups, own
         queued, queued_labels = queue
         # A queued instance is never seen again: only its class can make it a positive.
-        known = queued_labels if self.positives == 'class' else torch.full_like(queued_labels, NO_GROUP)
-        return torch.cat([embeddings, queued.to(embeddings.dtype)], -2), torch.cat([groups, known]), own
+        queued_groups = queued_labels if self.positives == 'class' else torch.full_like(queued_labels, NO_GROUP)
+        return torch.cat([embeddings, queued.to(embeddings.dtype)], -2), torch.cat([groups, queued_groups]), own
 
     def _weights_of_keys(self, weights: Tensor, count: int) -> Tensor:
         """Weight of each of ``count`` keys as a positive, 1 for those of the queue. A collective."""

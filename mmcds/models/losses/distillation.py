@@ -1,4 +1,4 @@
-"""A student that follows its teacher: projections at every tap, and logits."""
+"""Distillation losses: distances of embeddings at every tap, and soft cross entropy of logits."""
 
 from collections.abc import Mapping, Sequence
 
@@ -45,7 +45,7 @@ def soft_cross_entropy(student: Tensor, teacher: Tensor, temperature: float = 1.
 
 @MODELS.register_module()
 class DistillationLoss(nn.Module):
-    """The paper's distillation terms, and the layers that adapt the student's widths to the teacher's.
+    """The paper's distillation losses, and the layers that adapt the student's widths to the teacher's.
 
     Args:
         widths (Mapping[str, int]): Width of the student's embedding by tap; mmcds gives it.
@@ -76,27 +76,29 @@ class DistillationLoss(nn.Module):
         self.logits_weight = check_range('distill.logits_weight', logits_weight, 0)
         self.temperature = check_range('distill.temperature', temperature, 0, open_low=True)
         if channels is None:
-            wanted = list(widths.values())
+            teacher_widths = list(widths.values())
         else:
-            wanted = list(channels) if isinstance(channels, Sequence) else [channels] * len(widths)
-        if len(wanted) != len(widths):
-            raise ValueError(f'distill.channels={wanted} has {len(wanted)} numbers for the taps {list(widths)}')
+            teacher_widths = list(channels) if isinstance(channels, Sequence) else [channels] * len(widths)
+        if len(teacher_widths) != len(widths):
+            raise ValueError(
+                f'distill.channels={teacher_widths} has {len(teacher_widths)} numbers for the taps {list(widths)}'
+            )
         self.channels = {
-            key: check_count('distill.channels', width, 1) for key, width in zip(widths, wanted, strict=True)
+            key: check_count('distill.channels', width, 1) for key, width in zip(widths, teacher_widths, strict=True)
         }
         self.adapters = nn.ModuleDict(
             {key: nn.Linear(widths[key], width) for key, width in self.channels.items() if widths[key] != width}
         )
 
     def names(self) -> dict[str, list[nn.Module]]:
-        """Names of the losses, each with what learns by it alone."""
+        """Names of the losses, each with the modules that only it trains."""
         named: dict[str, list[nn.Module]] = {}
         if self.distance_weight:
             named = {f'loss_distill_{k}': [self.adapters[k]] if k in self.adapters else [] for k in self.channels}
         return {**named, **({'loss_distill_logits': []} if self.logits_weight else {})}
 
     def embedding_losses(self, student: Mapping[str, Tensor], teacher: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Distances at the taps.
+        """Distances between student and teacher at the taps.
 
         Args:
             student (Mapping[str, Tensor]): Embeddings (M, D) by tap.
@@ -106,13 +108,13 @@ class DistillationLoss(nn.Module):
             dict[str, Tensor]: ``loss_distill_<tap>``, weighted scalars.
 
         Raises:
-            ValueError: If the teacher's width is another than ``channels``.
+            ValueError: If the teacher's width is not ``channels``.
         """
         if not self.distance_weight:
             return {}
         losses = {}
-        for key, own in student.items():
-            adapted = self.adapters[key](own) if key in self.adapters else own
+        for key, embeddings in student.items():
+            adapted = self.adapters[key](embeddings) if key in self.adapters else embeddings
             if adapted.shape != teacher[key].shape:
                 raise ValueError(
                     f'distill.channels: the teacher embeds {key} in {teacher[key].shape[1]} channels, the student '

@@ -10,9 +10,9 @@ from mmcds.utils.dist import gather_counts, gather_rows, get_world_size
 class EmbeddingQueue(nn.Module):
     """First-in, first-out queue of embeddings and their labels.
 
-    It lives in buffers, so it is in the checkpoint and survives a resumed run. It is empty at the
-    start: only what was put in is given out. Every rank queues the embeddings of all ranks, so that the
-    queues stay equal and the checkpoint, which one rank writes, is right for all.
+    It lives in buffers, so the checkpoint restores it on resume. It starts empty: :meth:`get` returns only rows that
+    were put in. Every rank queues the embeddings of all ranks. The queues stay equal, so the checkpoint, which one
+    rank writes, is right for all.
 
     Args:
         length (int): Embeddings kept, >= 1.
@@ -27,11 +27,11 @@ class EmbeddingQueue(nn.Module):
         super().__init__()
         self.register_buffer('embeddings', torch.zeros(length, dim))
         self.register_buffer('labels', torch.full((length,), -1, dtype=torch.long))
-        # Total ever put in: the next place is its remainder, the filled part its minimum with length.
+        # Number of rows ever put in: the next row is cursor % length, min(cursor, length) rows are filled.
         self.register_buffer('cursor', torch.zeros((), dtype=torch.long))
 
     def get(self) -> tuple[Tensor, Tensor]:
-        """What was put in and is still kept, in no particular order.
+        """The rows that the queue holds, in no particular order.
 
         Returns:
             tuple[Tensor, Tensor]: Embeddings (Q, D) and labels (Q,), Q <= length, without gradient.
@@ -41,7 +41,7 @@ class EmbeddingQueue(nn.Module):
 
     @torch.no_grad()
     def put(self, embeddings: Tensor, labels: Tensor) -> None:
-        """Add rows, the oldest give way. A collective: every rank must call it.
+        """Add rows, which replace the oldest. A collective: every rank must call it.
 
         Args:
             embeddings (Tensor): (M, D), any floating dtype, M may be 0.
@@ -52,7 +52,7 @@ class EmbeddingQueue(nn.Module):
             counts = gather_counts(len(embeddings), embeddings.device)
             embeddings, labels = gather_rows(embeddings, counts), gather_rows(labels, counts)
         length, start = len(self.labels), int(self.cursor)
-        # More than fit: the last ones are the newest.
+        # If more rows come than fit, keep the last ones, which are the newest.
         skip = max(len(embeddings) - length, 0)
         rows = F.normalize(embeddings[skip:].to(self.embeddings.dtype), dim=1)
         place = (torch.arange(len(rows), device=rows.device) + start + skip) % length

@@ -1,4 +1,4 @@
-"""From a tap's features to embeddings, in training only.
+"""Projectors: map a tap's features to embeddings, in training only.
 
 A projector is an ``nn.Module`` built as ``Projector(in_channels=..., steps=..., **cfg)`` that maps
 (M, in_channels, h, w) to (M, out_channels) and has the attribute ``out_channels``.

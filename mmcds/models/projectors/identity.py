@@ -13,7 +13,7 @@ class IdentityProjector(Projector):
 
     Args:
         in_channels (int): Channels of the tap, and the width of the embedding.
-        steps (int): Not used; every projector is told how far its tap is from the last stage.
+        steps (int): Not used; every projector gets the distance of its tap from the last stage.
     """
 
     row_by_row = True

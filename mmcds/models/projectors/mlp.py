@@ -1,4 +1,4 @@
-"""SimCLR's projection head: pooling and a small perceptron."""
+"""SimCLR's projection head: pooling and a small MLP."""
 
 from itertools import pairwise
 
@@ -14,12 +14,12 @@ from ..parts import Projector
 class MLPProjector(Projector):
     """Average pooling, then linear layers with ReLU between them (SimCLR, SupCon).
 
-    It has no batch statistics, so the embeddings of a batch spread over ranks are those of the
-    whole batch, and one instance is enough.
+    It has no batch statistics, so several ranks give the same embeddings as one process, and one instance is
+    enough.
 
     Args:
         in_channels (int): Channels of the tap.
-        steps (int): Not used; every projector is told how far its tap is from the last stage.
+        steps (int): Not used; every projector gets the distance of its tap from the last stage.
         hidden_channels (int, optional): Width of the hidden layers, >= 1. Defaults to None,
             which is ``in_channels``.
         out_channels (int): Width of the embedding, >= 1. Defaults to 128, SimCLR's.

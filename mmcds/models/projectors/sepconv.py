@@ -11,10 +11,9 @@ from ..parts import Projector
 
 
 class BatchNorm2d(nn.BatchNorm2d):
-    """``nn.BatchNorm2d`` that uses its running statistics where a batch has at most one value.
+    """``nn.BatchNorm2d`` that uses its running statistics if a batch has at most one value per channel.
 
-    The number of instances in a batch is the data's choice: with one of them, pooled to one cell,
-    torch raises, since one value has no variance.
+    A batch may have a single instance, pooled to one cell. torch raises there, since one value has no variance.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -64,8 +63,8 @@ class SepConvProjector(Projector):
 
     Args:
         in_channels (int): Channels of the tap.
-        steps (int): Stages between the tap and the last one: how many SepConvs, unless
-            ``num_convs`` says otherwise.
+        steps (int): Stages between the tap and the last one; the number of SepConvs unless
+            ``num_convs`` is given.
         num_convs (int, optional): SepConvs in the chain, >= 0. Defaults to None, which is ``steps``.
 
     Attributes:

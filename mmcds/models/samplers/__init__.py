@@ -1,4 +1,4 @@
-"""What is contrasted: whole images, annotated instances or grid points. One of your own is a ``parts.Sampler``."""
+"""Samplers of whole images, annotated instances or grid points. Derive your own from ``parts.Sampler``."""
 
 from ..step_data import Samples, ViewPair
 from .dense import DenseSampler

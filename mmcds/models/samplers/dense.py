@@ -1,4 +1,4 @@
-"""Contrast of places on a grid, without annotations."""
+"""Contrast of grid points, without annotations."""
 
 import torch
 import torch.nn.functional as F
@@ -14,10 +14,10 @@ from ..step_data import Samples, ViewPair, all_anchors
 
 @MODELS.register_module()
 class DenseSampler(Sampler):
-    """The centres of a grid over each image, matched between the views by where they lie.
+    """Samples the cell centres of a grid over each image, matched between the views by their location.
 
-    Centres that fall outside the other view are left out. Padding is not sampled, that of the batch nor constant
-    borders (:func:`~mmcds.models.step_data.image_areas`).
+    Centres that fall outside the other view are left out. Neither the padding of the batch nor constant borders
+    are sampled (:func:`~mmcds.models.step_data.image_areas`).
 
     Args:
         grid_size (int): Cells per side of the grid, >= 1. Defaults to 7.
@@ -64,16 +64,16 @@ class DenseSampler(Sampler):
             input_size (tuple[int, int]): (H, W) of the view's input, in pixels.
 
         Returns:
-            Tensor: (M, C, 1, 1), float32 whatever the autocast, float64 if ``feature`` is.
+            Tensor: (M, C, 1, 1), float32 even under autocast, float64 if ``feature`` is.
         """
-        # Places rounded to bfloat16's eight bits would be off by a cell on a wide map.
+        # Coordinates rounded to bfloat16's eight bits would be off by a cell on a wide map.
         feature = feature if feature.dtype == torch.float64 else feature.float()
         if len(rois) == 0:
             return feature.new_zeros(0, feature.shape[1], 1, 1) + connected_zero(feature)
         extent = rois.new_tensor([input_size[1], input_size[0]])
         grid = (rois[:, 1:] / extent * 2 - 1).to(feature.dtype)
         image = rois[:, 0].long()
-        # One call per image: grid_sample wants as many points of each, and the counts differ.
+        # One call per image: grid_sample needs equally many points of each, and the counts differ.
         crops = torch.cat(
             [
                 F.grid_sample(

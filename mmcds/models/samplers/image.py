@@ -1,4 +1,4 @@
-"""Contrast of whole images, the paper's."""
+"""Contrast of whole images, as in the paper."""
 
 import torch
 from torch import Tensor
@@ -11,7 +11,7 @@ from ..step_data import Samples, ViewPair, all_anchors
 
 @MODELS.register_module()
 class ImageSampler(Sampler):
-    """Every image is one sample, with its class as the label where it has one.
+    """Takes every image as one sample. The label is its class, if it has one.
 
     In detection an image has no class, so its only positive is its own other view.
     """
@@ -19,16 +19,16 @@ class ImageSampler(Sampler):
     indexed_by_image = True
 
     def sample(self, views: ViewPair) -> Samples:
-        """All N images; ``rois`` are their places in the batch, (N,)."""
+        """All N images; ``rois`` are their indices in the batch, (N,)."""
         index = torch.arange(len(views), device=views.image_labels.device)
         return all_anchors((index, index), views.image_labels)
 
     def crop(self, feature: Tensor, rois: Tensor, input_size: tuple[int, int]) -> Tensor:
-        """The whole map of each image.
+        """Return the full map of each image.
 
         Args:
             feature (Tensor): A tap's features of one view (N, C, h, w).
-            rois (Tensor): Places in the batch (M,).
+            rois (Tensor): Indices in the batch (M,).
             input_size (tuple[int, int]): (H, W) of the view's input, in pixels.
 
         Returns:

@@ -17,27 +17,27 @@ from ..step_data import Samples, ViewPair
 
 @MODELS.register_module()
 class InstanceSampler(Sampler):
-    """Ground-truth boxes, pooled with RoIAlign at each tap; the class of the box is the label.
+    """Samples ground-truth boxes, pooled with RoIAlign at each tap. The label is the class of the box.
 
     Boxes without area or with coordinates that are not finite are left out.
 
     Args:
         roi_size (int): Cells per side that a box is pooled to, >= 1. Each is the mean of four points. The
-            projectors average over the cells, so few will do; their number is most of the cost of the
-            contrast on a CPU. Defaults to 2.
-        max_per_image (int): Boxes taken of one image, a random subset where it has more, >= 1.
+            projectors average over the cells, so few are enough; their number is most of the cost of
+            the contrast on a CPU. Defaults to 2.
+        max_per_image (int): Largest number of boxes per image; a random subset if it has more, >= 1.
             Defaults to 64.
-        background (int): Random boxes per image beside the ground truth, as negatives for all; >= 0.
+        background (int): Random background boxes per image, as negatives for all anchors; >= 0.
             Defaults to 0.
-        background_iou (float): Largest share of such a box's own area that any annotated box covers, crowds and
-            other ignored regions included, in [0, 1]. Defaults to 0.1.
-        one_class_background (int): What ``background`` is instead of 0 where the data set has one class, whose
+        background_iou (float): Largest share of such a box's own area that any annotated box may cover, including
+            crowds and other ignored regions, in [0, 1]. Defaults to 0.1.
+        one_class_background (int): Value that replaces ``background=0`` if the data set has one class, whose
             objects are no negatives of each other; >= 0. Defaults to 8.
-        jitter (float): Each object gives one box more as a further positive, moved by up to this share of its sides
+        jitter (float): Adds one jittered box per object as a further positive, moved by up to this share of its sides
             and scaled by up to this share, in [0, 0.5]. Defaults to 0: none.
         jitter_weighted (bool): Whether the weight of a jittered box as a positive is its IoU with its object, instead
             of 1. Defaults to False.
-        near (int): Boxes for each object that overlap it little, as negatives for all, so that the embedding learns
+        near (int): Boxes per object that overlap it little, as negatives for all anchors, so that the embedding learns
             where an object ends; >= 0. Defaults to 0.
         near_iou (tuple[float, float]): Lowest and highest IoU of such a box with its object, within (0, 1]. A box is
             left out if it overlaps any other object by more, or if clipping to the image takes it out of the range.
@@ -70,7 +70,7 @@ class InstanceSampler(Sampler):
         self.max_per_image = check_count('sampler.max_per_image', max_per_image, 1)
         self.background = check_count('sampler.background', background, 0)
         self.background_iou = check_range('sampler.background_iou', background_iou, 0, 1)
-        #: Whether ``background`` is taken because there is one class, and not because the config says so.
+        #: Whether ``background`` was set because the data set has one class, not by the config.
         self.is_automatic = False
         self.one_class_background = check_count('sampler.one_class_background', one_class_background, 0)
         self.jitter = check_range('sampler.jitter', jitter, 0, 0.5)
@@ -84,7 +84,7 @@ class InstanceSampler(Sampler):
 
     @property
     def needs_map(self) -> bool:  # type: ignore[override]
-        """Whether boxes of background are asked for: they are found in view 1 and carried over to view 2."""
+        """Whether the config sets background boxes: they are chosen in view 1 and mapped to view 2."""
         return bool(self.background) and not self.is_automatic
 
     def sample(self, views: ViewPair) -> Samples:
@@ -96,20 +96,20 @@ class InstanceSampler(Sampler):
         Returns:
             Samples: ``rois`` are (M, 5) as (image, x1, y1, x2, y2) in pixels of each view's input.
         """
-        # All images at once: a loop over them would launch its kernels, and wait for its counts, once for each.
-        device, counts = views.image_labels.device, [len(each) for each in views.labels]
+        # All images at once: a loop would launch kernels and sync the device once per image.
+        device, counts = views.image_labels.device, [len(labels) for labels in views.labels]
         joined = [torch.cat(boxes) for boxes in (views.boxes[:1] if views.single else views.boxes)]
         labels, image = torch.cat(views.labels), _image_of_each(counts).to(device)
         keep = self.choose(*joined)
         if max(counts, default=0) > self.max_per_image:
             keep = self._subset(keep, image)
-        boxes, labels, image = [each[keep] for each in joined], labels[keep], image[keep]
+        boxes, labels, image = [view[keep] for view in joined], labels[keep], image[keep]
         parts = [_Part(boxes, labels, image)]
         if self.jitter:
             parts.append(self._jittered(boxes, labels, image))
         if self.near:
             parts.append(self._near(boxes, image, views))
-        # Where the config asks for no background, a missing map between the views is no error.
+        # Background of one class is optional: without a map between the views there is none.
         if self.background and (self.needs_map or views.transforms is not None):
             pairs = [self._background(views, i) for i in range(len(views))]
             image_of = _image_of_each([len(pair[0]) for pair in pairs]).to(device)
@@ -118,7 +118,7 @@ class InstanceSampler(Sampler):
         return _samples(parts, len(labels))
 
     def crop(self, feature: Tensor, rois: Tensor, input_size: tuple[int, int]) -> Tensor:
-        """Pool the boxes.
+        """Pool the boxes with RoIAlign.
 
         Args:
             feature (Tensor): A tap's features of one view (N, C, h, w).
@@ -126,36 +126,36 @@ class InstanceSampler(Sampler):
             input_size (tuple[int, int]): (H, W) of the view's input, in pixels.
 
         Returns:
-            Tensor: (M, C, roi_size, roi_size), float32 whatever the autocast, float64 if ``feature`` is.
+            Tensor: (M, C, roi_size, roi_size), float32 even under autocast, float64 if ``feature`` is.
         """
-        # Strides of taps are not always whole numbers, nor alike in both directions.
+        # The stride of a tap may be fractional and may differ between height and width.
         stride_h, stride_w = input_size[0] / feature.shape[2], input_size[1] / feature.shape[3]
         scale = 1.0 / stride_w
         if stride_w != stride_h:
             rois, scale = rois / rois.new_tensor([1, stride_w, stride_h, stride_w, stride_h]), 1.0
         dtype = torch.float64 if feature.dtype == torch.float64 else torch.float32
-        # Imported here: classification lives without mmcv's compiled operators.
+        # Imported here: classification works without mmcv's compiled operators.
         from mmcv.ops import roi_align
 
         # sampling_ratio 2: the adaptive 0 reads up to a whole map for a large box on a fine tap.
         return roi_align(feature.to(dtype), rois.to(dtype), self.roi_size, scale, 2, 'avg', True)
 
     def choose(self, *boxes: Tensor) -> Tensor:
-        """Which annotated boxes are contrasted. Override it to choose others.
+        """Choose the annotated boxes that are contrasted. Override it to choose others.
 
         Args:
             *boxes (Tensor): The boxes of all images (M, 4) as (x1, y1, x2, y2), in pixels of the input: those of view 1
-                and, where there is a second view, those of view 2.
+                and, if there is a second view, those of view 2.
 
         Returns:
-            Tensor: Places of the chosen ones (k,), int64, ascending; here those that have an area in each view.
+            Tensor: Indices of the chosen boxes (k,), int64, ascending; here those that have an area in each view.
         """
         both = torch.stack(boxes)
-        good = both.isfinite() & (both[..., 2:] > both[..., :2]).repeat(1, 1, 2)
-        return good.all(2).all(0).nonzero().flatten()
+        valid = both.isfinite() & (both[..., 2:] > both[..., :2]).repeat(1, 1, 2)
+        return valid.all(2).all(0).nonzero().flatten()
 
     def _subset(self, keep: Tensor, image: Tensor) -> Tensor:
-        """At most ``max_per_image`` of the chosen places (k,) of each image; ``image`` (M,) is each place's."""
+        """At most ``max_per_image`` of the chosen indices (k,) per image; ``image`` (M,) is the image of each box."""
         keep, parts = keep[image[keep].argsort(stable=True)], []
         for rows in keep.split(torch.bincount(image[keep], minlength=1).tolist()):
             chosen = rows
@@ -165,12 +165,12 @@ class InstanceSampler(Sampler):
         return torch.cat(parts)
 
     def _jittered(self, boxes: Sequence[Tensor], labels: Tensor, image: Tensor) -> '_Part':
-        """Each box (M, 4) of each view moved and scaled a little."""
+        """Jitter each box (M, 4) of each view: move and scale it a little."""
         moved = []
-        for each in boxes:
-            move, scale = (torch.rand(2, len(each), 2, device=each.device, dtype=each.dtype) * 2 - 1) * self.jitter
-            wh = each[:, 2:] - each[:, :2]
-            centre, half = (each[:, :2] + each[:, 2:]) / 2 + move * wh, wh * (1 + scale) / 2
+        for view in boxes:
+            move, scale = (torch.rand(2, len(view), 2, device=view.device, dtype=view.dtype) * 2 - 1) * self.jitter
+            wh = view[:, 2:] - view[:, :2]
+            centre, half = (view[:, :2] + view[:, 2:]) / 2 + move * wh, wh * (1 + scale) / 2
             moved.append(torch.cat([centre - half, centre + half], 1))
         weights = None
         if self.jitter_weighted:
@@ -178,35 +178,36 @@ class InstanceSampler(Sampler):
         return _Part(moved, labels, image, weights=weights)
 
     def _near(self, boxes: Sequence[Tensor], image: Tensor, views: ViewPair) -> '_Part':
-        """Boxes that overlap one object little and no other one much, in both views."""
+        """Boxes that overlap their object a little and no other object much, in both views."""
         if not len(image):
             return _Part(boxes, image, image, is_anchor=False)
         image, (low, high) = image.repeat(self.near), self.near_iou
         moved, good = [], torch.ones_like(image, dtype=torch.bool)
-        for view, each in enumerate(boxes):
-            objects = each.repeat(self.near, 1)
-            iou, share = torch.rand(2, len(objects), device=each.device, dtype=each.dtype)
+        for view, view_boxes in enumerate(boxes):
+            objects = view_boxes.repeat(self.near, 1)
+            iou, share = torch.rand(2, len(objects), device=objects.device, dtype=objects.dtype)
             # Moved by shares (a, b) of its sides, a box has the IoU u with itself where (1 - a)(1 - b) = 2 u / (1 + u).
             common = (low + (high - low) * iou).mul(2).div(1 + low + (high - low) * iou)
             shares = 1 - torch.stack([common**share, common ** (1 - share)], 1)
-            sizes = views.image_sizes[view].flip(1)[image].to(each.dtype)
-            # To the side with more room.
-            way = torch.where(objects[:, :2] + objects[:, 2:] < sizes, 1.0, -1.0).to(each.dtype)
-            near = objects + (shares * way * (objects[:, 2:] - objects[:, :2])).repeat(1, 2)
+            sizes = views.image_sizes[view].flip(1)[image].to(objects.dtype)
+            # Move to the side with more room.
+            direction = torch.where(objects[:, :2] + objects[:, 2:] < sizes, 1.0, -1.0).to(objects.dtype)
+            near = objects + (shares * direction * (objects[:, 2:] - objects[:, :2])).repeat(1, 2)
             near = torch.minimum(near.clamp(min=0), sizes.repeat(1, 2))
             occupied = views.occupied if view == 0 and views.occupied is not None else views.boxes[view]
-            others, whose = torch.cat(list(occupied)), _image_of_each([len(i) for i in occupied]).to(image.device)
-            highest = _iou(near, others).masked_fill(image[:, None] != whose, 0).amax(1)
+            others = torch.cat(list(occupied))
+            image_of_others = _image_of_each([len(i) for i in occupied]).to(image.device)
+            highest = _iou(near, others).masked_fill(image[:, None] != image_of_others, 0).amax(1)
             good &= (highest <= high) & (_paired_iou(near, objects) >= low)
             moved.append(near)
         chosen = good.nonzero().flatten()
         image = image[chosen]
-        return _Part([each[chosen] for each in moved], torch.full_like(image, -1), image, is_anchor=False)
+        return _Part([view_boxes[chosen] for view_boxes in moved], torch.full_like(image, -1), image, is_anchor=False)
 
     def _background(self, views: ViewPair, i: int) -> tuple[Tensor, Tensor]:
-        """Random boxes (k, 4) of an image beside its objects, in both views."""
+        """Random background boxes (k, 4) of one image, in both views."""
         occupied = views.boxes[0] if views.occupied is None else views.occupied
-        # Within the constant borders that a Pad or an Expand leaves, in both views.
+        # Inside the constant borders that a Pad or an Expand adds, in both views.
         (start, size), (start2, size2) = ((a[i, :2].repeat(2), a[i, 2:] - a[i, :2]) for a in views.areas)
         free = self.free_boxes(occupied[i] - start, size.flip(0)) + start
         moved = transform_boxes(free, views.between()[i])
@@ -214,14 +215,14 @@ class InstanceSampler(Sampler):
         free, moved = free[inside], moved[inside]
         if len(free) or views.images[0] is None:
             return free, moved
-        # Objects on a plain ground, which looks like such a border: there is nothing else beside them.
+        # A plain background looks like such a border, so search the full image.
         free = self.free_boxes(occupied[i], views.image_sizes[0][i])
         moved = transform_boxes(free, views.between()[i])
         inside = contains_centre(moved, views.image_sizes[1][i])
         return free[inside], moved[inside]
 
     def free_boxes(self, boxes: Tensor, size: Tensor) -> Tensor:
-        """Random boxes of background in one image. Override it to look elsewhere.
+        """Random background boxes in one image. Override it to choose others.
 
         Args:
             boxes (Tensor): All annotated boxes of the image (m, 4), in pixels of the image.
@@ -231,7 +232,7 @@ class InstanceSampler(Sampler):
             Tensor: At most ``background`` boxes (k, 4) inside the image, which annotated boxes cover by at most
             ``background_iou`` of their area.
         """
-        # More than asked for, since some will hit an object.
+        # More than needed, since some will overlap an object.
         count = self.background * 4
         extent = size.flip(0).to(boxes.dtype)
         side = extent.min() * (0.05 + 0.35 * torch.rand(count, 1, device=boxes.device, dtype=boxes.dtype))
@@ -244,12 +245,12 @@ class InstanceSampler(Sampler):
         return free[: self.background]
 
 
-# Subclasses written for the older name call it.
+# Subclasses written for the older name call it by that name.
 InstanceSampler._choose = InstanceSampler.choose  # type: ignore[attr-defined]
 
 
 class _Part(NamedTuple):
-    """Boxes of one kind: per view (M, 4), with the label and the image of each (M,)."""
+    """Boxes of one kind: per view (M, 4), with the label and the image index of each box (M,)."""
 
     boxes: Sequence[Tensor]
     labels: Tensor
@@ -259,26 +260,26 @@ class _Part(NamedTuple):
 
 
 def _samples(parts: Sequence[_Part], objects: int) -> Samples:
-    """Parts as samples, image after image. A second part of anchors shows the ``objects`` of the first again."""
+    """Join parts to samples, ordered by image. A second part of anchors has the ``objects`` of the first again."""
     boxes, labels, image = parts[0].boxes, parts[0].labels, parts[0].image
     is_anchor = torch.ones_like(labels, dtype=torch.bool)
-    number, weights = None, None
+    ids, weights = None, None
     if len(parts) > 1:
         boxes = [torch.cat(view) for view in zip(*(part.boxes for part in parts), strict=True)]
         is_anchor = torch.cat([torch.full_like(part.labels, part.is_anchor, dtype=torch.bool) for part in parts])
         labels, image = torch.cat([part.labels for part in parts]), torch.cat([part.image for part in parts])
         order = image.argsort(stable=True)
-        boxes, labels, image, is_anchor = [each[order] for each in boxes], labels[order], image[order], is_anchor[order]
+        boxes, labels, image, is_anchor = [view[order] for view in boxes], labels[order], image[order], is_anchor[order]
         if parts[1].is_anchor:
-            number = torch.arange(len(labels), device=labels.device)
-            number[objects : 2 * objects] -= objects
-            number = number[order]
+            ids = torch.arange(len(labels), device=labels.device)
+            ids[objects : 2 * objects] -= objects
+            ids = ids[order]
         if any(part.weights is not None for part in parts):
             given = [torch.ones_like(p.boxes[0][:, 0]) if p.weights is None else p.weights for p in parts]
             weights = torch.cat(given)[order]
     column = image[:, None].to(boxes[0].dtype)
-    rois = [torch.cat([column, each], 1) for each in boxes]
-    return Samples((rois[0], rois[-1]), labels, is_anchor, number, weights)
+    rois = [torch.cat([column, view], 1) for view in boxes]
+    return Samples((rois[0], rois[-1]), labels, is_anchor, ids, weights)
 
 
 def _iou(boxes: Tensor, others: Tensor) -> Tensor:
@@ -292,7 +293,7 @@ def _paired_iou(boxes: Tensor, others: Tensor) -> Tensor:
     """IoU of row k of both (n, 4): (n,)."""
     corner = torch.maximum(boxes[:, :2], others[:, :2])
     common = (torch.minimum(boxes[:, 2:], others[:, 2:]) - corner).clamp(min=0).prod(1)
-    areas = [(each[:, 2:] - each[:, :2]).clamp(min=0).prod(1) for each in (boxes, others)]
+    areas = [(box[:, 2:] - box[:, :2]).clamp(min=0).prod(1) for box in (boxes, others)]
     return common / (areas[0] + areas[1] - common).clamp(min=torch.finfo(boxes.dtype).tiny)
 
 
@@ -302,14 +303,14 @@ def _image_of_each(counts: list[int]) -> Tensor:
 
 
 def covered_share(boxes: Tensor, others: Tensor) -> Tensor:
-    """Which share of the area of each box (n, 4) each of others (m, 4) covers: (n, m), in [0, 1]."""
+    """Share of the area of each box (n, 4) that each of others (m, 4) covers: (n, m), in [0, 1]."""
     from mmcv.ops import bbox_overlaps
 
     return bbox_overlaps(boxes.contiguous(), others.contiguous(), mode='iof')
 
 
 def transform_boxes(boxes: Tensor, transform: Tensor) -> Tensor:
-    """The upright boxes (n, 4) around boxes (n, 4) moved by a homography (3, 3)."""
+    """The upright boxes (n, 4) around boxes (n, 4) transformed by a homography (3, 3)."""
     x1, y1, x2, y2 = boxes.unbind(1)
     corners = torch.stack([x1, y1, x2, y1, x2, y2, x1, y2], 1).view(-1, 4, 2)
     moved = F.pad(corners, (0, 1), value=1.0) @ transform.T
@@ -318,6 +319,6 @@ def transform_boxes(boxes: Tensor, transform: Tensor) -> Tensor:
 
 
 def contains_centre(boxes: Tensor, size: Tensor) -> Tensor:
-    """Which boxes (n, 4) have their centre inside an image of ``size`` (h, w): (n,), bool."""
+    """Whether each box (n, 4) has its centre inside an image of ``size`` (h, w): (n,), bool."""
     centre = (boxes[:, :2] + boxes[:, 2:]) / 2
     return ((centre >= 0) & (centre < size.flip(0))).all(1)

@@ -1,4 +1,4 @@
-"""What supervises the taps: the contrast, deep supervision as its control, and a teacher beside either."""
+"""Supervision of the taps: the contrast, deep supervision as its control, and distillation from a teacher."""
 
 from ..step_data import Features, feature_of
 from .base import ATTRIBUTE, PROJECTORS, SAMPLERS, Supervision

@@ -17,7 +17,7 @@ from mmcds.utils.tree import connected_zero
 from ..parts import Projector, Sampler, View, build_part
 from ..step_data import Features, Samples, Tap, ViewPair
 
-#: Under this name the supervision hangs on the neck: ``model.neck.cds``.
+#: Attribute of the neck that holds the supervision: ``model.neck.cds``.
 ATTRIBUTE = 'cds'
 SAMPLERS = ('InstanceSampler', 'ImageSampler', 'DenseSampler')
 PROJECTORS = ('MLPProjector', 'SepConvProjector', 'IdentityProjector')
@@ -26,27 +26,27 @@ PROJECTORS = ('MLPProjector', 'SepConvProjector', 'IdentityProjector')
 class Supervision(BaseModule):
     """Base class of the training-only module ``neck.cds``.
 
-    The model never calls it; :class:`~mmcds.models.forward.TwoViewForward` asks it for the second view and for the
-    losses.
+    The model never calls it; :class:`~mmcds.models.forward.TwoViewForward` gets the second view and the losses from
+    it.
 
     Args:
         taps (Sequence[Tap]): Where the features come from.
-        view (View): What makes the second view, or says that there is none.
+        view (View): Makes the second view, or none.
         sampler (dict): Config of the sampler.
         projector (dict): Config of the projectors, one per tap.
         loss_weight (float | Sequence[float]): Weight lambda of every tap, or one per tap, >= 0.
-        leave_out_frozen (bool): Whether a tap that reaches no weight of the model, since all layers before it are
-            frozen, is left out. Defaults to False: it is supervised all the same, with one warning.
+        leave_out_frozen (bool): Whether to leave out taps with only frozen layers before them, whose losses reach no
+            weight of the model. Defaults to False: they are supervised, with one warning.
 
     Attributes:
         all_taps (list[Tap]): The taps that have a projector.
-        taps (list[Tap]): Those of them that are supervised in this step.
-        weight (float): The schedule's factor on all losses; 0 switches the second view off.
-        stop_gradient (bool): Whether nothing learns through the second view.
+        taps (list[Tap]): The taps that are supervised in this step.
+        weight (float): The schedule's factor on all losses; with 0 there is no second view.
+        stop_gradient (bool): Whether to stop the gradient through the second view.
         concat (bool): Whether both views pass the backbone in one batch.
-        recompute (bool): Whether the backbone's pass of the second view is computed again in the backward pass,
-            instead of kept.
-        prefix (str): How the names of its losses begin.
+        recompute (bool): Whether the backbone's pass of the second view is recomputed in the backward pass instead of
+            stored.
+        prefix (str): Prefix of the names of its losses.
     """
 
     prefix = 'loss_cds'
@@ -68,7 +68,7 @@ class Supervision(BaseModule):
         self.taps = list(taps)
         self.weight = 1.0
         self.leave_out_frozen = leave_out_frozen
-        self._told_frozen: list[str] = []
+        self._reported_frozen: list[str] = []
         self.view = view
         self.sampler: Sampler = build_part('neck.sampler', sampler, SAMPLERS)
         self.projectors = nn.ModuleDict(
@@ -94,18 +94,18 @@ class Supervision(BaseModule):
 
     @property
     def uses_neck(self) -> bool:
-        """Whether a tap is behind the neck, which then has to see the second view, too."""
+        """Whether a tap is an output of the neck; the second view then passes the neck, too."""
         return any(tap.source == 'neck' for tap in self.all_taps)
 
     @property
     def modules_tapped(self) -> list[str]:
-        """Names in the model of the modules inside the backbone that are tapped."""
+        """Names in the model of the tapped modules inside the backbone."""
         return [tap.path for tap in self.all_taps if tap.path]
 
     def describe(
         self, inputs: Tensor, data_samples: Sequence[Any], preprocessor: nn.Module
     ) -> tuple[Tensor | None, ViewPair]:
-        """What the backbone gets as view 2, None where there is one view, and what is known of both views.
+        """Make the backbone's input for view 2, None if there is one view, and describe both views.
 
         Args:
             inputs (Tensor): View 1 as the model gets it (N, C, H, W).
@@ -116,18 +116,18 @@ class Supervision(BaseModule):
         return made
 
     def choose_taps(self, features: Features) -> None:
-        """Leave out the taps that nothing can learn from in this step, or warn of them.
+        """Leave out the taps whose losses reach no weight in this step, or warn about them.
 
         Args:
-            features (Features): Of the step. A map of view 1 without a gradient reaches no weight.
+            features (Features): Feature maps of the step. The loss on a map that needs no gradient reaches no weight.
         """
         if not torch.is_grad_enabled():
             return
         frozen = [tap for tap in self.all_taps if not features.of(tap).requires_grad]
         self.taps = [tap for tap in self.all_taps if not (self.leave_out_frozen and tap in frozen)]
         names = [tap.name for tap in frozen]
-        if names != self._told_frozen:
-            self._told_frozen = names
+        if names != self._reported_frozen:
+            self._reported_frozen = names
             if not self.taps:
                 print_log(
                     f'CDS has nothing to teach while all layers before {names} are frozen; let a stage learn '
@@ -154,16 +154,16 @@ class Supervision(BaseModule):
             views (ViewPair): Geometry and annotations.
 
         Returns:
-            dict[str, Tensor]: ``<prefix>_<tap>``, scalars >= 0 with the weights in them.
+            dict[str, Tensor]: ``<prefix>_<tap>``, weighted scalars >= 0.
         """
 
     def zero_losses(self) -> dict[str, Tensor]:
-        """The losses of a step without supervision: 0, but connected, so that DDP finds every parameter used."""
+        """Losses of a step without supervision: 0, but connected to all parameters, since DDP needs them used."""
         taps = self.taps or self.all_taps
         return {f'{self.prefix}_{tap.key}': self._nothing(self._parts(tap)) for tap in taps}
 
     def with_left_out(self, losses: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Losses of a step, in one of which the parts of taps that are left out are used, for DDP's sake."""
+        """The losses, one of them also connected to the parameters of left-out taps, since DDP needs them used."""
         left_out = [part for tap in self.all_taps if tap not in self.taps for part in self._parts(tap)]
         if not left_out:
             return losses
@@ -171,10 +171,10 @@ class Supervision(BaseModule):
         return {**losses, name: losses[name] + self._nothing(left_out)}
 
     def adapt_to_one_class(self) -> None:
-        """Make sense of a data set of one class; nothing has to be done here."""
+        """Adapt to a data set of one class. The base class does nothing."""
 
     def why_nothing(self) -> str:
-        """The likely reason and the remedy where no step finds anything to supervise."""
+        """Message with the likely reason and the remedy if no step has anything to supervise."""
         return (
             f'the sampler {type(self.sampler).__name__} finds no sample, or one alone without negatives; an '
             'InstanceSampler takes annotated boxes with labels (data_samples.gt_instances), models without boxes need '
@@ -182,20 +182,20 @@ class Supervision(BaseModule):
         )
 
     def crops(self, tap: Tap, features: Features, samples: Samples, views: ViewPair) -> tuple[Tensor, Tensor]:
-        """What the sampler cuts out of the tap's features in each view, two tensors (M, C, h, w)."""
+        """Crops of the tap's features in each view, two tensors (M, C, h, w)."""
         first, second = (
             self.sampler.crop(features.of(tap, view), samples.rois[view], views.crop_size(view)) for view in range(2)
         )
         return first, second
 
     def _parts(self, tap: Tap) -> list[nn.Module]:
-        """What learns with the loss of a tap."""
+        """The modules that the loss of a tap trains."""
         return [self.projectors[tap.key]]
 
     def _nothing(self, modules: Sequence[nn.Module]) -> Tensor:
         parameters = [p for module in modules for p in module.parameters() if p.requires_grad]
         if not parameters:
-            # On the model's device; modules without parameters leave nothing to connect.
+            # Nothing to connect: a plain 0 on the model's device.
             return torch.zeros((), device=next(iter(self.buffers()), torch.zeros(())).device)
         return connected_zero(*parameters)
 
@@ -205,7 +205,7 @@ class Supervision(BaseModule):
         if crops.dtype in (torch.float16, torch.bfloat16):
             crops = crops.float()
         if len(crops) == 0 and not syncs_statistics(projector):
-            # No instance on this rank: nothing to project, but a place in the graph, since the gather's
-            # backward waits for every rank. SyncBN waits in the forward, so there the empty batch goes on.
+            # No instance on this rank: an empty tensor that is connected to the graph, since the gather's backward
+            # waits for every rank. SyncBN waits in the forward pass, so there the projector is called.
             return crops.new_zeros(0, projector.out_channels) + self._nothing([projector]) + feature[:0].sum().float()
         return projector(crops)

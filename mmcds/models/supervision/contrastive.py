@@ -1,4 +1,4 @@
-"""The contrast at all taps: sampler x projector x loss, and what they learn."""
+"""Contrastive supervision of the taps: sampler x projector x loss."""
 
 import inspect
 import logging
@@ -24,7 +24,7 @@ LOSSES = ('ContrastiveLoss',)
 
 
 class ContrastiveSupervision(Supervision):
-    """Supervises the taps by a contrastive loss, between two views or within one.
+    """Supervises the taps with a contrastive loss, between two views or within one.
 
     Args:
         taps (Sequence[Tap]): Where the features come from.
@@ -34,17 +34,17 @@ class ContrastiveSupervision(Supervision):
         loss (dict): Config of the loss.
         loss_weight (float | Sequence[float]): Weight lambda of every tap, or one per tap, >= 0.
         queue_length (int): Embeddings of earlier iterations kept per tap, >= 0; 0 keeps none.
-        stop_gradient (bool): Whether the second view is only compared with, and neither backbone
-            nor projector learns from it.
+        stop_gradient (bool): Whether to stop the gradient through the second view, to both backbone
+            and projector.
         concat (bool): Whether both views pass the backbone in one batch, as in the paper: the
-            batch statistics are over both. Views of at most half the size are put side by side on canvases of the
-            first view's size (:mod:`~mmcds.models.views.packing`). Without a second view nothing changes.
-        recompute (bool): Whether the second view's pass through the backbone is computed again in the
-            backward pass instead of kept. Without such a pass, or where nothing learns through it, nothing changes.
+            batch statistics are over both. Views of at most half the size are packed on canvases of the
+            first view's size (:mod:`~mmcds.models.views.packing`). No effect without a second view.
+        recompute (bool): Whether the second view's pass through the backbone is recomputed in the
+            backward pass instead of stored. No effect without such a pass, or without a gradient through it.
             Defaults to False.
         leave_out_frozen (bool): See :class:`Supervision`. Defaults to False.
         distill (dict, optional): Arguments of :class:`DistillationLoss`, for a teacher that
-            :class:`~mmcds.engine.hooks.DistillHook` brings. Defaults to None.
+            :class:`~mmcds.engine.hooks.DistillHook` loads. Defaults to None.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class ContrastiveSupervision(Supervision):
 
     @property
     def views(self) -> int:
-        """Views that are embedded, 1 or 2."""
+        """Number of embedded views, 1 or 2."""
         return 1 if self.single else 2
 
     def _check_packing(self, distills: bool) -> None:
@@ -137,7 +137,7 @@ class ContrastiveSupervision(Supervision):
                 "neck.loss.positives='instance' with view=dict(type='SingleView'): what is seen once has no positive; "
                 "set positives='class', sampler.jitter=0.2, or view=dict(type='PhotometricView')"
             )
-        # A subclass may give its points labels.
+        # Exactly this class: a subclass may give its points labels.
         if type(self.sampler) is DenseSampler:
             raise ValueError(
                 "neck.sampler=dict(type='DenseSampler') with view=dict(type='SingleView'): a grid point has no label "
@@ -155,7 +155,7 @@ class ContrastiveSupervision(Supervision):
         )
 
     def adapt_to_one_class(self) -> None:
-        """Give instances background boxes as negatives where all are of one class, or warn that they have none."""
+        """Set background boxes as negatives for instances of one class, or warn that there are no negatives."""
         sampler = self.sampler
         if getattr(self.loss, 'positives', None) != 'class' or not isinstance(sampler, InstanceSampler):
             return
@@ -180,7 +180,7 @@ class ContrastiveSupervision(Supervision):
     def describe(
         self, inputs: Tensor, data_samples: Sequence[Any], preprocessor: nn.Module
     ) -> tuple[Tensor | None, ViewPair]:
-        """See :meth:`Supervision.describe`; small second views are put side by side on canvases."""
+        """See :meth:`Supervision.describe`; small second views are packed on canvases."""
         if not self.packs:
             return super().describe(inputs, data_samples, preprocessor)
         size, view = inputs.shape[2:], self.view
@@ -199,24 +199,24 @@ class ContrastiveSupervision(Supervision):
         return self.losses_of(self.embed(features, samples, views), samples)
 
     def embed(self, features: Features, samples: Samples, views: ViewPair) -> dict[str, Tensor]:
-        """L2-normalised embeddings (R, D) by tap, of each of ``samples.rows(self.views)``, float32 (or float64)."""
-        # The contrast is computed in float32 whatever the autocast.
+        """L2-normalised embeddings (R, D) by tap, rows as in ``samples.rows(self.views)``, float32 (or float64)."""
+        # The contrast is computed in float32 even under autocast.
         with torch.autocast(views.image_labels.device.type, enabled=False):
             projected = [self._project_tap(tap, features, samples, views) for tap in self.taps]
-            if len({each.shape for each in projected}) == 1:
+            if len({rows.shape for rows in projected}) == 1:
                 # All taps at once: fewer kernels.
                 embedded = F.normalize(torch.stack(projected), dim=2).unbind()
             else:
-                embedded = tuple(F.normalize(each, dim=1) for each in projected)
-        return {tap.key: each for tap, each in zip(self.taps, embedded, strict=True)}
+                embedded = tuple(F.normalize(rows, dim=1) for rows in projected)
+        return {tap.key: rows for tap, rows in zip(self.taps, embedded, strict=True)}
 
     def losses_of(self, embeddings: Mapping[str, Tensor], samples: Samples) -> dict[str, Tensor]:
-        """The weighted losses of the taps, from what :meth:`embed` returned; queues what is queued."""
+        """The weighted losses of the taps from their embeddings (:meth:`embed`). Updates the queues."""
         with torch.autocast(samples.labels.device.type, enabled=False):
             losses = self.tap_losses([embeddings[tap.key] for tap in self.taps], samples)
         weights = [weight * self.weight for weight in self.loss_weights]
         if isinstance(losses, Tensor) and len(set(weights)) == 1:
-            # All at once: on a GPU each product is a kernel to launch.
+            # One product for all taps: on a GPU each product is a kernel launch.
             losses, weights = losses * weights[0], [1.0] * len(weights)
         return {
             f'{self.prefix}_{tap.key}': loss if weight == 1 else loss * weight
@@ -224,7 +224,7 @@ class ContrastiveSupervision(Supervision):
         }
 
     def zero_losses(self) -> dict[str, Tensor]:
-        """See :meth:`Supervision.zero_losses`; those of the distillation are among them."""
+        """See :meth:`Supervision.zero_losses`; including those of the distillation."""
         zeros = super().zero_losses()
         if self.distill is not None:
             zeros.update({name: self._nothing(parts) for name, parts in self.distill.names().items()})
@@ -235,11 +235,11 @@ class ContrastiveSupervision(Supervision):
         return [*super()._parts(tap), *([adapters[tap.key]] if tap.key in adapters else [])]
 
     def tap_losses(self, embeddings: Sequence[Tensor], samples: Samples) -> Sequence[Tensor] | Tensor:
-        """The loss of each tap without its weight, and what is queued of the embeddings.
+        """The loss of each tap without its weight. Updates the queues.
 
         Args:
             embeddings (Sequence[Tensor]): For each of ``taps``, L2-normalised (R, D).
-            samples (Samples): What they are of; ``samples.rows(self.views)`` says it for each row.
+            samples (Samples): The embedded samples; ``samples.rows(self.views)`` describes the R rows.
 
         Returns:
             Sequence[Tensor] | Tensor: A scalar for each tap, or all of them as (T,).
@@ -250,20 +250,20 @@ class ContrastiveSupervision(Supervision):
         queued: list[Any] = [queue.get() for queue in queues]
         losses: Sequence[Tensor] | Tensor
         joins = getattr(self.loss, 'joins_taps', False)
-        # A queue may hold other labels at each tap, where a tap was left out for a while.
-        if joins and len({each.shape for each in embeddings}) == 1 and _alike([each[1] for each in queued]):
-            queue = (torch.stack([each[0] for each in queued]), queued[0][1]) if queued else None
+        # The queues' labels differ between taps if a tap was left out for a while.
+        if joins and len({rows.shape for rows in embeddings}) == 1 and _all_equal([keys[1] for keys in queued]):
+            queue = (torch.stack([keys[0] for keys in queued]), queued[0][1]) if queued else None
             losses = self.loss(torch.stack(list(embeddings)), labels, ids, is_anchor, queue, **weighted)
         else:
             queued = queued or [None] * len(embeddings)
             losses = [
-                self.loss(each, labels, ids, is_anchor, queue, **weighted)
-                for each, queue in zip(embeddings, queued, strict=True)
+                self.loss(rows, labels, ids, is_anchor, keys, **weighted)
+                for rows, keys in zip(embeddings, queued, strict=True)
             ]
-        # Of two views the second only; the first is nearly a duplicate.
+        # Queue view 2 only; view 1 is nearly a duplicate.
         start = len(samples) if self.views == 2 else 0
-        for queue, each in zip(queues, embeddings, strict=bool(queues)):
-            queue.put(each[start:], labels[start:])
+        for queue, rows in zip(queues, embeddings, strict=bool(queues)):
+            queue.put(rows[start:], labels[start:])
         return losses
 
     def _project_tap(self, tap: Tap, features: Features, samples: Samples, views: ViewPair) -> Tensor:
@@ -272,16 +272,16 @@ class ContrastiveSupervision(Supervision):
             crops = self.sampler.crop(feature, samples.rois[0], views.input_sizes[0])
             return self.project(tap, crops, feature)
         if tap.source in features.batch and getattr(self.sampler, 'indexed_by_image', False):
-            # Cut out of the batch as the backbone returned it: to split and join it again costs copies, and in the
-            # backward pass more of them.
+            # Crop from the batch as the backbone returned it: splitting and joining it again costs copies, and more of
+            # them in the backward pass.
             feature = feature_of(tap, features.batch)
             crops = self.sampler.crop(feature, join_views(samples.rois, len(views)), views.input_sizes[0])
             return self.project(tap, crops, feature)
         halves, maps = self.crops(tap, features, samples, views), [features.of(tap, view) for view in range(2)]
         learns = torch.is_grad_enabled() and not self.stop_gradient
         if self.concat or (learns and self._go_together(tap, halves, maps[0])):
-            # As the backbone did: the batch statistics of the projector, too, are over both views. A projector
-            # without such statistics gives the same for both views at once, with half the kernels.
+            # With concat the projector's batch statistics are over both views, as the backbone's are. A row-by-row
+            # projector gives the same result in one call, with half the kernels.
             return self.project(tap, torch.cat(halves), maps[0])
         first = self.project(tap, halves[0], maps[0])
         with torch.set_grad_enabled(learns):
@@ -289,18 +289,18 @@ class ContrastiveSupervision(Supervision):
         return torch.cat([first, second])
 
     def _go_together(self, tap: Tap, halves: Sequence[Tensor], feature: Tensor) -> bool:
-        """Whether one pass through the projector does for the crops of both views."""
-        alone = getattr(self.projectors[tap.key], 'row_by_row', False)
-        # Whole maps cost more to join than they save, and may differ in size. No crop at all is for both views to
-        # connect, one by one.
-        crops = halves[0].shape[1:] == halves[1].shape[1:] and halves[0].shape[2:] != feature.shape[2:]
-        return bool(alone and crops and len(halves[0]))
+        """Whether the crops of both views can share one call of the projector."""
+        row_by_row = getattr(self.projectors[tap.key], 'row_by_row', False)
+        # Joining full maps costs more than it saves, and their sizes may differ. Without any crop, each view has to
+        # be connected to the graph by itself.
+        same_size = halves[0].shape[1:] == halves[1].shape[1:] and halves[0].shape[2:] != feature.shape[2:]
+        return bool(row_by_row and same_size and len(halves[0]))
 
 
 def _takes_weights(loss: nn.Module) -> bool:
-    known = inspect.signature(loss.forward).parameters.values()
-    return any(each.name == 'weights' or each.kind is each.VAR_KEYWORD for each in known)
+    parameters = inspect.signature(loss.forward).parameters.values()
+    return any(p.name == 'weights' or p.kind is p.VAR_KEYWORD for p in parameters)
 
 
-def _alike(tensors: Sequence[Tensor]) -> bool:
-    return all(torch.equal(tensors[0], each) for each in tensors[1:])
+def _all_equal(tensors: Sequence[Tensor]) -> bool:
+    return all(torch.equal(tensors[0], tensor) for tensor in tensors[1:])

@@ -1,4 +1,4 @@
-"""Deep supervision, the control of every comparison: an auxiliary classifier at each tap, one view."""
+"""Deep supervision, the control of the contrast: an auxiliary classifier at each tap, one view."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,16 +15,16 @@ from .base import Supervision
 
 
 class DeepSupervision(Supervision):
-    """Supervises the taps by the cross entropy of auxiliary classifiers (DSN; Lee et al. 2015).
+    """Supervises the taps with the cross entropy of auxiliary classifiers (DSN; Lee et al. 2015).
 
-    Samplers and projectors are those of the contrast, so that the two differ in the loss alone; behind the
-    projector stands one linear layer. In detection the classifiers see the annotated instances.
+    Samplers and projectors are those of the contrast, so only the loss differs. One linear layer follows each
+    projector. In detection it classifies the annotated instances.
 
     Args:
         taps (Sequence[Tap]): Where the features come from.
         sampler (dict): Config of the sampler.
         projector (dict): Config of the projectors, one per tap.
-        num_classes (int): Classes that the samples' labels count, >= 1.
+        num_classes (int): Number of classes of the samples' labels, >= 1.
         loss_weight (float | Sequence[float]): Weight of every tap, or one per tap, >= 0.
         leave_out_frozen (bool): See :class:`Supervision`. Defaults to False.
     """
@@ -47,7 +47,7 @@ class DeepSupervision(Supervision):
         self.classifiers = nn.ModuleDict({key: nn.Linear(width, num_classes) for key, width in widths.items()})
 
     def why_nothing(self) -> str:
-        """See :meth:`Supervision.why_nothing`; one class has nothing to tell apart."""
+        """See :meth:`Supervision.why_nothing`; with one class there is nothing to classify."""
         if self.num_classes == 1:
             return 'neck.num_classes=1 leaves nothing to classify; remove the DSNNeck, or use a CDSNeck'
         return super().why_nothing()
@@ -69,12 +69,12 @@ class DeepSupervision(Supervision):
         crops = self.sampler.crop(feature, samples.rois[0], views.input_sizes[0])
         logits = self.classifiers[tap.key](self.project(tap, crops, feature))
         labels = samples.labels
-        # Not on a GPU, which would have to be waited for.
+        # On the CPU only: on a GPU the check would sync the device.
         if labels.device.type == 'cpu' and bool((labels >= self.num_classes).any()):
             raise ValueError(
                 f'neck.num_classes={self.num_classes}, but a sample has the label {int(labels.max())}; '
                 'set it to the classes of the data set'
             )
-        # A sum over what is labelled: the mean of nothing would be NaN.
+        # Sum over the labelled samples: the mean of none would be NaN.
         total = F.cross_entropy(logits, labels, ignore_index=-1, reduction='sum')
         return total / (labels >= 0).sum().clamp(min=1)

@@ -1,4 +1,4 @@
-"""A trained model that shows the student its embeddings and logits, and the losses of following it."""
+"""The teacher of a distilled student, and the losses of the student with its teacher."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,15 +19,15 @@ MODES = ('eval', 'train')
 
 
 class Teacher:
-    """A frozen detector or classifier beside the student.
+    """A frozen detector or classifier that gives the student embeddings and logits to follow.
 
-    It is no ``nn.Module`` and belongs to none, so that neither the student's checkpoint nor its optimiser sees it.
-    Trained with CDS, it embeds with its own projectors; trained without, with its pooled features.
+    It is not an ``nn.Module``, so it is in neither the student's checkpoint nor its optimiser. A teacher that was
+    trained with CDS embeds with its own projectors, another one with its pooled features.
 
     Args:
         model (nn.Module): Built, with its weights loaded.
         mode (str): 'eval', or 'train' for the batch statistics of the released code, whose teacher stayed
-            in training mode by oversight. Its running statistics are kept in either. Defaults to 'eval'.
+            in training mode by oversight. Its running statistics do not change in either mode. Defaults to 'eval'.
 
     Raises:
         ValueError: If ``mode`` is neither.
@@ -47,9 +47,9 @@ class Teacher:
 
     @torch.no_grad()
     def features(self, first: Tensor, second: Tensor, with_neck: bool) -> Features:
-        """What its backbone and, if asked, its neck give on both views (N, 3, H, W) and (N, 3, H', W').
+        """Outputs of its backbone, and of its neck if ``with_neck``, for both views (N, 3, H, W) and (N, 3, H', W').
 
-        The source 'raw' holds what the backbone returned, in its own container.
+        The source 'raw' holds the outputs of the backbone in their own container.
         """
         with keep_statistics(self.model):
             if first.shape == second.shape:
@@ -74,27 +74,27 @@ class Teacher:
         Args:
             taps (list[Tap]): The student's taps.
             features (Features): From :meth:`features`.
-            sampler: The student's, which cuts the same places out of the teacher's maps.
-            samples (Samples): What the student contrasts.
+            sampler: The student's, which crops the same locations from the teacher's maps.
+            samples (Samples): The student's samples.
             views (ViewPair): Geometry and annotations.
 
         Raises:
             ValueError: If the teacher has no such output.
         """
-        found = {}
+        embeddings = {}
         with torch.autocast(views.image_labels.device.type, enabled=False), keep_statistics(self.model):
             for tap in taps:
                 maps = [self._map(tap, view) for view in (features.first, features.second)]
                 crops = [sampler.crop(maps[v], samples.rois[v], views.input_sizes[v]).float() for v in range(2)]
                 if crops[0].shape[2:] == crops[1].shape[2:]:
-                    # As the released code's: one batch, which matters in training mode.
+                    # One batch, as in the released code; this matters in training mode.
                     crops = [torch.cat(crops)]
-                found[tap.key] = F.normalize(torch.cat([self._project(tap, crop) for crop in crops]), dim=1)
-        return found
+                embeddings[tap.key] = F.normalize(torch.cat([self._project(tap, crop) for crop in crops]), dim=1)
+        return embeddings
 
     @torch.no_grad()
     def logits(self, features: Features, with_neck: bool = True) -> Tensor:
-        """What its head gives on view 1, (N, C)."""
+        """Logits of its head for view 1, (N, C)."""
         raw: Any = features.first['raw']
         with keep_statistics(self.model):
             neck = getattr(self.model, 'neck', None)
@@ -115,7 +115,7 @@ class Teacher:
                 f'neck.taps={tap.name!r}: the {tap.source} of the teacher returned {len(outputs)} outputs; '
                 'choose a teacher with the same stages, or other taps'
             )
-        # The teacher's own widths: only the form of the map is checked.
+        # With the teacher's own width, so only the shape is checked.
         return feature_of(Tap(tap.source, tap.index, outputs[tap.index].shape[1], tap.steps), view)
 
 
@@ -128,16 +128,16 @@ def distilled_losses(
     logits: Any,
     rows: Tensor | None,
 ) -> dict[str, Tensor]:
-    """The contrast of the student, and its distances from the teacher on the same samples.
+    """The contrastive losses of the student, and its distillation losses on the same samples.
 
     Args:
         supervision (Supervision): The student's, a :class:`ContrastiveSupervision` with ``distill``.
-        teacher (Teacher): Whom it follows.
+        teacher (Teacher): The student's teacher.
         features (Features): The student's.
         views (ViewPair): Geometry and annotations.
         inputs (tuple[Tensor, Tensor]): Both views (N, 3, H, W), as the student got them.
-        logits: What the student's head gave for view 1, (N, C); None where it has no head of images.
-        rows (Tensor, optional): The images that the head saw, (k,) int64; None is all.
+        logits: Output of the student's head for view 1, (N, C); None if it has no head that classifies images.
+        rows (Tensor, optional): Indices of the images that the head saw, (k,) int64; None means all.
 
     Returns:
         dict[str, Tensor]: ``loss_cds_<tap>``, ``loss_distill_<tap>``, ``loss_distill_logits``, weighted.
@@ -153,14 +153,14 @@ def distilled_losses(
     samples = supervision.sampler.sample(views)
     embeddings = supervision.embed(features, samples, views)
     losses = supervision.losses_of(embeddings, samples)
-    shown = teacher.features(*inputs, with_neck=supervision.uses_neck)
-    theirs = teacher.embed(supervision.taps, shown, supervision.sampler, samples, views)
-    added = distill.embedding_losses(embeddings, theirs)
+    teacher_features = teacher.features(*inputs, with_neck=supervision.uses_neck)
+    teacher_embeddings = teacher.embed(supervision.taps, teacher_features, supervision.sampler, samples, views)
+    added = distill.embedding_losses(embeddings, teacher_embeddings)
     if distill.logits_weight:
         if not isinstance(logits, Tensor) or logits.dim() != 2:
             raise ValueError(
                 'distill.logits_weight: the model has no head that gives logits (N, C) of images; set logits_weight=0'
             )
-        wanted = teacher.logits(shown)
-        added.update(distill.logit_losses(logits, wanted if rows is None else wanted.index_select(0, rows)))
+        targets = teacher.logits(teacher_features)
+        added.update(distill.logit_losses(logits, targets if rows is None else targets.index_select(0, rows)))
     return {**losses, **{name: loss * supervision.weight for name, loss in added.items()}}

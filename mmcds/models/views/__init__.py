@@ -1,7 +1,7 @@
 """The second view: made on the device from the first, or by the data loader.
 
 A view is an ``nn.Module`` with ``forward(inputs, data_samples, preprocessor)`` that returns the
-second view's inputs (None where there is no second view) and a :class:`~mmcds.models.samplers.ViewPair`.
+second view's inputs (None if there is no second view) and a :class:`~mmcds.models.samplers.ViewPair`.
 """
 
 from .dataloader import DataloaderView

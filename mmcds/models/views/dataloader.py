@@ -1,4 +1,4 @@
-"""A second view that the data loader made."""
+"""A second view from the data loader."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -16,23 +16,24 @@ from ..step_data import ViewPair
 
 @MODELS.register_module()
 class DataloaderView(View):
-    """Takes the second view off the data samples, where the transform ``mmcds.TwoViews`` put it.
+    """Reads the second view from the data samples, where the transform ``mmcds.TwoViews`` put it.
 
     Use it for geometric augmentation (crop, flip, affine), with boxes that follow. Batch augmentations that resize or
-    pad view 1 are followed; others would change view 1 alone and are refused.
+    pad view 1 are supported; others would change view 1 only and are refused.
     """
 
     @torch.no_grad()
     def forward(self, inputs: Tensor, data_samples: Sequence[Any], preprocessor: nn.Module) -> tuple[Tensor, ViewPair]:
-        """Normalise and pad the second view, and say where things are in both.
+        """Normalise and pad the second view, and describe both views.
 
         Args:
             inputs (Tensor): The first view as the model gets it (N, 3, H, W), normalised and padded.
             data_samples (Sequence): The N data samples, each with ``view2``.
-            preprocessor (nn.Module): The model's data preprocessor, which the second view passes, too.
+            preprocessor (nn.Module): The model's data preprocessor, which also processes the second view.
 
         Returns:
-            tuple[Tensor, ViewPair]: The second view (N, 3, H', W'), and the geometry of both.
+            tuple[Tensor, ViewPair]: The second view (N, 3, H', W'), and geometry and annotations of both
+            views.
 
         Raises:
             ValueError: If a data sample has no second view, or the preprocessor changes view 1 in another way.
@@ -46,16 +47,16 @@ class DataloaderView(View):
             )
         check_batch_augments(getattr(preprocessor, 'batch_augments', None))
         second = preprocessor({'inputs': [view.inputs for view in seconds], 'data_samples': None})['inputs']
-        first, then = read_targets(inputs, data_samples), read_targets(second, seconds)
+        targets1, targets2 = read_targets(inputs, data_samples), read_targets(second, seconds)
         matched = [view.matched.to(inputs.device) for view in seconds]
         views = ViewPair(
             input_sizes=((inputs.shape[2], inputs.shape[3]), (second.shape[2], second.shape[3])),
-            image_sizes=(first.image_sizes, then.image_sizes),
-            image_labels=first.image_labels,
-            boxes=([box[rows] for box, rows in zip(first.boxes, matched, strict=True)], then.boxes),
-            labels=[label[rows] for label, rows in zip(first.labels, matched, strict=True)],
+            image_sizes=(targets1.image_sizes, targets2.image_sizes),
+            image_labels=targets1.image_labels,
+            boxes=([boxes[rows] for boxes, rows in zip(targets1.boxes, matched, strict=True)], targets2.boxes),
+            labels=[labels[rows] for labels, rows in zip(targets1.labels, matched, strict=True)],
             transforms=self._transforms(data_samples, seconds, inputs),
-            occupied=first.occupied,
+            occupied=targets1.occupied,
             images=(inputs, second),
             unrecorded=next((view.metainfo['unrecorded'] for view in seconds if 'unrecorded' in view.metainfo), ''),
         )
@@ -69,10 +70,10 @@ class DataloaderView(View):
             if between is None:
                 return None
             between = torch.as_tensor(between, dtype=torch.float64)
-            then = view.metainfo.get('first_shape')
-            if then is not None and 'img_shape' in sample.metainfo:
+            shape = view.metainfo.get('first_shape')
+            if shape is not None and 'img_shape' in sample.metainfo:
                 # A batch augmentation may have resized view 1 since.
-                (h, w), (now_h, now_w) = then, sample.metainfo['img_shape'][:2]
+                (h, w), (now_h, now_w) = shape, sample.metainfo['img_shape'][:2]
                 between = between @ torch.diag(between.new_tensor([w / now_w, h / now_h, 1]))
             maps.append(between)
         return torch.stack(maps).to(inputs.device, torch.float32)
@@ -83,22 +84,22 @@ FOLLOWED = ('BatchFixedSizePad', 'BatchResize', 'BatchSyncRandomResize')
 
 
 def check_batch_augments(augments: Any, field: str = 'model.data_preprocessor.batch_augments') -> None:
-    """Fail on batch augmentations that change the data loader's first view and not its second.
+    """Raise on batch augmentations that change view 1 of a batch but not the data loader's view 2.
 
     Args:
         augments (list | dict | RandomBatchAugment | None): The configs, or the built augmentations of a preprocessor;
             mmpretrain has them in a dict or a RandomBatchAugment.
-        field (str): Where they stand in the config.
+        field (str): Their field in the config, for the message.
 
     Raises:
         ValueError: If one is not among :data:`FOLLOWED`, as Mixup and CutMix are not.
     """
     if not augments:
         return
-    inside = augments.get('augments', []) if isinstance(augments, Mapping) else getattr(augments, 'augments', augments)
-    for each in inside if isinstance(inside, Iterable) and not isinstance(inside, Mapping) else [inside]:
-        name = bare_kind(each.get('type') if isinstance(each, Mapping) else type(each))
-        if each is not None and name not in FOLLOWED:
+    parts = augments.get('augments', []) if isinstance(augments, Mapping) else getattr(augments, 'augments', augments)
+    for augment in parts if isinstance(parts, Iterable) and not isinstance(parts, Mapping) else [parts]:
+        name = bare_kind(augment.get('type') if isinstance(augment, Mapping) else type(augment))
+        if augment is not None and name not in FOLLOWED:
             raise ValueError(
                 f'{field}: {name} changes view 1 of a batch but not view 2, which DataloaderView takes from the data '
                 'loader, and the two would still count as positives; remove it, or set neck.view=dict(type='

@@ -1,4 +1,4 @@
-"""Smaller second views side by side on canvases of the first view's size, so that one backbone pass does for both."""
+"""Packs small second views on canvases of the first view's size, so that one backbone pass takes both views."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +11,7 @@ from ..step_data import Samples
 
 @dataclass(frozen=True)
 class Packing:
-    """Where the second views of N images lie on canvases. Tiles left over show the first images once more.
+    """Layout of the second views of N images on canvases. Tiles left over repeat the first images.
 
     Attributes:
         count (int): N.
@@ -25,12 +25,12 @@ class Packing:
 
     @property
     def grid(self) -> tuple[int, int]:
-        """Tiles of a canvas, down and across."""
+        """Number of tiles of a canvas, down and across."""
         return self.canvas[0] // self.tile[0], self.canvas[1] // self.tile[1]
 
     @property
     def order(self) -> list[int]:
-        """Which image each tile shows, canvas after canvas, row after row."""
+        """Index of the image on each tile, canvas after canvas, row after row."""
         per_canvas = self.grid[0] * self.grid[1]
         tiles = -(-self.count // per_canvas) * per_canvas
         return [tile % self.count for tile in range(tiles)]
@@ -39,7 +39,7 @@ class Packing:
         """Put the tiles on canvases.
 
         Args:
-            tiles (Tensor): One for each of ``order`` (T, C, h, w).
+            tiles (Tensor): One per entry of ``order`` (T, C, h, w).
 
         Returns:
             Tensor: (T / tiles of a canvas, C, H, W); 0, the mean colour, where a tile does not reach.
@@ -51,7 +51,7 @@ class Packing:
         return canvases
 
     def place(self, samples: Samples) -> Samples:
-        """Move places in the second views to the canvases, once for each tile that shows them.
+        """Move the RoIs of the second views to the canvases, once for each tile that shows them.
 
         Args:
             samples (Samples): Of the N images; ``rois`` (M, 1 + 2 k) as (image, x, y, ...) in pixels.
@@ -63,8 +63,8 @@ class Packing:
         index = torch.arange(len(rois), device=rois.device).repeat(copies)
         tile = (image + torch.arange(copies, device=rois.device)[:, None] * self.count).flatten()
         if len(self.order) % self.count:
-            shown = (tile < len(self.order)).nonzero().flatten()
-            index, tile = index[shown], tile[shown]
+            kept = (tile < len(self.order)).nonzero().flatten()
+            index, tile = index[kept], tile[kept]
         (down, across), (h, w) = self.grid, self.tile
         canvas, tile = tile // (down * across), tile % (down * across)
         corner = torch.stack([tile % across * w, tile // across * h], 1).to(rois.dtype)
@@ -74,15 +74,15 @@ class Packing:
 
 
 def packing_of(size: Sequence[int], scaled: Sequence[int], scale: float, count: int) -> Packing:
-    """How second views are packed.
+    """Choose the layout of the second views.
 
     Args:
         size (Sequence[int]): (H, W) of the first view's input.
-        scaled (Sequence[int]): (h, w) that a second view would have by itself.
+        scaled (Sequence[int]): (h, w) of a second view without packing.
         scale (float): Its scale, at most 0.5.
-        count (int): Images of the batch.
+        count (int): Number of images in the batch.
     """
-    # As many tiles as the scale promises, also where a multiple of the size divisor would be a little too large.
+    # Fit int(1 / scale) tiles per side, even if rounding to the size divisor made them slightly too large.
     fit = int(1 / scale)
     tile = tuple(max(min(small, side // fit), 1) for side, small in zip(size, scaled, strict=True))
     return Packing(count, (tile[0], tile[1]), (size[0], size[1]))

@@ -1,4 +1,4 @@
-"""A second view made on the device from the first: other colours, other scale, same places."""
+"""A second view made on the device from the first, with other colours and another scale."""
 
 import logging
 from collections.abc import Sequence
@@ -17,19 +17,19 @@ from ..data_samples.sample_list import image_sizes
 from ..parts import View
 from ..step_data import ViewPair
 
-#: Batches by which the range of the pixels is judged; a GPU is waited for in each.
+#: Number of first batches that are used to detect the range of the pixels; each syncs the device.
 LOOKS = 20
-#: Largest values of the pixels that are told apart by themselves: images of 0..1, of 8 and of 16 bits.
+#: Values of a white pixel that are detected: images in 0..1, of 8 bits and of 16 bits.
 FULL_SCALES = (1.0, 255.0, 65535.0)
 
 
 @MODELS.register_module()
 class PhotometricView(View):
-    """Colour jitter, grayscale, blur and cutout by kornia, on a smaller copy where asked.
+    """Colour jitter, grayscale, blur and cutout by kornia, optionally on a smaller copy.
 
     The defaults are the released code's second view (without its crop, which would move the boxes).
-    It has no parameters and draws from torch's global generators. Images have three channels, or one, of which
-    brightness and contrast alone change.
+    It has no parameters and draws from torch's global generators. Images have three channels or one; of
+    one-channel images only brightness and contrast change.
 
     Args:
         brightness (float): Jitter of brightness, >= 0. Defaults to 0.4.
@@ -40,7 +40,7 @@ class PhotometricView(View):
         grayscale_prob (float): Probability of grayscale. Defaults to 0.2.
         blur_prob (float): Probability of a Gaussian blur of sigma 0.1 to 2 px. Defaults to 0.
         cutout_prob (float): Probability that a rectangle of 2 to 15 % of the image turns into
-            the preprocessor's mean colour, black where it has none. Defaults to 0.
+            the preprocessor's mean colour, black if it has none. Defaults to 0.
         scale (float): Side of the second view relative to the first, in (0, 1]. Defaults to 1.0.
         size_divisor (int): A scaled view's sides are multiples of it, in pixels. Defaults to 32.
         max_value (float, optional): Value of a white pixel before the preprocessor normalises, > 0. Defaults to None:
@@ -48,7 +48,7 @@ class PhotometricView(View):
 
     Raises:
         ValueError: If an argument is out of its range; in the first steps, if the pixels fit none of these values, or
-            the preprocessor does not say how it normalises.
+            the preprocessor's normalisation cannot be read.
 
     Example:
         >>> view = dict(type='PhotometricView', scale=0.5, cutout_prob=0.5)
@@ -71,8 +71,8 @@ class PhotometricView(View):
         max_value: float | None = None,
     ) -> None:
         super().__init__()
-        # Imported here: kornia takes a second, and only training needs it. Its constants are made while it is
-        # imported, and would lie on the device of a caller that builds under `torch.device('meta')`.
+        # Imported here because kornia takes a second and only training needs it. On the CPU because kornia creates
+        # constants on import, and a caller may build under `torch.device('meta')`.
         with torch.device('cpu'):
             import kornia.augmentation as augmentation
 
@@ -102,7 +102,7 @@ class PhotometricView(View):
 
     @torch.no_grad()
     def forward(self, inputs: Tensor, data_samples: Sequence[Any], preprocessor: nn.Module) -> tuple[Tensor, ViewPair]:
-        """Make the second view and say where things are in both.
+        """Make the second view, and describe both views.
 
         Args:
             inputs (Tensor): The first view as the model gets it (N, C, H, W), C 3 or 1, normalised and padded.
@@ -132,21 +132,21 @@ class PhotometricView(View):
         second = inputs.float()
         if size != tuple(inputs.shape[2:]):
             second = F.interpolate(second, size, mode='bilinear', align_corners=False, antialias=False)
-        shown = image_sizes(data_samples, inputs) * self._factor(inputs, size)
-        # Colours are float32 whatever the autocast, which would round a blur to bfloat16's eight bits.
+        sizes = image_sizes(data_samples, inputs) * self._factor(inputs, size)
+        # Colours are float32 even under autocast, since bfloat16's eight bits would round a blur.
         with torch.autocast(inputs.device.type, enabled=False):
-            return self._augment(second, shown, preprocessor).to(inputs.dtype)
+            return self._augment(second, sizes, preprocessor).to(inputs.dtype)
 
     @torch.no_grad()
     def describe(self, inputs: Tensor, data_samples: Sequence[Any], second_size: tuple[int, int]) -> ViewPair:
-        """Where things are in both views, the second of a size (H', W'); see :meth:`forward`."""
+        """Geometry and annotations of both views, the second of size (H', W'); see :meth:`forward`."""
         size, factor = inputs.shape[2:], self._factor(inputs, second_size)
         targets = read_targets(inputs, data_samples)
         box_factor = factor.flip(0).repeat(2)
         diagonal = torch.cat([factor.flip(0), factor.new_ones(1)])
         return ViewPair(
             input_sizes=((size[0], size[1]), second_size),
-            # View 2 shows all of view 1, so that a place that view 1 has is one of view 2.
+            # View 2 shows all of view 1, so borders need to be found in view 1 only.
             images=(inputs, None),
             image_sizes=(targets.image_sizes, targets.image_sizes * factor),
             image_labels=targets.image_labels,
@@ -158,7 +158,7 @@ class PhotometricView(View):
 
     @staticmethod
     def _factor(inputs: Tensor, size: tuple[int, int]) -> Tensor:
-        """Sides of the second view (H', W') over those of the first, (2,), float32."""
+        """Ratio of the sides of the second view (H', W') to those of the first, (2,), float32."""
         return inputs.new_tensor([size[0] / inputs.shape[2], size[1] / inputs.shape[3]], dtype=torch.float32)
 
     def _scaled(self, side: int) -> int:
@@ -176,99 +176,100 @@ class PhotometricView(View):
         pixels = images * std + mean
         rows = torch.arange(images.shape[2], device=images.device)[None, :, None] < sizes[:, 0, None, None]
         columns = torch.arange(images.shape[3], device=images.device)[None, None] < sizes[:, 1, None, None]
-        shown = (rows & columns)[:, None]
-        white = self._white(pixels, mean, shown)
+        inside = (rows & columns)[:, None]
+        white = self._white(pixels, mean, inside)
         # kornia reads RGB in [0, 1].
         order = list(range(channels)) if is_rgb else list(range(channels))[::-1]
         colours = self.colours((pixels / white)[:, order].clamp(0, 1).expand(-1, 3, -1, -1)).clamp(0, 1)
-        # Gray stays gray: the three channels are equal.
+        # One channel: the three channels are equal, so take the first.
         colours = (colours if channels == 3 else colours[:, :1])[:, order] * white
         augmented = self.cutout((colours - mean) / std)
-        return torch.where(shown, augmented, images)
+        return torch.where(inside, augmented, images)
 
-    def _white(self, pixels: Tensor, mean: Tensor, shown: Tensor) -> float:
-        """Value of a white pixel, the largest that the first :data:`LOOKS` batches tell."""
+    def _white(self, pixels: Tensor, mean: Tensor, inside: Tensor) -> float:
+        """Value of a white pixel: the largest that is detected in the first :data:`LOOKS` batches."""
         if self._looks < LOOKS:
             self._looks += 1
-            found = white_of(torch.where(shown, pixels, mean), mean) or 0.0
-            if self.max_value and found > self.max_value:
+            detected = white_of(torch.where(inside, pixels, mean), mean) or 0.0
+            if self.max_value and detected > self.max_value:
                 print_log(
-                    f'the pixels of the first batches were taken for 0 to {self.max_value:g}, they go up to {found:g}; '
-                    f'set neck.view.max_value={found:g}',
+                    f'the pixels of the first batches were taken for 0 to {self.max_value:g}, they go up to '
+                    f'{detected:g}; set neck.view.max_value={detected:g}',
                     'current',
                     logging.WARNING,
                 )
-            self.max_value = max(found, self.max_value or 0.0) or None
+            self.max_value = max(detected, self.max_value or 0.0) or None
         return self.max_value or 255.0
 
 
 def normalisation_of(preprocessor: Any, images: Tensor) -> tuple[Tensor, Tensor, bool]:
-    """How a data preprocessor of mmengine, mmdet or mmpretrain normalises.
+    """Read how a data preprocessor of mmengine, mmdet or mmpretrain normalises.
 
-    mmengine's does not tell ``rgb_to_bgr`` from ``bgr_to_rgb``: images are taken for RGB after either.
+    mmengine's does not record whether it converts ``rgb_to_bgr`` or ``bgr_to_rgb``: images are taken for RGB after
+    either.
 
     Args:
-        preprocessor (nn.Module): The model's.
-        images (Tensor): Whose device and dtype the result has.
+        preprocessor (nn.Module): The model's data preprocessor.
+        images (Tensor): The result has its device and dtype.
 
     Returns:
-        tuple[Tensor, Tensor, bool]: Mean and standard deviation, (C, 1, 1) or (1,), 0 and 1 where it does not
-        normalise; and whether it turns BGR into RGB.
+        tuple[Tensor, Tensor, bool]: Mean and standard deviation, (C, 1, 1) or (1,), 0 and 1 if it does not
+        normalise; and whether it converts BGR to RGB.
 
     Raises:
-        ValueError: If it does not say.
+        ValueError: If the normalisation cannot be read.
     """
-    turns = [getattr(preprocessor, name, None) for name in ('_channel_conversion', 'to_rgb')]
+    converts = [getattr(preprocessor, name, None) for name in ('_channel_conversion', 'to_rgb')]
     normalises = getattr(preprocessor, '_enable_normalize', None)
-    if normalises is None or turns == [None, None]:
+    if normalises is None or converts == [None, None]:
         raise ValueError(
             f'neck.view: model.data_preprocessor is a {type(preprocessor).__name__}, which does not say how it '
             "normalises (_enable_normalize, and _channel_conversion or to_rgb, of mmengine's ImgDataPreprocessor); "
             "derive it from that one, or use view=dict(type='DataloaderView')"
         )
     if not normalises:
-        return images.new_zeros(1), images.new_ones(1), any(turns)
-    return preprocessor.mean.to(images), preprocessor.std.to(images), any(turns)
+        return images.new_zeros(1), images.new_ones(1), any(converts)
+    return preprocessor.mean.to(images), preprocessor.std.to(images), any(converts)
 
 
 def white_of(pixels: Tensor, mean: Tensor) -> float | None:
     """Value of a white pixel, see :func:`full_scale`.
 
     Args:
-        pixels (Tensor): A batch before it was normalised (N, C, H, W), floating. A GPU is waited for.
-        mean (Tensor): What the preprocessor takes off.
+        pixels (Tensor): A batch before normalisation (N, C, H, W), floating. Reading its range syncs the device.
+        mean (Tensor): Mean that the preprocessor subtracts.
     """
-    low, high = (float(each) for each in pixels.aminmax())
-    # Up to what taking off the mean and adding it again rounds.
-    whole = bool(((pixels - pixels.round()).abs() < 1e-3).all())
-    return full_scale(low, high, float(mean.max()), whole)
+    low, high = (float(value) for value in pixels.aminmax())
+    # Subtracting the mean and adding it again rounds.
+    is_integer = bool(((pixels - pixels.round()).abs() < 1e-3).all())
+    return full_scale(low, high, float(mean.max()), is_integer)
 
 
-def full_scale(low: float, high: float, mean: float, whole: bool) -> float | None:
-    """Value of a white pixel, judged by a batch.
+def full_scale(low: float, high: float, mean: float, is_integer: bool) -> float | None:
+    """Detect the value of a white pixel from a batch.
 
     Args:
         low (float): Smallest value of its pixels before they were normalised.
         high (float): Largest one.
-        mean (float): Largest mean that the preprocessor takes off, 0 where it takes off none.
-        whole (bool): Whether all values are whole numbers.
+        mean (float): Largest mean that the preprocessor subtracts, 0 if it subtracts none.
+        is_integer (bool): Whether all values are whole numbers.
 
     Returns:
-        float | None: One of :data:`FULL_SCALES`; None where the batch is too dark to tell.
+        float | None: One of :data:`FULL_SCALES`; None if the batch is too dark to tell.
 
     Raises:
         ValueError: If the values fit none of them.
     """
     brightest = max(high, mean)
-    if brightest <= FULL_SCALES[0] and whole:
+    if brightest <= FULL_SCALES[0] and is_integer:
         return None
-    # mmdet's PhotoMetricDistortion takes 8 bits to -0.94 and 1.7 times the scale.
-    scale = next((each for each in FULL_SCALES if brightest <= 2 * each), None)
+    # mmdet's PhotoMetricDistortion changes 8-bit pixels to between -0.94 and 1.7 times the scale.
+    scale = next((value for value in FULL_SCALES if brightest <= 2 * value), None)
     lowest = -0.25 if scale == FULL_SCALES[0] else -1.0
-    dim = scale == FULL_SCALES[1] and brightest < scale / 8 and not whole
+    dim = scale == FULL_SCALES[1] and brightest < scale / 8 and not is_integer
     if dim and low >= 0:
         return None
-    # Fractions below and little above 0 are what a pipeline has normalised.
+    # Negative or small fractional values: the pipeline has normalised already.
     if scale is not None and (low < lowest * scale or dim):
         raise ValueError(
             f'neck.view: pixels from {low:.3g} to {high:.3g} before the data preprocessor are no colours; where the '

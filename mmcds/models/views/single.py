@@ -1,4 +1,4 @@
-"""No second view: what is supervised is what the task sees."""
+"""No second view: only the task's own view is supervised."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,7 +15,7 @@ from ..step_data import ViewPair
 
 @MODELS.register_module()
 class SingleView(View):
-    """Describes the batch and makes no second view of it: both views of the pair are the first.
+    """Describes the batch and makes no second view; both views of the pair are the first.
 
     There is no second pass through the backbone. Positives are other objects or images of the same class, in the
     batch, on other ranks and in the queue, and jittered boxes of the same object (``jitter`` of the
@@ -29,7 +29,7 @@ class SingleView(View):
 
     @torch.no_grad()
     def forward(self, inputs: Tensor, data_samples: Sequence[Any], preprocessor: nn.Module) -> tuple[None, ViewPair]:
-        """Say where things are.
+        """Describe the batch.
 
         Args:
             inputs (Tensor): The batch as the model gets it (N, 3, H, W).
