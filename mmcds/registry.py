@@ -1,8 +1,8 @@
 """Child registries of scope ``mmcds``.
 
 Each is a child of MMEngine's root registry, so a config of any MM project may write
-``type='mmcds.CDSNeck'``; ``locations`` lets a registry import what it names by itself, so the only
-import a config ever needs is ``custom_imports = dict(imports=['mmcds'])``.
+``type='mmcds.CDSNeck'``. ``locations`` are the modules that a registry imports by itself, so the only
+import that a config needs is ``custom_imports = dict(imports=['mmcds'])``.
 """
 
 from importlib.util import find_spec
@@ -20,7 +20,7 @@ from mmcds.compat.mim import register_package
 register_package()
 
 SCOPE = 'mmcds'
-# A detection-only environment has no mmpretrain, whose classes these are made of.
+# These derive from classes of mmpretrain, which a detection-only environment lacks.
 PAPER_DATASETS = ['mmcds.paper.stanford_dogs'] if find_spec('mmpretrain') is not None else []
 
 MODELS = Registry('model', parent=MMENGINE_MODELS, scope=SCOPE, locations=['mmcds.models', 'mmcds.paper.backbones'])

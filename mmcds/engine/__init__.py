@@ -1,1 +1,1 @@
-"""What acts during training."""
+"""Hooks of training, and the weights that they check and load."""

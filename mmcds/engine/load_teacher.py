@@ -1,4 +1,4 @@
-"""Loading a teacher for training."""
+"""Loads a teacher for training."""
 
 import torch
 from mmengine.registry import MODELS, DefaultScope
@@ -15,23 +15,23 @@ def load_teacher(config: str, checkpoint: str | None) -> nn.Module:
 
     Args:
         config (str): As :func:`~mmcds.config.load_config.load_config` takes it.
-        checkpoint (str): Its file. It may have CDS where the config has not.
+        checkpoint (str): Its file. It may have weights of CDS even if the config has no CDS.
 
     Raises:
         ValueError, FileNotFoundError: If one is missing, or the weights are those of another architecture.
     """
     if not checkpoint:
         raise ValueError('DistillHook.checkpoint is not set; give the file of the trained teacher')
-    # A teacher shows nothing of its queues, so their length does not matter.
+    # A teacher's queues are not used, so their length may differ.
     queues = f'{CDS_PREFIX}queues.'
     weights = {key: value for key, value in load_checkpoint(checkpoint)['state_dict'].items() if queues not in key}
     cfg = load_config(config)
-    # Its random initial weights are overwritten; the student's random numbers stay those without a teacher.
+    # The initial weights are overwritten; the student has the same random numbers as without a teacher.
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmdet'), torch.random.fork_rng(devices=[]):
         model: nn.Module = MODELS.build(model_config(cfg))
     own = {key: value for key, value in model.state_dict().items() if queues not in key}
     missing = [key for key in own if key not in weights]
-    # A teacher trained with CDS may serve by its stock config, and then by its features.
+    # A teacher trained with CDS may have its stock config here; it then gives its pooled features.
     foreign = [key for key in weights if key not in own and CDS_PREFIX not in key]
     shapes = [key for key in own if key in weights and own[key].shape != weights[key].shape]
     for what, keys in (('lacks', missing), ('has another shape of', shapes), ('has beside it', foreign)):
@@ -46,10 +46,10 @@ def load_teacher(config: str, checkpoint: str | None) -> nn.Module:
 
 
 def check_pair(student: nn.Module, teacher: nn.Module) -> None:
-    """Fail if the teacher would see other images than it was trained on.
+    """Raise if student and teacher normalise images differently.
 
     Args:
-        student, teacher (nn.Module): Models with a data preprocessor, whose normalisation is compared.
+        student, teacher (nn.Module): Models with a data preprocessor.
 
     Raises:
         ValueError: If their normalisation differs.
@@ -57,7 +57,7 @@ def check_pair(student: nn.Module, teacher: nn.Module) -> None:
     for name in ('mean', 'std'):
         ours, theirs = (getattr(model.data_preprocessor, name, None) for model in (student, teacher))
         if isinstance(ours, torch.Tensor) and isinstance(theirs, torch.Tensor):
-            first, second = (each.flatten().float().cpu() for each in (ours, theirs))
+            first, second = (values.flatten().float().cpu() for values in (ours, theirs))
             if first.shape != second.shape or not torch.allclose(first, second):
                 raise ValueError(
                     f'data_preprocessor.{name} of the student is {first.tolist()}, of the teacher {second.tolist()}; '

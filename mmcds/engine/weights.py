@@ -1,4 +1,4 @@
-"""The weights of a checkpoint beside those of a model: which are the contrast's, and can a run be resumed with them."""
+"""Compares the weights of a checkpoint with those of a model, and separates the contrast's from the stock's."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -8,7 +8,7 @@ from typing import Any
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from torch import nn
 
-#: Weights of the contrast start with this, wherever the neck hangs in the model.
+#: Prefix of the contrast's weights below the module that has the neck.
 CDS_PREFIX = 'neck.cds.'
 #: Parts of a supervision that have one module per tap.
 _PARTS = ('projectors', 'classifiers', 'queues')
@@ -17,7 +17,7 @@ _PARTS = ('projectors', 'classifiers', 'queues')
 def unwrapped(model: nn.Module) -> Any:
     """The model inside the wrappers of distributed training and of test-time augmentation.
 
-    MMEngine names the weights in a checkpoint without their ``module.``, too.
+    MMEngine, too, saves weights without the prefix ``module.``.
     """
     inner: Any = model
     while is_model_wrapper(inner) or isinstance(inner, BaseTTAModel):
@@ -26,14 +26,14 @@ def unwrapped(model: nn.Module) -> Any:
 
 
 def check_resumed(model: nn.Module, checkpoint: Mapping[str, Any], path: str | Path) -> None:
-    """Refuse to resume what was trained with another model, before MMEngine loads half of it.
+    """Raise on a checkpoint of another model, before MMEngine loads half of it.
 
-    Compared are the parts of the supervision (kind, taps, projectors, queues) and the shapes of the stock weights.
-    Stock weights that are only missing are left to MMEngine, since some models save a part of theirs.
+    The parts of the supervision (kind, taps, projectors, queues) and the shapes of the stock weights are compared.
+    Stock weights that are only missing are left to MMEngine, since some models save only a part of theirs.
 
     Args:
         model (nn.Module): The model that is trained, without a wrapper such as DDP.
-        checkpoint (Mapping[str, Any]): What was read, with 'state_dict'; not changed.
+        checkpoint (Mapping[str, Any]): The loaded checkpoint, with 'state_dict'; not changed.
         path (str | Path): The checkpoint's name in messages.
 
     Raises:
@@ -44,10 +44,10 @@ def check_resumed(model: nn.Module, checkpoint: Mapping[str, Any], path: str | P
     start = f'load_from={path} without --resume'
     if not {'epoch', 'iter'} <= set(checkpoint.get('meta') or {}) or 'message_hub' not in checkpoint:
         raise ValueError(f'{path} holds weights only, so there is no run to resume; {start} starts from them')
-    found = {key.removeprefix('module.'): tuple(value.shape) for key, value in checkpoint['state_dict'].items()}
-    wanted = {key: tuple(value.shape) for key, value in model.named_parameters()}
-    wanted.update({key: tuple(value.shape) for key, value in model.named_buffers() if CDS_PREFIX + 'queues.' in key})
-    old, new = _Contrast.of(found), _Contrast.of(wanted)
+    saved = {key.removeprefix('module.'): tuple(value.shape) for key, value in checkpoint['state_dict'].items()}
+    expected = {key: tuple(value.shape) for key, value in model.named_parameters()}
+    expected.update({key: tuple(value.shape) for key, value in model.named_buffers() if CDS_PREFIX + 'queues.' in key})
+    old, new = _Contrast.of(saved), _Contrast.of(expected)
     if not old.kind and new.kind:
         raise ValueError(
             f'{path} was trained without {new.kind}, which the config has, so it cannot be resumed; {start} starts '
@@ -60,17 +60,17 @@ def check_resumed(model: nn.Module, checkpoint: Mapping[str, Any], path: str | P
         )
     parts = [field.name for field in fields(_Contrast) if getattr(old, field.name) != getattr(new, field.name)]
     differences = [f'{part}={getattr(old, part)} (now {getattr(new, part)})' for part in parts]
-    # Names that stand for nothing in the other model; the parts above explain those of the contrast.
+    # Names that the other side lacks. Those of the contrast are skipped if its parts differ, which is reported above.
     known = set(model.state_dict())
-    unknown = [key for key in found if key not in known and not (parts and CDS_PREFIX in key) and _is_learnt(key)]
-    absent = [key for key in wanted if key not in found and not (parts and CDS_PREFIX in key)]
-    changed = [key for key in wanted if found.get(key, wanted[key]) != wanted[key]]
+    unknown = [key for key in saved if key not in known and not (parts and CDS_PREFIX in key) and _is_learnt(key)]
+    absent = [key for key in expected if key not in saved and not (parts and CDS_PREFIX in key)]
+    changed = [key for key in expected if saved.get(key, expected[key]) != expected[key]]
     changed = [key for key in changed if CDS_PREFIX + 'queues.' not in key or not parts]
     if changed:
         key = changed[0]
-        differences.append(f'{key} of shape {found[key]} (now {wanted[key]}){_and_more(changed)}')
+        differences.append(f'{key} of shape {saved[key]} (now {expected[key]}){_and_more(changed)}')
     if (unknown and absent) or any(CDS_PREFIX in key for key in (*unknown, *absent)):
-        names = [f'{each[0]}{_and_more(each)}' if each else 'nothing' for each in (unknown, absent)]
+        names = [f'{keys[0]}{_and_more(keys)}' if keys else 'nothing' for keys in (unknown, absent)]
         differences.append(f'{names[0]} (now {names[1]})')
     if differences:
         raise ValueError(
@@ -81,7 +81,7 @@ def check_resumed(model: nn.Module, checkpoint: Mapping[str, Any], path: str | P
 
 @dataclass(frozen=True)
 class _Contrast:
-    """What the names and shapes of a model's weights tell about its supervision."""
+    """Kind, taps and queue length of a supervision, read from the names and shapes of its weights."""
 
     #: 'CDS', 'DSN', or '' for none.
     kind: str = ''
@@ -95,7 +95,7 @@ class _Contrast:
             return cls()
         parts = {part: sorted({key.split('.')[1] for key in own if key.startswith(f'{part}.')}) for part in _PARTS}
         lengths = [shape[0] for key, shape in own.items() if key.startswith('queues.') and key.endswith('.labels')]
-        # An IdentityProjector has no weights; then the classifiers or queues tell the taps.
+        # An IdentityProjector has no weights; then the classifiers or queues name the taps.
         taps = next((names for names in parts.values() if names), [])
         return cls('DSN' if parts['classifiers'] else 'CDS', tuple(taps), lengths[0] if lengths else 0)
 
@@ -109,5 +109,5 @@ def _and_more(names: Sequence[str]) -> str:
 
 
 def without_cds(state_dict: Mapping[str, Any]) -> dict[str, Any]:
-    """The stock model's part of a CDS model's weights."""
+    """The weights of a CDS model without those of the contrast."""
     return {key: value for key, value in state_dict.items() if CDS_PREFIX not in key}

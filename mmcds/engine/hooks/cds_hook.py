@@ -1,4 +1,4 @@
-"""Switches the contrast on during training and off after it."""
+"""Hook that switches the contrast on before training and off after it."""
 
 from typing import Any
 
@@ -31,8 +31,8 @@ class CDSHook(Hook):
     the iteration and the rank: a resumed run draws the same second views, and the task's own random numbers stay the
     stock's.
 
-    A data set of one class gets negatives (:meth:`~mmcds.models.supervision.Supervision.adapt_to_one_class`). A warning
-    says so once where :data:`PATIENCE` iterations found nothing to contrast.
+    A data set of one class gets negatives (:meth:`~mmcds.models.supervision.Supervision.adapt_to_one_class`). One
+    warning is logged if the first :data:`PATIENCE` iterations have nothing to contrast.
 
     Args:
         schedule (dict, optional): Arguments of :class:`ContrastSchedule`. Defaults to None: constant.
@@ -45,14 +45,14 @@ class CDSHook(Hook):
         >>> custom_hooks = [dict(type='mmcds.CDSHook', schedule=dict(warmup=0.02, stop=0.9))]
     """
 
-    # Before the EMAHook, which loads the checkpoint that is looked at here.
+    # Before the EMAHook, which loads the checkpoint that is checked here.
     priority = 'ABOVE_NORMAL'
 
     def __init__(self, schedule: dict | None = None) -> None:
         self.schedule = ContrastSchedule.from_cfg(schedule)
-        #: What is on the model while it trains.
+        #: The torch hooks on the model during training.
         self.two_views: TwoViewForward | None = None
-        #: Iterations in a row whose contrast was 0; None once it was not.
+        #: Number of iterations in a row with a contrast of 0; None after the first other one.
         self._empty: int | None = 0
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
@@ -60,7 +60,7 @@ class CDSHook(Hook):
         check_resumed_by(runner, checkpoint)
 
     def before_train(self, runner: Runner) -> None:
-        """Put the hooks on; a model without a CDSNeck is refused here."""
+        """Attach the torch hooks. Raises on a model without a CDSNeck."""
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         dataset = getattr(runner.train_dataloader, 'dataset', None)
         options: dict[str, Any] = {'has_unlabelled': has_unlabelled(dataset)}
@@ -97,11 +97,11 @@ class CDSHook(Hook):
                 "mode='loss'; let train_step call self(**data, mode='loss') as mmengine's BaseModel does, or remove CDS"
             )
         supervision = self.two_views.supervision
-        # Without negatives the loss is 0 but for rounding.
+        # Without negatives the loss is 0 up to rounding.
         least = 1e-5 * supervision.weight * max(supervision.loss_weights, default=0)
         if self._empty is None or least == 0:
             return
-        # Read only until something was found, since a GPU is waited for.
+        # Read only until a loss is not 0, since reading syncs the device.
         if any(abs(float(loss)) > least for loss in self.two_views.added.values()):
             self._empty = None
             return
@@ -114,20 +114,20 @@ class CDSHook(Hook):
             )
 
     def after_train(self, runner: Runner) -> None:
-        """Take the hooks off."""
+        """Remove the torch hooks."""
         if self.two_views is not None:
             self.two_views.detach()
             self.two_views = None
 
     @staticmethod
     def _seed(seed: int, iteration: int) -> int:
-        # Two odd factors keep neighbouring seeds, iterations and ranks from meeting.
+        # Two odd factors keep neighbouring seeds, iterations and ranks apart.
         mixed = (seed * 0x9E3779B1 + iteration) * get_world_size() + get_rank()
         return mixed * 0x85EBCA77 % torch.iinfo(torch.int64).max
 
 
 def count_classes(model: Any, dataset: Any) -> int | None:
-    """Classes that a data set has, or else those that the model's head tells apart; None where neither says."""
+    """Number of classes of the data set, or else of the model's head; None if neither gives it."""
     classes = (getattr(dataset, 'metainfo', None) or {}).get('classes')
     if classes is not None and not isinstance(classes, str):
         return len(classes)

@@ -1,4 +1,4 @@
-"""What the contrast does to the training, as scalars for the log: similarities, gradients, time and memory."""
+"""Hook that logs the effect of the contrast on training: similarities, gradients, time and memory."""
 
 import logging
 import time
@@ -19,7 +19,7 @@ from mmcds.registry import HOOKS
 from mmcds.utils.errors import check_count
 
 CDS = 'loss_cds'
-#: How the names of its scalars in the message hub begin.
+#: Prefixes of the names of its scalars in the message hub.
 PREFIXES = tuple(
     f'train/cds_{name}' for name in ('positives', 'negatives', 'pos_', 'neg_', 'grad_', 'backward_', 'extra_')
 )
@@ -27,37 +27,37 @@ PREFIXES = tuple(
 
 @HOOKS.register_module()
 class DiagnosticsHook(Hook):
-    """Looks at the contrast every so many iterations and logs what it finds; until the next look the log repeats it.
+    """Measures the contrast every ``interval`` iterations and logs the result until the next measurement.
 
     The scalars go to MMEngine's message hub under ``train/``, and so to the console, to the JSON log and to the
     backends of the config's visualizer (TensorBoard, W&B, ...):
 
     - ``cds_positives``, ``cds_negatives``: per anchor, mean over anchors and taps, queue and other ranks included;
-    - ``cds_pos_<tap>``, ``cds_neg_<tap>``: mean cosine similarity to positives and to negatives, in [-1, 1]. What is
-      learned pulls them apart; both near 1 is collapse;
-    - ``cds_grad_ratio``, ``cds_grad_cos``: length of the gradient of the contrast over that of the task, on the
-      backbone's parameters, and the cosine of their angle. A cosine below 0 means that they disagree;
-    - ``cds_extra_time``: seconds that the forward pass takes longer, and ``cds_backward_ratio``, the backward pass of
-      the contrast over that of the task;
+    - ``cds_pos_<tap>``, ``cds_neg_<tap>``: mean cosine similarity to positives and to negatives, in [-1, 1]. Training
+      should separate them; both near 1 is collapse;
+    - ``cds_grad_ratio``, ``cds_grad_cos``: norm of the gradient of the contrast over that of the task, on the
+      backbone's parameters, and the cosine between them. A cosine below 0 means that they conflict;
+    - ``cds_extra_time``: seconds that the contrast adds to the forward pass, and ``cds_backward_ratio``, the
+      backward pass of the contrast over that of the task;
     - ``cds_extra_memory``: MiB that the contrast holds on the GPU at the end of the forward pass; none on a CPU.
 
-    An iteration that is looked at takes two more backward passes; losses and gradients of the training stay as they
-    are. Where anchors have fewer negatives than ``fewest`` on average of three looks, a warning says so once, with what
-    to do.
+    A measured iteration takes two more backward passes; the losses and gradients of training do not change. One
+    warning with a remedy is logged if anchors have fewer than ``fewest`` negatives on average of three
+    measurements.
 
     Args:
-        interval (int): Every how many iterations, >= 1. Defaults to 50.
-        fewest (int): Negatives per anchor below which a warning is due, >= 0. Defaults to 16.
+        interval (int): Number of iterations between measurements, >= 1. Defaults to 50.
+        fewest (int): Number of negatives per anchor below which a warning is logged, >= 0. Defaults to 16.
 
     Raises:
-        ValueError: If an argument is out of range, or, before training, no CDSHook is there.
+        ValueError: If an argument is out of range, or, before training, there is no CDSHook.
 
     Example:
         >>> custom_hooks = [dict(type='mmcds.CDSHook'), dict(type='mmcds.DiagnosticsHook', interval=100)]
     """
 
-    # After the CDSHook, whose torch hooks have to be on the model, and before the LoggerHook, which writes what is
-    # there by then.
+    # After the CDSHook, whose torch hooks have to be on the model, and before the LoggerHook, which writes the
+    # scalars.
     priority = 55
 
     def __init__(self, interval: int = 50, fewest: int = 16) -> None:
@@ -72,12 +72,12 @@ class DiagnosticsHook(Hook):
         self._calls = 0
 
     def meter(self) -> Callable[[], AbstractContextManager[None]]:
-        """What the contrast's work is measured by; the CDSHook asks for it before training."""
+        """Return the context manager that measures the contrast's work; the CDSHook calls this before training."""
         self._is_asked = True
         return self._measure
 
     def before_train(self, runner: Runner) -> None:
-        """Put torch hooks on the model, behind those of the CDSHook."""
+        """Register torch hooks on the model, after those of the CDSHook."""
         if not self._is_asked:
             raise ValueError(
                 'DiagnosticsHook looks at the contrast, but custom_hooks has no CDSHook; add '
@@ -91,15 +91,15 @@ class DiagnosticsHook(Hook):
             self._handles.append(loss.register_forward_hook(self._after_loss))
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
-        """Decide whether this iteration is looked at."""
-        # In step with the LoggerHook, which counts from 1.
+        """Decide whether this iteration is measured."""
+        # In the same iterations as the LoggerHook, which counts from 1.
         self._looking = (runner.iter + 1) % self.interval == 0 and self._supervision.weight != 0
         self._found, self._calls = {}, 0
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
-        """Log what was found."""
+        """Log the measurements."""
         if self._supervision.weight == 0:
-            # There is no contrast any more: what was found last is not to be repeated in the log.
+            # The contrast has ended: do not repeat the last measurement in the log.
             for name in list(runner.message_hub.log_scalars):
                 if name.startswith(PREFIXES):
                     runner.message_hub.log_scalars.pop(name)
@@ -111,7 +111,7 @@ class DiagnosticsHook(Hook):
             runner.message_hub.update_scalar(f'train/{name}', value)
         negatives = self._found.get('cds_negatives')
         if negatives and not self._warned:
-            # One batch may be an odd one.
+            # A single batch may be untypical.
             self._seen = [*self._seen, sum(negatives) / len(negatives)][-3:]
         if not self._warned and len(self._seen) == 3 and sum(self._seen) / 3 < self.fewest:
             self._warned = True
@@ -124,7 +124,7 @@ class DiagnosticsHook(Hook):
             )
 
     def after_train(self, runner: Runner) -> None:
-        """Take the torch hooks off."""
+        """Remove the torch hooks."""
         for handle in self._handles:
             handle.remove()
         self._handles = []
@@ -135,7 +135,7 @@ class DiagnosticsHook(Hook):
 
     @contextmanager
     def _measure(self) -> Iterator[None]:
-        """Entered wherever the contrast works in the forward pass."""
+        """Measure time and memory of a part of the contrast in the forward pass."""
         if not self._looking:
             yield
             return
@@ -155,25 +155,26 @@ class DiagnosticsHook(Hook):
         if embeddings.dim() == 2:
             keys, embeddings = keys[None], embeddings[None]
         taps: Any = self._supervision.taps
-        for each, their_keys in zip(embeddings, keys, strict=True):
-            self._look_at_tap(taps[self._calls % len(taps)].key, each, their_keys, key_groups, own, is_anchor)
+        for tap_embeddings, tap_keys in zip(embeddings, keys, strict=True):
+            tap = taps[self._calls % len(taps)].key
+            self._measure_tap(tap, tap_embeddings, tap_keys, key_groups, own, is_anchor)
             self._calls += 1
 
-    def _look_at_tap(
+    def _measure_tap(
         self, tap: str, embeddings: Tensor, keys: Tensor, key_groups: Tensor, own: Tensor, is_anchor: Tensor
     ) -> None:
         anchors, groups = embeddings[is_anchor], key_groups[own[is_anchor]]
         if not len(anchors):
             return
         total = keys.sum(0)
-        names, places = torch.unique(key_groups, return_inverse=True)
-        group_sum = keys.new_zeros(len(names), keys.shape[1]).index_add(0, places, keys)
-        group_size = keys.new_zeros(len(names)).index_add(0, places, keys.new_ones(len(keys)))
-        place = torch.searchsorted(names, groups)
-        positives, negatives = group_size[place] - 1, len(keys) - group_size[place]
+        all_groups, key_slot = torch.unique(key_groups, return_inverse=True)
+        group_sum = keys.new_zeros(len(all_groups), keys.shape[1]).index_add(0, key_slot, keys)
+        group_size = keys.new_zeros(len(all_groups)).index_add(0, key_slot, keys.new_ones(len(keys)))
+        slot = torch.searchsorted(all_groups, groups)
+        positives, negatives = group_size[slot] - 1, len(keys) - group_size[slot]
         own_keys = keys[own[is_anchor]]
-        to_positives = (anchors * (group_sum[place] - own_keys)).sum(1)
-        to_negatives = (anchors * (total - group_sum[place])).sum(1)
+        to_positives = (anchors * (group_sum[slot] - own_keys)).sum(1)
+        to_negatives = (anchors * (total - group_sum[slot])).sum(1)
         self._note('cds_positives', positives.mean())
         self._note('cds_negatives', negatives.mean())
         if positives.sum():
@@ -187,20 +188,20 @@ class DiagnosticsHook(Hook):
         parts: dict[bool, list[Tensor]] = {True: [], False: []}
         for name, value in losses.items():
             if 'loss' in name:
-                parts[name.startswith(CDS)] += [each.mean() for each in _tensors(value)]
-        parameters = [each for each in self._model.backbone.parameters() if each.requires_grad]
+                parts[name.startswith(CDS)] += [loss.mean() for loss in _tensors(value)]
+        parameters = [p for p in self._model.backbone.parameters() if p.requires_grad]
         if not all(parts.values()) or not parameters:
             return
         cuda = parameters[0].is_cuda
         gradients, seconds = [], []
         for ours in (True, False):
             begun = _now(cuda)
-            found = torch.autograd.grad(
+            grads = torch.autograd.grad(
                 torch.stack(parts[ours]).sum(), parameters, retain_graph=True, allow_unused=True
             )
             seconds.append(_now(cuda) - begun)
-            gradients.append([torch.zeros_like(p) if g is None else g for g, p in zip(found, parameters, strict=True)])
-        contrast, task = (torch.cat([each.flatten().double() for each in side]) for side in gradients)
+            gradients.append([torch.zeros_like(p) if g is None else g for g, p in zip(grads, parameters, strict=True)])
+        contrast, task = (torch.cat([g.flatten().double() for g in grads]) for grads in gradients)
         if contrast.norm() and task.norm():
             self._note('cds_grad_ratio', contrast.norm() / task.norm())
             self._note('cds_grad_cos', contrast @ task / (contrast.norm() * task.norm()))
@@ -208,7 +209,7 @@ class DiagnosticsHook(Hook):
 
 
 def _tensors(value: Any) -> list[Tensor]:
-    return [value] if isinstance(value, Tensor) else [tensor for each in value for tensor in _tensors(each)]
+    return [value] if isinstance(value, Tensor) else [tensor for item in value for tensor in _tensors(item)]
 
 
 def _now(cuda: bool) -> float:

@@ -1,4 +1,4 @@
-"""Brings a teacher to the student's training."""
+"""Hook that loads a teacher for the training of a student."""
 
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -13,9 +13,9 @@ from mmcds.registry import HOOKS
 class DistillHook(Hook):
     """Knowledge distillation beside :class:`CDSHook`: the student follows the embeddings and logits of a teacher.
 
-    What is learned from it is ``distill`` of the CDSNeck (:class:`~mmcds.models.losses.DistillationLoss`);
-    the losses are called ``loss_distill_<tap>`` and ``loss_distill_logits`` and follow the schedule of the
-    contrast. The CDSHook holds the teacher until training ends; it is in no checkpoint and in no optimiser.
+    ``distill`` of the CDSNeck sets what the student learns (:class:`~mmcds.models.losses.DistillationLoss`). The
+    losses are called ``loss_distill_<tap>`` and ``loss_distill_logits`` and follow the schedule of the contrast.
+    The CDSHook holds the teacher until training ends. The teacher is in no checkpoint and in no optimiser.
 
     Args:
         teacher (str): Its config: a path or ``'<package>::<path>'``, trained with CDS or without.
@@ -24,7 +24,7 @@ class DistillHook(Hook):
             batch. Defaults to 'eval'.
 
     Raises:
-        ValueError, FileNotFoundError: If the teacher's config or checkpoint is missing or does not fit, or the student.
+        ValueError, FileNotFoundError: If the teacher's config or checkpoint is missing, or does not fit the student.
 
     Example:
         >>> custom_hooks = [
@@ -34,7 +34,7 @@ class DistillHook(Hook):
         ... ]
     """
 
-    # After the CDSHook, which asks for the teacher.
+    # After the CDSHook, which calls load().
     priority = 'BELOW_NORMAL'
 
     def __init__(self, teacher: str, checkpoint: str | None = None, teacher_mode: str = 'eval') -> None:
@@ -55,7 +55,7 @@ class DistillHook(Hook):
         return Teacher(model, self.teacher_mode).to(next(student.parameters()).device)
 
     def before_train(self, runner: Runner) -> None:
-        """Fail if there is no CDSHook, which would have asked for the teacher."""
+        """Raise if there is no CDSHook, which would have loaded the teacher."""
         if not self._is_asked:
             raise ValueError("mmcds.DistillHook works beside a CDSHook; add dict(type='mmcds.CDSHook') before it")
         runner.logger.info(f'teacher {self.config} ({self.checkpoint}), in {self.teacher_mode} mode')

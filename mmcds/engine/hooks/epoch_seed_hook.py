@@ -1,4 +1,4 @@
-"""Makes an interrupted run go on with the random numbers it would have drawn."""
+"""Hook that lets a resumed run draw the random numbers of an uninterrupted one."""
 
 import random
 
@@ -15,10 +15,10 @@ from mmcds.utils.dist import get_rank, get_world_size
 class EpochSeedHook(Hook):
     """Seeds Python, NumPy and torch at the start of every epoch from seed, epoch and rank.
 
-    MMEngine's checkpoints hold no random state, so a resumed run draws other samples than the one
-    that was not stopped. With this hook and a fixed ``randomness.seed`` both give the same
+    MMEngine's checkpoints hold no random state, so a resumed run draws other samples than an
+    uninterrupted one. With this hook and a fixed ``randomness.seed`` both give the same
     weights, if the data are loaded in the main process or by workers that start anew every epoch
-    (``persistent_workers=False``): workers that live on take their random state with them.
+    (``persistent_workers=False``): persistent workers keep their random state.
     """
 
     priority = 'VERY_HIGH'

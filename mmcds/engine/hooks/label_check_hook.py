@@ -1,4 +1,4 @@
-"""Names a label that the head has no output for, where torch would only say that a target is out of bounds."""
+"""Hook that reports a label out of the head's range; torch only says that a target is out of bounds."""
 
 from typing import Any
 
@@ -13,8 +13,8 @@ from mmcds.registry import HOOKS
 class LabelCheckHook(Hook):
     """Checks the labels of every training batch against ``head.num_classes`` of a classifier.
 
-    The batch is looked at where the data loader left it, so a GPU is not waited for. ``tools/train.py`` adds
-    it to every classification config.
+    The batch is checked where the data loader left it, which does not sync a GPU. ``tools/train.py`` adds the hook
+    to every classification config.
 
     Raises:
         ValueError: If a label is out of range, naming the image.
@@ -23,7 +23,7 @@ class LabelCheckHook(Hook):
     priority = 'VERY_HIGH'
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
-        """Look at one batch."""
+        """Check one batch."""
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         classes = getattr(getattr(model, 'head', None), 'num_classes', None)
         if not isinstance(classes, int) or not isinstance(data_batch, dict):

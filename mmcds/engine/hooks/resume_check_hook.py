@@ -1,4 +1,4 @@
-"""Refuses to resume the checkpoint of another model."""
+"""Hook that refuses to resume the checkpoint of another model."""
 
 from typing import Any
 
@@ -13,8 +13,8 @@ from mmcds.registry import HOOKS
 class ResumeCheckHook(Hook):
     """Compares a checkpoint that is resumed with the model, before anything of it is loaded.
 
-    ``tools/train.py`` registers it in every run, with CDS and without; the config that a run writes down has no trace
-    of it. A checkpoint that is only loaded (``load_from``) is not looked at.
+    ``tools/train.py`` registers it in every run, with CDS and without; it is not in the config that a run dumps.
+    A checkpoint that is only loaded (``load_from``) is not checked.
 
     Raises:
         ValueError: If the checkpoint was trained with another model, naming what differs.
@@ -27,12 +27,12 @@ class ResumeCheckHook(Hook):
     priority = 'VERY_HIGH'
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Look at what was read, before it goes into the model."""
+        """Check the checkpoint before it is loaded into the model."""
         check_resumed_by(runner, checkpoint)
 
 
 def check_resumed_by(runner: Runner, checkpoint: dict[str, Any]) -> None:
-    """What :class:`ResumeCheckHook` does, also for :class:`CDSHook` in a user's own train.py."""
+    """Check a resumed checkpoint. :class:`CDSHook` calls it, too, for a user's own train.py."""
     resume: bool | str = runner._resume  # a FlexibleRunner's may be the path
     if not resume:
         return

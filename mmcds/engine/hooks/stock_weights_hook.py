@@ -1,4 +1,4 @@
-"""Loads a checkpoint of training with CDS into the stock model, and refuses one of another model."""
+"""Hook that loads a CDS checkpoint into the stock model, and refuses one of another model."""
 
 from typing import Any
 
@@ -11,10 +11,10 @@ from mmcds.registry import HOOKS
 
 @HOOKS.register_module()
 class StockWeightsHook(Hook):
-    """Takes the weights of the contrast out of a checkpoint before MMEngine loads it, and looks at the others.
+    """Removes the weights of the contrast from a checkpoint before MMEngine loads it, and checks the others.
 
-    ``tools/test.py`` adds it: it builds the stock model, which has no place for them; and MMEngine would load what
-    fits, leave the rest at random and report an accuracy of that.
+    ``tools/test.py`` adds it, since it tests the stock model. Without the check MMEngine would load the weights that
+    fit, leave the others random, and report the accuracy of that.
 
     Example:
         >>> custom_hooks = [dict(type='mmcds.StockWeightsHook')]
@@ -24,17 +24,17 @@ class StockWeightsHook(Hook):
     priority = 'VERY_HIGH'
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Change what was read, before it goes into the model.
+        """Change the checkpoint before it is loaded into the model.
 
         Raises:
-            ValueError: If a parameter of the model lacks, or has another shape.
+            ValueError: If a parameter of the model is missing or has another shape.
         """
         weights = without_cds(checkpoint['state_dict'])
         checkpoint['state_dict'] = weights
         model = unwrapped(runner.model)
-        found = {key.removeprefix('module.'): tuple(value.shape) for key, value in weights.items()}
+        shapes = {key.removeprefix('module.'): tuple(value.shape) for key, value in weights.items()}
         names = [name for name, _ in model.named_parameters()]
-        wrong = [name for name, value in model.named_parameters() if found.get(name) != tuple(value.shape)]
+        wrong = [name for name, value in model.named_parameters() if shapes.get(name) != tuple(value.shape)]
         if wrong:
             raise ValueError(
                 f'the checkpoint does not fit the config: {len(wrong)} of {len(names)} weights such as {wrong[:2]} are '
