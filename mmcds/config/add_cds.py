@@ -1,4 +1,4 @@
-"""Adding contrastive deep supervision to a stock config, and taking it off again."""
+"""Adds contrastive deep supervision to a stock config, and removes it again."""
 
 import inspect
 from collections.abc import Iterator, Mapping
@@ -23,7 +23,7 @@ HOOKS = (CDS_HOOK, 'mmcds.EpochSeedHook')
 DISTILL_HOOK = 'mmcds.DistillHook'
 DIAGNOSTICS_HOOK = 'mmcds.DiagnosticsHook'
 
-#: Recipe of a detector: the defaults of the CDSNeck, chosen for cost and by what was measured (docs).
+#: Recipe of a detector: the defaults of the CDSNeck, chosen by cost and by measurements (docs).
 DETECTION: dict[str, Any] = {}
 #: Recipe of a classifier: the paper's, with a second view made on the device.
 CLASSIFICATION: dict[str, Any] = dict(
@@ -35,7 +35,7 @@ CLASSIFICATION: dict[str, Any] = dict(
     concat=True,
 )
 
-#: Detectors of something else than boxes: what of theirs is contrasted.
+#: Samplers of detectors that do not detect boxes.
 OTHER_SAMPLERS: dict[str, dict[str, Any]] = {'CLRNet': dict(type='ImageSampler')}
 
 #: Model types that train on batches of another form than images and their data samples, with that form.
@@ -45,7 +45,7 @@ REFUSED = {
     'Mask2FormerVideo': 'it trains on videos (N, T, 3, H, W), CDS on images (N, 3, H, W)',
     'Detectron2Wrapper': 'its model is built by detectron2, which knows no CDSNeck',
 }
-#: Packages whose models train on batches that are not read yet.
+#: Packages whose models train on batches that mmcds does not read yet.
 OTHER_PACKAGES = (
     'mmrotate',
     'mmyolo',
@@ -64,7 +64,7 @@ def add_cds(cfg: Config, schedule: dict | None = None, **neck: Any) -> Config:
     """Turn any stock config into its CDS version.
 
     The neck of the model is wrapped by a CDSNeck and the hooks that drive it are added; type,
-    backbone, heads, data and schedule stay as they are. A config that has CDS already is returned as it is.
+    backbone, heads, data and schedule do not change. A config that has CDS already is returned unchanged.
 
     Args:
         cfg (Config): A detector's or classifier's config.
@@ -98,20 +98,20 @@ def add_cds(cfg: Config, schedule: dict | None = None, **neck: Any) -> Config:
         recipe['sampler'] = deepcopy(OTHER_SAMPLERS[bare_name(model)])
     channels = neck.pop('channels', None) or _channels(model, scope)
     if scope == 'mmpretrain' and 'modules' not in channels and sum(map(bool, channels['backbone'])) == 1:
-        # A classifier's backbone returns its last map only, but it is the stages before it that are meant.
+        # A classifier's backbone returns its last map only; to supervise earlier stages, tap them as modules.
         stages = probe_stages(model, scope)
         channels = {**channels, **({'modules': stages} if stages else {})}
     recipe.update(neck)
-    # A config without a neck and one that says neck=None are told apart, so that each can be given back.
+    # Keep a missing neck apart from neck=None, so that remove_cds can restore either.
     wrapped = dict(type=NECK, **({'neck': model['neck']} if 'neck' in model else {}), **recipe)
     if output_channels(model.get('neck')) != {'backbone': [], 'neck': [], **channels}:
         wrapped['channels'] = channels
-    # Fails now on what would fail when the model is built.
+    # Raise now on mistakes that would fail when the model is built.
     ResolvedCDS.of(wrapped)
     model['neck'] = ConfigDict(wrapped)
     hook = dict(type=HOOKS[0], **({'schedule': schedule} if schedule else {}))
     hooks = list(cfg.get('custom_hooks') or [])
-    has_seed = any(type_name(each) == HOOKS[1] for each in hooks)
+    has_seed = any(type_name(custom) == HOOKS[1] for custom in hooks)
     cfg.custom_hooks = [*hooks, hook, *([] if has_seed else [dict(type=HOOKS[1])])]
     return cfg
 
@@ -123,9 +123,8 @@ def remove_cds(cfg: Config) -> Config:
         cfg (Config): A config, with CDS or without.
 
     Returns:
-        Config: A changed copy, whose model has the stock's neck. Of the hooks, CDSHook, DistillHook and
-        DiagnosticsHook are gone, and an EpochSeedHook right behind them, which is where :func:`add_cds` puts one that
-        the config lacks.
+        Config: A changed copy, whose model has the stock neck. CDSHook, DistillHook and DiagnosticsHook are
+        removed, and an EpochSeedHook right after them, which is where :func:`add_cds` puts one that the config lacks.
     """
     cfg = deepcopy(cfg)
     model = _model_of(cfg)
@@ -152,11 +151,11 @@ def has_cds(cfg: Config) -> bool:
 
 
 def check_cds(cfg: Config, teacher: bool = True) -> None:
-    """Fail now on what would fail when a config with CDS is built.
+    """Raise on mistakes that would fail when a config with CDS is built.
 
     Args:
         cfg (Config): A config, with CDS or without; without, nothing is checked.
-        teacher (bool): Whether the teacher of a distilled student has to be there; it is needed in training only.
+        teacher (bool): Whether the teacher of a distilled student has to exist; only training needs it.
             Defaults to True.
 
     Raises:
@@ -186,23 +185,23 @@ def _model_of(cfg: Config) -> ConfigDict:
 
 
 def _refuse(model: Mapping[str, Any], scope: str) -> None:
-    """Fail on a model whose training step CDS cannot join."""
+    """Raise on a model whose training step CDS cannot join."""
     reason, inner = REFUSED.get(bare_name(model)), model.get('detector')
     if reason is None and not model.get('backbone') and isinstance(inner, Mapping):
-        # SoftTeacher and the trackers call methods of a detector inside, past its forward.
+        # SoftTeacher and the trackers call methods of an inner detector instead of its forward.
         reason = (
             f'it feeds a detector of its own, model.detector ({bare_name(inner)}), in its own way; train that '
             'detector by itself with CDS and load the checkpoint into model.detector'
         )
     packages = [scope, *_packages(model)]
     if reason is None and not set(packages) & set(OTHER_PACKAGES):
-        # A model of the user's own may inherit from one of these.
+        # A user's own model may inherit from one of these.
         with MODELS.switch_scope_and_registry(scope) as registry:
             kind = registry.get(model['type']) if isinstance(model.get('type'), str) else model.get('type')
         parents = kind.__mro__ if inspect.isclass(kind) else ()
-        reason = next((REFUSED[each.__name__] for each in parents if each.__name__ in REFUSED), None)
-        packages += [each.__module__.partition('.')[0] for each in parents]
-    other = next((each for each in packages if each in OTHER_PACKAGES), None)
+        reason = next((REFUSED[parent.__name__] for parent in parents if parent.__name__ in REFUSED), None)
+        packages += [parent.__module__.partition('.')[0] for parent in parents]
+    other = next((package for package in packages if package in OTHER_PACKAGES), None)
     if reason is None and other is not None:
         reason = f'{other} trains on batches that mmcds does not read yet; it reads those of mmdet and mmpretrain'
     if reason is not None:
@@ -210,7 +209,7 @@ def _refuse(model: Mapping[str, Any], scope: str) -> None:
 
 
 def _packages(model: Any) -> Iterator[str]:
-    """The packages of a model, its preprocessor and its heads; backbone, neck and losses may be any package's."""
+    """The packages of a model, its preprocessor and its heads; backbone, neck and losses may be of any package."""
     if isinstance(model, Mapping):
         scope, dot, _ = type_name(model).partition('.')
         if dot:
@@ -219,8 +218,8 @@ def _packages(model: Any) -> Iterator[str]:
             if 'head' in key or key == 'data_preprocessor':
                 yield from _packages(value)
     elif isinstance(model, (list, tuple)):
-        for each in model:
-            yield from _packages(each)
+        for part in model:
+            yield from _packages(part)
 
 
 def _channels(model: Mapping[str, Any], scope: str) -> dict[str, Any]:

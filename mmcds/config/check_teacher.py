@@ -1,4 +1,4 @@
-"""Whether a teacher fits its student, from their configs alone."""
+"""Checks whether a teacher fits its student, from their configs alone."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -20,11 +20,11 @@ MODES = ('eval', 'train')
 
 
 def check_teacher(cfg: Config, student: Supervision | None = None) -> None:
-    """Fail now on a teacher that would fail when training begins; the heavy parts are not built.
+    """Raise on a teacher that would fail when training begins, without building the full models.
 
     Args:
         cfg (Config): A student's config, with a DistillHook or without; without, nothing is checked.
-        student (Supervision, optional): Of its CDSNeck. Defaults to None: built from the config.
+        student (Supervision, optional): Supervision of its CDSNeck. Defaults to None: built from the config.
 
     Raises:
         ValueError, FileNotFoundError: If its config or checkpoint is missing or cut short, its classes, outputs or
@@ -68,14 +68,14 @@ def check_teacher(cfg: Config, student: Supervision | None = None) -> None:
 
 
 def _check_logits(cfg: Config, teacher: Config, name: str, weight: Any) -> None:
-    """Fail if logits of images are wanted where one model has none, or the classes are others."""
-    for model, who in ((cfg.model, 'the student'), (teacher.model, f'the teacher {name!r}')):
+    """Raise if logits are distilled but one of the models gives none, or their classes differ."""
+    for model, role in ((cfg.model, 'the student'), (teacher.model, f'the teacher {name!r}')):
         if model.get('head') is None:
             raise ValueError(
-                f'model.neck.distill.logits_weight={weight}: {who} ({model.get("type")}) has no head that gives logits '
-                'of images; set distill=dict(logits_weight=0)'
+                f'model.neck.distill.logits_weight={weight}: {role} ({model.get("type")}) has no head that gives '
+                'logits of images; set distill=dict(logits_weight=0)'
             )
-    ours, theirs = (_classes(each.model) for each in (cfg, teacher))
+    ours, theirs = (_classes(config.model) for config in (cfg, teacher))
     if ours is not None and theirs is not None and ours != theirs:
         raise ValueError(
             f'DistillHook.teacher={name!r} tells {theirs} classes apart, the student {ours}; '
@@ -84,53 +84,53 @@ def _check_logits(cfg: Config, teacher: Config, name: str, weight: Any) -> None:
 
 
 def _check_embeddings(cfg: Config, student: ContrastiveSupervision, teacher: Config, name: str) -> None:
-    """Fail if the student has a tap at an output that its teacher has not, or expects embeddings of another width."""
+    """Raise if the teacher lacks an output that the student taps, or embeds it in another width than expected."""
     distill: Any = student.distill
     expected = list(distill.channels.values())
     widths = _embedding_widths(student.all_taps, teacher, name)
-    right = [expected[i] if width is None else width for i, width in enumerate(widths)]
-    if right == expected or not distill.distance_weight:
+    actual = [expected[i] if width is None else width for i, width in enumerate(widths)]
+    if actual == expected or not distill.distance_weight:
         return
     given = cfg.model.neck.distill.get('channels')
-    wanted = right[0] if len(set(right)) == 1 else right
+    wanted = actual[0] if len(set(actual)) == 1 else actual
     names = [tap.name for tap in student.all_taps]
     raise ValueError(
-        f'model.neck.distill.channels={given}: the teacher {name!r} embeds {names} in {right} channels, not in '
+        f'model.neck.distill.channels={given}: the teacher {name!r} embeds {names} in {actual} channels, not in '
         f'{expected}; set model.neck.distill.channels={wanted}'
     )
 
 
 def _embedding_widths(taps: Sequence[Tap], teacher: Config, name: str) -> list[int | None]:
-    """Channels in which a teacher embeds the student's taps, as :class:`Teacher` does it; None where not known."""
+    """Widths of a teacher's embeddings of the student's taps, as :class:`Teacher` makes them; None if not known."""
     model, projectors = dict[str, Any](teacher.model), dict[str, Any]()
     wrapped = model.get('neck')
     if isinstance(wrapped, Mapping) and type_name(wrapped).startswith('mmcds.'):
-        # Of a teacher with CDS, too, the taps are outputs of the stock model.
+        # Taps are outputs of the stock model, also for a teacher with CDS.
         model['neck'] = wrapped.get('neck')
         if type_name(wrapped) == NECK:
             projectors = dict(ResolvedCDS.of(wrapped).supervision.projectors)
     try:
         outputs = probe_channels(model, teacher.get('default_scope') or 'mmdet')
     except ValueError:
-        # It takes no image like the probe's. What it returns is then seen in training.
+        # Its channels cannot be read from its config; training checks its outputs.
         outputs = {}
-    valid = [f'{source}.{i}' for source, found in outputs.items() for i, width in enumerate(found) if width]
+    valid = [f'{source}.{i}' for source, channels in outputs.items() for i, width in enumerate(channels) if width]
     widths: list[int | None] = []
     for tap in taps:
-        probed = tap.source in outputs or (outputs and not model.get('neck'))
-        if probed and tap.name not in valid:
+        is_read = tap.source in outputs or (outputs and not model.get('neck'))
+        if is_read and tap.name not in valid:
             raise unknown_name(
                 'model.neck.taps', tap.name, valid, f'these are the outputs of the teacher {name!r}; choose others'
             )
         if tap.key in projectors:
             widths.append(projectors[tap.key].out_channels)
         else:
-            # A teacher without this projector shows its pooled map.
-            widths.append(outputs[tap.source][tap.index] if probed else None)
+            # Without this projector a teacher embeds with its pooled map.
+            widths.append(outputs[tap.source][tap.index] if is_read else None)
     return widths
 
 
 def _classes(model: Any) -> int | None:
-    """Classes of a classifier's head; None where it is none."""
+    """Number of classes of a classifier's head; None if there is none."""
     head = (model or {}).get('head') or {}
     return head.get('num_classes') if isinstance(head, Mapping) else None

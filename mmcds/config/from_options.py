@@ -1,4 +1,4 @@
-"""From the name of a config and what a command line says of it to a whole config."""
+"""Makes a full config from its name and the options of a command line."""
 
 import inspect
 from typing import Any
@@ -13,19 +13,19 @@ from .load_config import load_config, set_data_root
 
 
 def config_from_options(path: str, options: dict[str, Any] | None, cds: bool, teacher: bool) -> Config:
-    """Load a config, override its parts, add CDS, and check what can be checked without the data.
+    """Load a config, override its fields, add CDS, and check it as far as possible without the data.
 
     Args:
         path (str): As :func:`~mmcds.config.load_config.load_config` takes it.
         options (dict, optional): From ``--cfg-options``; ``data_root`` reaches all data sets.
         cds (bool): Whether to add CDS.
-        teacher (bool): Whether the teacher of a distilled student has to be there.
+        teacher (bool): Whether the teacher of a distilled student has to exist.
 
     Returns:
         Config: Ready for a Runner.
 
     Raises:
-        ValueError, FileNotFoundError: For a mistake in any of it.
+        ValueError, FileNotFoundError: If the config or an option is wrong.
     """
     cfg = load_config(path)
     options = dict(options or {})
@@ -33,7 +33,7 @@ def config_from_options(path: str, options: dict[str, Any] | None, cds: bool, te
         set_data_root(cfg, str(options.pop('data_root')))
     if 'teacher_checkpoint' in options:
         set_teacher_checkpoint(cfg, str(options.pop('teacher_checkpoint')))
-    # What belongs to the contrast can only be overridden once it is there.
+    # Options of the contrast can only be applied after CDS is added.
     arguments = {name for builder in NECKS.values() for name in inspect.signature(builder).parameters} - {'neck'}
     prefixes = tuple(sorted(f'model.neck.{name}' for name in arguments))
     late = {key: value for key, value in options.items() if key.startswith(prefixes) or key.startswith('custom_hooks')}

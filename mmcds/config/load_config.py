@@ -1,4 +1,4 @@
-"""Loading and changing whole configs."""
+"""Loads configs, and changes the strings and data roots in them."""
 
 from collections.abc import Callable
 from copy import deepcopy
@@ -18,7 +18,7 @@ def load_config(path: str) -> Config:
         path (str): A path, or ``'<package>::<path>'`` such as ``'mmdet::fcos/fcos_r50-caffe_fpn_gn-head_1x_coco.py'``.
 
     Returns:
-        Config: The whole config, inherited parts included.
+        Config: The full config, inherited parts included.
 
     Raises:
         FileNotFoundError: If there is no such file, naming the nearest ones.
@@ -29,12 +29,12 @@ def load_config(path: str) -> Config:
     if not package:
         if not Path(path).is_file():
             folder = Path(path).parent
-            names = [str(each) for each in folder.glob('*.py')] if folder.is_dir() else []
+            names = [str(file) for file in folder.glob('*.py')] if folder.is_dir() else []
             raise FileNotFoundError(str(unknown_name('config', path, names, 'give the path of a config file')))
         return Config.fromfile(path)
     folder = package_configs(package)
     if not (folder / inner).is_file():
-        names = [str(each.relative_to(folder)) for each in folder.rglob('*.py') if '_base_' not in each.parts]
+        names = [str(file.relative_to(folder)) for file in folder.rglob('*.py') if '_base_' not in file.parts]
         raise FileNotFoundError(
             f'config={path!r} is not among those {package} ships; {_near(inner, names)}remedy: list the files in '
             f"{package}'s .mim/configs"
@@ -67,7 +67,7 @@ def _near(name: str, names: list[str]) -> str:
 def model_config(cfg: Config) -> ConfigDict:
     """A copy of a config's model, with the data preprocessor that mmpretrain's configs have beside it.
 
-    What MMEngine's Runner does before it builds a model.
+    MMEngine's Runner does the same before it builds a model.
     """
     model: ConfigDict = deepcopy(cfg.model)
     if cfg.get('data_preprocessor') is not None:
@@ -78,8 +78,8 @@ def model_config(cfg: Config) -> ConfigDict:
 def map_strings(value: Any, change: Callable[[str], str]) -> Any:
     """Apply ``change`` to every string in nested dicts, lists and tuples, keeping their types.
 
-    What does not change stays the same object: a pure-Python config that is written to has its classes dumped as code
-    that nobody can read back.
+    Unchanged parts stay the same objects: after a write to a pure-Python config MMEngine dumps its classes as code that
+    cannot be loaded.
     """
     if isinstance(value, str):
         new = change(value)
@@ -92,7 +92,7 @@ def map_strings(value: Any, change: Callable[[str], str]) -> Any:
                 value[key] = new
         return value
     if isinstance(value, (list, tuple)):
-        items = [map_strings(each, change) for each in value]
+        items = [map_strings(item, change) for item in value]
         if all(new is old for new, old in zip(items, value, strict=True)):
             return value
         return type(value)(*items) if hasattr(value, '_fields') else type(value)(items)
@@ -102,9 +102,9 @@ def map_strings(value: Any, change: Callable[[str], str]) -> Any:
 def set_data_root(cfg: Config, data_root: str) -> None:
     """Move all data sets and annotation files of a config from its ``data_root`` to another.
 
-    In a config file ``data_root`` is a variable that has been read by the time it is overridden, so
-    the data sets still name the old one; this names the new one in all of them. In a config without that variable, as a
-    pure-Python one may be, the old one is the ``data_root`` that its data sets share.
+    In a config file ``data_root`` is a variable. Overriding it after loading does not change the data sets, which have
+    copied the old path; this function replaces that path in all of them. In a config without the variable, such as a
+    pure-Python one, the old path is the ``data_root`` that its data sets share.
 
     Args:
         cfg (Config): Changed in place.
@@ -153,14 +153,14 @@ def _shared_root(cfg: Config, data_root: str) -> str:
                 roots[root.rstrip('/')] = None
             value = list(value.values())
         if isinstance(value, (list, tuple)):
-            for each in value:
-                look(each)
+            for item in value:
+                look(item)
 
     look([cfg.get(f'{split}_dataloader') for split in ('train', 'val', 'test')])
     if len(roots) == 1:
         return next(iter(roots))
-    found = f'its data sets lie in {", ".join(roots)}' if roots else 'no data set of it has a data_root'
+    reason = f'its data sets lie in {", ".join(roots)}' if roots else 'no data set of it has a data_root'
     raise ValueError(
-        f'data_root={data_root}: data_root is not a variable of this config and {found}; set '
+        f'data_root={data_root}: data_root is not a variable of this config and {reason}; set '
         "train_dataloader.dataset.data_root and the other data sets' one by one"
     )

@@ -1,4 +1,4 @@
-"""What the CDSNeck of a config stands for: computed once and passed on."""
+"""The supervision of a config's CDSNeck, built once and passed on."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -15,7 +15,7 @@ from mmcds.utils.errors import unknown_name
 from mmcds.utils.type_name import type_name
 
 NECK = 'mmcds.CDSNeck'
-#: The necks that a CDSHook drives, with what builds them.
+#: The necks that a CDSHook drives, with the functions that build them.
 NECKS: dict[str, Callable[..., Any]] = {NECK: build_cds_neck, 'mmcds.DSNNeck': build_dsn_neck}
 
 
@@ -25,7 +25,7 @@ class ResolvedCDS:
 
     Attributes:
         kind (str): A key of :data:`NECKS`.
-        stock_neck: Config of the stock neck; None where there is none.
+        stock_neck: Config of the stock neck; None if there is none.
         channels (Mapping[str, Any]): Channels of the outputs of 'backbone' and 'neck', and of 'modules' by name.
         supervision (Supervision): With its parts built: taps, view, sampler, projectors, loss.
     """
@@ -42,11 +42,11 @@ class ResolvedCDS:
 
     @classmethod
     def of(cls, neck: Mapping[str, Any], builder: Callable[..., nn.Module] | None = None) -> 'ResolvedCDS':
-        """Build what a config hangs on its stock neck, without that one.
+        """Build the supervision of a neck's config, without the stock neck.
 
         Args:
             neck (Mapping[str, Any]): Config of a CDSNeck or DSNNeck.
-            builder (Callable, optional): What its ``type`` stands for. Defaults to None: found in :data:`NECKS`.
+            builder (Callable, optional): The function of its ``type``. Defaults to None: looked up in :data:`NECKS`.
 
         Raises:
             ValueError: If an argument is not known, or a tap, a part or one of their arguments is wrong.
@@ -60,7 +60,7 @@ class ResolvedCDS:
                 raise unknown_name(f'{kind}: argument', key, known)
         stock = given.pop('neck', None)
         channels = given.pop('channels', None) or output_channels(stock)
-        # Here, where a message can name the stock neck.
+        # Checked here, where the message can name the stock neck.
         resolve_taps(given.get('taps'), stock, channels)
         supervision: Supervision = getattr(builder(neck=None, channels=channels, **given), ATTRIBUTE)
         return cls(kind, stock, channels, supervision)

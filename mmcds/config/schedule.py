@@ -1,4 +1,4 @@
-"""How much the contrast weighs in the course of training."""
+"""Schedule of the weight of the contrast during training."""
 
 import math
 from dataclasses import dataclass, fields
@@ -13,8 +13,7 @@ DECAYS = ('constant', 'linear', 'cosine')
 class ContrastSchedule:
     """A factor in [0, 1] on the weight of the contrast: warm-up, constant, decay, stop.
 
-    It is a function of the progress alone, so a resumed run goes on where it was. Where it is 0 the
-    second view is not made.
+    It depends on the progress only, so a resumed run continues it. Where it is 0 there is no second view.
 
     Args:
         warmup (float): The factor rises linearly from 0 to 1 until here, >= 0. Defaults to 0.
@@ -71,7 +70,7 @@ class ContrastSchedule:
 
         Args:
             iteration (int): Iterations done, >= 0.
-            max_iters (int): Iterations of the whole training, >= 1.
+            max_iters (int): Iterations of the full training, >= 1.
             iters_per_epoch (int): Iterations of an epoch, >= 1.
 
         Returns:

@@ -59,7 +59,8 @@ def test_mistakes_are_named() -> None:
         probe_channels(dict(type='Own'))
     with pytest.raises(
         ValueError,
-        match=r"^the backbone 'NoSuchNet' .*cannot be probed with an image of 256x256 \(.*NoSuchNet.*\); "
+        match=r"^the backbone 'NoSuchNet' .*cannot be called with an image of 256x256 "
+        r'to read its channels \(.*NoSuchNet.*\); '
         r'give channels=dict\(backbone=\[\.\.\.\], neck=\[\.\.\.\]\) to add_cds$',
     ):
         probe_channels(dict(type='Own', backbone=dict(type='NoSuchNet')))
