@@ -1,4 +1,4 @@
-"""The way out: stock checkpoints from CDS ones."""
+"""Exports stock checkpoints from CDS ones."""
 
 import os
 from pathlib import Path
@@ -16,7 +16,7 @@ from mmcds.config.load_config import model_config
 from mmcds.engine.weights import without_cds
 from mmcds.utils.checkpoint_files import load_checkpoint
 
-#: Of a checkpoint's meta data, what inference uses; the rest (configs, hooks' messages) tells of training.
+#: Meta data of a checkpoint that inference uses; the rest (configs, hooks' messages) describes the training.
 META = ('dataset_meta', 'epoch', 'iter', 'mmengine_version')
 
 
@@ -24,10 +24,10 @@ def export_checkpoint(source: str | Path, target: str | Path, backbone_only: boo
     """Write the stock model's part of a checkpoint.
 
     The file holds plain tensors and names, so that ``torch.load(weights_only=True)`` reads it. It is
-    written beside the target and then renamed: an interrupted export leaves nothing half-written.
+    written beside the target and then renamed: an interrupted export leaves no partial file.
 
     Args:
-        source (str | Path): A checkpoint of a CDS model. Of a run with EMA, its 'state_dict' is the average.
+        source (str | Path): A checkpoint of a CDS model. In a run with EMA, its 'state_dict' is the average.
         target (str | Path): The file to write.
         backbone_only (bool): Whether to keep only ``backbone.*``, without that prefix. Defaults to False.
 
@@ -77,7 +77,7 @@ def check_export(
         options (dict, optional): What was overridden in training, as ``--cfg-options`` gives it. Defaults to None.
 
     Returns:
-        str: What was found to hold, in one line.
+        str: A summary in one line.
 
     Raises:
         ValueError: If the weights do not fit the config or the stock model, or the outputs differ.
@@ -114,7 +114,7 @@ def check_export(
 
 
 def outputs(model: Any, image: Tensor, sample: Any, backbone_only: bool) -> list[Tensor]:
-    """Features, and unless it is a backbone predictions, of a model on one image (3, H, W), 0..255."""
+    """Features of a model on one image (3, H, W), 0..255, and its predictions unless ``backbone_only``."""
     with torch.no_grad():
         if backbone_only:
             return tensors(model.backbone((image[None] - 127.5) / 64))
@@ -123,12 +123,12 @@ def outputs(model: Any, image: Tensor, sample: Any, backbone_only: bool) -> list
         data = {'inputs': [image.to(torch.uint8)], 'data_samples': [data_sample]}
         features = model.extract_feat(model.data_preprocessor(data, False)['inputs'])
         predicted = model.test_step(data)[0]
-        found = predicted.pred_instances if 'pred_instances' in predicted else predicted
-        return tensors(features) + tensors(dict(found.items()))
+        instances = predicted.pred_instances if 'pred_instances' in predicted else predicted
+        return tensors(features) + tensors(dict(instances.items()))
 
 
 def sample_class(cfg: Config) -> Any:
-    """The data sample that a config's models predict into."""
+    """The class of the data samples that a config's models predict into."""
     if (cfg.get('default_scope') or 'mmdet') == 'mmpretrain':
         from mmpretrain.structures import DataSample
 
@@ -154,16 +154,16 @@ def tensors(value: Any) -> list[Tensor]:
     if isinstance(value, dict):
         value = list(value.values())
     if isinstance(value, (list, tuple)):
-        return [tensor for each in value for tensor in tensors(each)]
+        return [tensor for item in value for tensor in tensors(item)]
     return []
 
 
 def plain(value: Any) -> Any:
-    """Nested values as builtin types, which any loader reads; what is none of them as its text."""
+    """Convert nested values to builtin types, which any loader reads; other objects become text."""
     if isinstance(value, dict):
-        return {str(key): plain(each) for key, each in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple, set)):
-        return [plain(each) for each in value]
+        return [plain(item) for item in value]
     if isinstance(value, (str, int, float, bool)) or value is None:
         return value
     return value.tolist() if hasattr(value, 'tolist') else str(value)

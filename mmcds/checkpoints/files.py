@@ -1,4 +1,4 @@
-"""The checkpoints of a run: the last one, and the classes that one names."""
+"""Finds the last checkpoint of a run, and reads the classes of a checkpoint."""
 
 import zipfile
 from pathlib import Path
@@ -9,25 +9,25 @@ from mmcds.utils.checkpoint_files import check_checkpoint, load_checkpoint
 
 
 def latest_checkpoint(work_dir: str | Path) -> Path | None:
-    """The last checkpoint of a run, as its file ``last_checkpoint`` says.
+    """The last checkpoint of a run, read from its file ``last_checkpoint``.
 
     Args:
-        work_dir (str | Path): Its work directory. MMEngine notes whole paths, so in one that was moved since, the
-            file of that name beside the note is meant.
+        work_dir (str | Path): Its work directory. MMEngine writes full paths. If the directory was moved
+            since, the file of that name in it is taken.
 
     Returns:
-        Path | None: None where there is no such note; whether the file is there is not looked at.
+        Path | None: None without ``last_checkpoint``. It is not checked whether the checkpoint exists.
     """
     noted = find_latest_checkpoint(str(work_dir))
     if noted is None:
         return None
     if not noted.strip():
-        # The run was killed while it wrote the note: the newest whole checkpoint is the last.
-        kept = [each for kind in ('epoch', 'iter') for each in Path(work_dir).glob(f'{kind}_*.pth')]
-        whole = [each for each in kept if zipfile.is_zipfile(each)]
-        return max(whole, key=lambda each: each.stat().st_mtime, default=None)
-    found = Path(noted)
-    return found if found.is_file() else Path(work_dir) / found.name
+        # The run was killed while it wrote this file: take the newest complete checkpoint.
+        files = [file for kind in ('epoch', 'iter') for file in Path(work_dir).glob(f'{kind}_*.pth')]
+        complete = [file for file in files if zipfile.is_zipfile(file)]
+        return max(complete, key=lambda file: file.stat().st_mtime, default=None)
+    path = Path(noted)
+    return path if path.is_file() else Path(work_dir) / path.name
 
 
 def check_resume(resume: str | None, work_dir: str) -> str | None:
@@ -38,20 +38,20 @@ def check_resume(resume: str | None, work_dir: str) -> str | None:
         work_dir (str): Where 'auto' looks.
 
     Returns:
-        str | None: The checkpoint that will be loaded, None where training starts anew.
+        str | None: The checkpoint that will be loaded, None if training starts anew.
     """
-    found = latest_checkpoint(work_dir) if resume == 'auto' else resume
-    return str(check_checkpoint(found)) if found else None
+    path = latest_checkpoint(work_dir) if resume == 'auto' else resume
+    return str(check_checkpoint(path)) if path else None
 
 
 def classes_of(path: str | Path) -> tuple[str, ...] | None:
-    """The classes that a checkpoint's meta data name, as the config of its training gave them.
+    """The classes in a checkpoint's meta data, as given by the config of its training.
 
     Args:
-        path (str | Path): A local file; of addresses (``https://...``) nothing is known.
+        path (str | Path): A local file; addresses (``https://...``) give None.
 
     Returns:
-        tuple[str, ...] | None: None where it names none.
+        tuple[str, ...] | None: None if it names none.
     """
     if '://' in str(path) or ':/' in str(path):
         return None

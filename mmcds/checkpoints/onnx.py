@@ -1,4 +1,4 @@
-"""The stock model as ONNX, compared with PyTorch's output in onnxruntime."""
+"""Exports the stock model as ONNX, and compares onnxruntime's output with PyTorch's."""
 
 import warnings
 from dataclasses import dataclass
@@ -16,18 +16,18 @@ from mmcds.utils.errors import check_count
 from .export import tensors
 from .trained_model import load_trained
 
-#: Largest difference that is taken for rounding, relative to the largest value of an output.
+#: Largest difference that counts as rounding, relative to the largest value of an output.
 TOLERANCE = 1e-4
 
 
 @dataclass(frozen=True)
 class OnnxPart:
-    """One file.
+    """One exported file.
 
     Attributes:
-        path (Path): Where it is.
+        path (Path): Its path.
         inputs (tuple[int, ...]): Shape of its input.
-        outputs (int): How many outputs it has.
+        outputs (int): Number of outputs.
         difference (float): Largest difference to PyTorch, relative to the largest value of an output.
     """
 
@@ -38,7 +38,7 @@ class OnnxPart:
 
 
 class Network(nn.Module):
-    """The part of a model that is a network: what comes before proposals, decoding and suppression of boxes.
+    """The network of a model: everything before proposals, decoding and suppression of boxes.
 
     Args:
         model (nn.Module): A detector or classifier.
@@ -56,7 +56,7 @@ class Network(nn.Module):
         return tuple(tensor for _, part in self._parts(image) for tensor in tensors(part))
 
     def names(self, image: Tensor) -> list[str]:
-        """What the outputs are called: 'features0', 'scores0', 'boxes0', ... in the order of the levels."""
+        """Names of the outputs: 'features0', 'scores0', 'boxes0', ... in the order of the levels."""
         with torch.no_grad():
             parts = [(name, tensors(part)) for name, part in self._parts(image)]
         return [f'{name}{i}' if len(part) > 1 else name for name, part in parts for i in range(len(part))]
@@ -67,21 +67,21 @@ class Network(nn.Module):
         dense = getattr(model, 'rpn_head', None) or getattr(model, 'bbox_head', None)
         if dense is None:
             return [('scores', model.head(features))]
-        found = dense(features)
-        named = [('scores', found[0]), ('boxes', found[1]), *((f'other{i}_', x) for i, x in enumerate(found[2:]))]
+        maps = dense(features)
+        named = [('scores', maps[0]), ('boxes', maps[1]), *((f'other{i}_', x) for i, x in enumerate(maps[2:]))]
         # A second stage reads the features, too.
         return [('features', features), *named] if getattr(model, 'rpn_head', None) is not None else named
 
 
 def export_onnx(cfg: Config, checkpoint: str | Path, out: str | Path, size: tuple[int, int]) -> list[OnnxPart]:
-    """Write the stock model of a config as ONNX, and compare.
+    """Write the stock model of a config as ONNX, and compare its output with PyTorch's.
 
-    What is written is the network: it takes normalised images and gives raw outputs. Of a two-stage detector the box
-    head goes into a second file, ``<out>_roi.onnx``, which takes features that RoIAlign has pooled. Proposals,
+    The file holds the network: it takes normalised images and gives raw outputs. The box head of a two-stage detector
+    goes into a second file, ``<out>_roi.onnx``, which takes features that RoIAlign has pooled. Proposals,
     RoIAlign, decoding and suppression are the runtime's (MMDeploy has them for all of mmdet).
 
     Args:
-        cfg (Config): With CDS or without; of CDS nothing is exported.
+        cfg (Config): With CDS or without; CDS is not exported.
         checkpoint (str | Path): Its weights, with those of the contrast or without.
         out (str | Path): The ``.onnx`` file to write.
         size (tuple[int, int]): (H, W) of the images, in pixels.
@@ -124,7 +124,7 @@ def export_onnx(cfg: Config, checkpoint: str | Path, out: str | Path, size: tupl
 
 
 def check_onnx(out: str | Path, size: tuple[int, int]) -> list[Path]:
-    """Check what can be checked before anything is built.
+    """Check the arguments and the packages before anything is built.
 
     Returns:
         list[Path]: The files that may be written.
@@ -148,20 +148,20 @@ def _write(
 
     out.parent.mkdir(parents=True, exist_ok=True)
     module = module.eval()
-    # The number of RoIs is another one for every image.
+    # The number of RoIs differs between images.
     shapes = ({0: torch.export.Dim('count')},) if any_count else None
     with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter('ignore')  # torch's, about torch
+        warnings.simplefilter('ignore')  # torch's warnings about torch itself
         expected = tensors(module(example))
         torch.onnx.export(
             module, (example,), out, dynamo=True, verbose=False, external_data=False, dynamic_shapes=shapes,
             input_names=[name], output_names=names,
         )  # fmt: skip
     session = onnxruntime.InferenceSession(str(out), providers=['CPUExecutionProvider'])
-    found = session.run(None, {session.get_inputs()[0].name: example.numpy()})
+    results = session.run(None, {session.get_inputs()[0].name: example.numpy()})
     difference = max(
         float(np.abs(a - b.numpy()).max()) / max(float(b.abs().max()), 1e-12)
-        for a, b in zip(found, expected, strict=True)
+        for a, b in zip(results, expected, strict=True)
     )
     if not difference <= TOLERANCE:
         raise ValueError(f'{out}: onnxruntime differs from PyTorch by {difference:.1e} of the largest output')

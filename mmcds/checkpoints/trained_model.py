@@ -1,4 +1,4 @@
-"""A model with the weights of a checkpoint, and none at random."""
+"""Builds a model and loads all of its weights from a checkpoint."""
 
 from pathlib import Path
 from typing import Any
@@ -34,13 +34,13 @@ def load_weights(model: Any, checkpoint: str | Path) -> list[str]:
 
     Args:
         model: A detector or classifier.
-        checkpoint (str | Path): Its weights; those of the contrast may lack.
+        checkpoint (str | Path): Its weights; those of the contrast may be missing.
 
     Returns:
-        list[str]: The taps whose projectors have parameters and found all of them in the checkpoint.
+        list[str]: The taps whose projectors have parameters, all of which are in the checkpoint.
 
     Raises:
-        ValueError: If any other weight lacks, is left over, or has another shape.
+        ValueError: If any other weight is missing, is left over, or has another shape.
     """
     weights = load_checkpoint(checkpoint)['state_dict']
     try:
@@ -57,10 +57,10 @@ def load_weights(model: Any, checkpoint: str | Path) -> list[str]:
             'side only; give the config that it was trained with'
         )
     supervision: Any = getattr(getattr(model, 'neck', None), 'cds', None)
-    found = []
+    projected = []
     for tap in supervision.taps if supervision is not None else ():
         prefix = f'{CDS_PREFIX}projectors.{tap.key}.'
         names = [name for name, _ in supervision.projectors[tap.key].named_parameters()]
         if names and all(prefix + name in weights for name in names):
-            found.append(tap.name)
-    return found
+            projected.append(tap.name)
+    return projected
