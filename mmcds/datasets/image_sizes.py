@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-#: Rounding by an annotation tool is no difference.
+#: Largest difference in pixels that counts as rounding by an annotation tool.
 SIZE_TOLERANCE = 1
 
 
@@ -14,7 +14,7 @@ def differs(decoded: Sequence[float], annotated: Sequence[float]) -> bool:
 
 
 def boxes_fit(boxes: Sequence[Sequence[float]], decoded: Sequence[float], annotated: Sequence[float]) -> bool:
-    """Whether all boxes lie in the decoded image, where they lie in the annotated one; mmdet clips the rest.
+    """Whether all boxes lie in the decoded image, after clipping to the annotated size as mmdet does.
 
     Args:
         boxes (Sequence[Sequence[float]]): x1, y1, x2, y2 in pixels, N of them.
@@ -26,7 +26,7 @@ def boxes_fit(boxes: Sequence[Sequence[float]], decoded: Sequence[float], annota
 
 
 def size_remedy(decoded: Sequence[float], annotated: Sequence[float]) -> str:
-    """What to do about an image of another size; turned by its EXIF tag it has width and height exchanged."""
+    """Remedy for an image of another size. Rotation by an EXIF tag exchanges width and height."""
     mend = 'write the decoded width and height into the annotation file'
     if differs(decoded, tuple(reversed(annotated))):
         return f'{mend}, or use the images it was made for'

@@ -20,35 +20,35 @@ from mmcds.utils.type_name import bare_name, type_name
 
 
 def choose_labelled(classes: Sequence[Sequence[int]], fraction: float, seed: int) -> list[int]:
-    """A class-balanced random part of the images.
+    """Choose a class-balanced random part of the images.
 
-    Images are grouped by their class; one with several counts for its rarest, one with none for a
-    group of its own. Each group gives its share, rounded so that the total is ``round(fraction * N)``, and at least
-    one unless there are more groups than that.
+    Images are grouped by class. An image with several classes belongs to its rarest one; images without a class are a
+    group of their own. Each group gives its share, rounded so that the total is ``round(fraction * N)``, and at least
+    one image unless there are more groups than that.
 
     Args:
         classes (Sequence[Sequence[int]]): Classes in each of N images.
         fraction (float): Part that is chosen, in (0, 1].
-        seed (int): Of the draw; the same seed and data give the same part.
+        seed (int): Seed of the draw; the same seed and data give the same part.
 
     Returns:
         list[int]: Chosen images, ascending; at least one.
     """
     counts: dict[int, int] = defaultdict(int)
-    for each in classes:
-        for label in set(each):
+    for image_classes in classes:
+        for label in set(image_classes):
             counts[label] += 1
     groups: dict[int, list[int]] = defaultdict(list)
-    for index, each in enumerate(classes):
-        groups[min(each, key=lambda label: (counts[label], label), default=-1)].append(index)
+    for index, image_classes in enumerate(classes):
+        groups[min(image_classes, key=lambda label: (counts[label], label), default=-1)].append(index)
     total = max(round(fraction * len(classes)), 1)
     shares = {label: fraction * len(members) for label, members in groups.items()}
     least = 1 if total >= len(groups) else 0
     taken = {label: max(int(share), least) for label, share in shares.items()}
     while sum(taken.values()) > total:
-        # Small classes that got their one: the largest pay for it.
+        # Every class got at least one: take the excess from the largest.
         taken[max(taken, key=lambda label: (taken[label], label))] -= 1
-    # The largest remainders first, but before them a class that would have none.
+    # Classes without any image first, then the largest remainders.
     order = sorted(groups, key=lambda label: (taken[label] > 0, taken[label] - shares[label], label))
     for label in order[: total - sum(taken.values())]:
         taken[label] += 1
@@ -61,21 +61,21 @@ def choose_labelled(classes: Sequence[Sequence[int]], fraction: float, seed: int
 class LabelledFraction:
     """Wraps a data set so that only a part of its images is labelled.
 
-    The others keep their place but lose their annotations: they join the contrast and nothing else
+    The others stay in the data set without their annotations: they are used for the contrast only
     (:class:`~mmcds.models.TwoViewForward` keeps them from neck and heads). It wraps data sets of mmpretrain and
     of mmdet.
 
     Args:
         dataset (dict | BaseDataset): The labelled data set.
         fraction (float): Part that stays labelled, in (0, 1]. Defaults to 0.1.
-        seed (int): Of the choice, >= 0. Defaults to 0.
+        seed (int): Seed of the choice, >= 0. Defaults to 0.
         keep_unlabelled (bool): Whether the other images stay in, for the contrast. False gives the baseline
             that trains on the labelled ones alone. Defaults to True.
         unlabelled (dict | BaseDataset, optional): Another data set all of whose images are unlabelled.
             Defaults to None.
         labelled_share (float, optional): Part of an epoch that labelled images make up, in (0, 1): they are
             repeated until they do. Defaults to None: each image comes once.
-        list_file (str, optional): JSON file that keeps the choice: it is read if it is there and written
+        list_file (str, optional): JSON file that keeps the choice: it is read if it exists and written
             otherwise. Defaults to None.
         lazy_init (bool): Whether annotations are read only when they are first needed. Defaults to False.
 
@@ -125,7 +125,7 @@ class LabelledFraction:
 
     @property
     def has_unlabelled(self) -> bool:
-        """Whether images without labels are handed out, too. All ranks know it alike, whatever is in their batches."""
+        """Whether there are unlabelled images. It is equal on all ranks, whatever is in their batches."""
         self.full_init()
         return not self.items[-1][2]
 
@@ -141,7 +141,7 @@ class LabelledFraction:
             'fraction': self.fraction,
             'seed': self.seed,
             'images': len(first),
-            # Images are listed by their place, which another data set of as many images has, too.
+            # Images are listed by index; another data set of the same size has the same indices.
             'classes': f'{zlib.crc32(json.dumps(classes).encode()):08x}',
         }
         self.labelled = self._read_list(facts)
@@ -178,7 +178,7 @@ class LabelledFraction:
             data = self.datasets[dataset].prepare_data(place)
             if data is not None:
                 return data if labelled else self._unlabel(data)
-            # Another of the same kind: labels that were not chosen must not slip in.
+            # Take another image of the same kind, so that no unchosen label is used.
             alike = [item for item in self.items if item[2] == labelled]
             dataset, place, _ = alike[np.random.randint(len(alike))]
         raise ValueError(
@@ -217,10 +217,10 @@ class LabelledFraction:
             labelled = [int(i) for i in content['labelled']]
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f'{name} is cut short or no such list; remove it to have it written anew') from error
-        found = {key: content.get(key) for key in facts}
-        if found != facts:
+        listed = {key: content.get(key) for key in facts}
+        if listed != facts:
             raise ValueError(
-                f'{name} was made for {found}, not for {facts}; name another file, or give the settings it was made '
+                f'{name} was made for {listed}, not for {facts}; name another file, or give the settings it was made '
                 'with'
             )
         return labelled
@@ -230,14 +230,14 @@ class LabelledFraction:
             return
         content = {**facts, 'labelled': self.labelled}
         self.list_file.parent.mkdir(parents=True, exist_ok=True)
-        # Every rank writes the same; renaming keeps a reader from half a file.
+        # Every rank writes the same; the rename keeps readers from a partial file.
         partial = self.list_file.with_name(f'{self.list_file.name}.{os.getpid()}')
         partial.write_text(json.dumps(content) + '\n')
         os.replace(partial, self.list_file)
 
 
 def check_fraction(fraction: Any, labelled_share: Any = None) -> None:
-    """Fail on a fraction that leaves nothing labelled, or a share that leaves nothing unlabelled.
+    """Raise on a fraction that leaves nothing labelled, or a share that leaves nothing unlabelled.
 
     Raises:
         ValueError: If one is out of range.
@@ -250,7 +250,7 @@ def check_fraction(fraction: Any, labelled_share: Any = None) -> None:
 
 
 def check_labelled_fraction(cfg: Config) -> None:
-    """Fail now on a semi-supervised config whose unlabelled images nothing could use.
+    """Raise on a semi-supervised config that has no use for its unlabelled images.
 
     Args:
         cfg (Config): Any config; without a :class:`LabelledFraction` nothing is checked.
@@ -259,19 +259,19 @@ def check_labelled_fraction(cfg: Config) -> None:
         ValueError: If its numbers are out of range, or unlabelled images are kept and there is no contrast for them.
     """
     for dataset in _fractions((cfg.get('train_dataloader') or {}).get('dataset')):
-        _check_one(cfg, dataset)
+        _check_wrapper(cfg, dataset)
 
 
 def _fractions(dataset: Any) -> list[Mapping[str, Any]]:
-    """The wrappers in a data set's config, also inside others."""
+    """Configs of :class:`LabelledFraction` in a data set's config, at any depth."""
     if not isinstance(dataset, Mapping):
         return []
     own = [dataset] if type_name(dataset) == 'mmcds.LabelledFraction' else []
     inner = [dataset.get('dataset'), *(dataset.get('datasets') or [])]
-    return own + [each for part in inner for each in _fractions(part)]
+    return own + [wrapper for part in inner for wrapper in _fractions(part)]
 
 
-def _check_one(cfg: Config, dataset: Mapping[str, Any]) -> None:
+def _check_wrapper(cfg: Config, dataset: Mapping[str, Any]) -> None:
     check_fraction(dataset.get('fraction', 0.1), dataset.get('labelled_share'))
     if not dataset.get('keep_unlabelled', True):
         return

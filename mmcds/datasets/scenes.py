@@ -172,7 +172,7 @@ def _rotation(angle: float) -> np.ndarray:
 
 
 def at_least(name: str, value: int, least: int) -> None:
-    """Check an argument that counts something.
+    """Raise unless an argument is a whole number that is large enough.
 
     Args:
         name (str): The argument's name, for the message.
@@ -180,7 +180,7 @@ def at_least(name: str, value: int, least: int) -> None:
         least (int): The smallest valid value.
 
     Raises:
-        ValueError: If ``value`` is no whole number or smaller than ``least``.
+        ValueError: If ``value`` is not a whole number or is smaller than ``least``.
     """
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise ValueError(f'{name}={value!r} must be a whole number of at least {least}')

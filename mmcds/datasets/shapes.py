@@ -22,7 +22,7 @@ _VERSION = 1  # raise it when the drawing changes, so that an older set is not t
 
 
 def make_shapes(root: str | os.PathLike[str], train: int = 400, val: int = 100, seed: int = 0, size: int = 160) -> Path:
-    """Write the data set in COCO's layout; do nothing where it is already there.
+    """Write the data set in COCO's layout; do nothing if it already exists.
 
     The set is written beside ``root`` and renamed into place, so ``root`` is never seen half-written. Of
     several processes that ask at once, one draws and the others wait for it.

@@ -12,9 +12,9 @@ from mmcds.utils.errors import check_count
 
 @TRANSFORMS.register_module()
 class Cutout(BaseTransform):
-    """Blackens a square whose centre is any pixel, and which is cut off at the borders (DeVries and Taylor 2017).
+    """Fills a square around a random pixel with ``pad_val``; the borders clip it (DeVries and Taylor 2017).
 
-    mmcv's moves a square that would stick out at the top or left back inside, and so hides more on average.
+    mmcv's Cutout shifts a square that crosses the top or left border inside, and so hides more on average.
 
     Args:
         size (int): Side of the square in pixels, >= 1. Defaults to 16, the released code's on CIFAR.

@@ -1,4 +1,4 @@
-"""Loading images of which some may be broken, or of another size than annotated."""
+"""Loads images of which some may be broken, or of another size than annotated."""
 
 import errno
 import logging
@@ -12,9 +12,9 @@ from mmengine.logging import print_log
 from mmcds.datasets.image_sizes import boxes_fit, differs, size_remedy
 from mmcds.registry import TRANSFORMS
 
-# The process ran out of something; the file itself may be in order, so skipping would hide the cause.
+# The process ran out of a resource. The file may be intact, so skipping it would hide the cause.
 _NOT_THE_FILES_FAULT = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
-_NAMED = 5  # as many files are named one by one, then only their number is given
+_NAMED = 5  # this many files are named, then only their number is given
 
 
 @TRANSFORMS.register_module()
@@ -42,7 +42,7 @@ class LoadImageOrSkip(LoadImageFromFile):
         **kwargs: As for mmcv's ``LoadImageFromFile``, without ``ignore_empty``.
 
     Raises:
-        ValueError: At build, if ``on_error`` is another word or ``ignore_empty`` is given; on loading, with
+        ValueError: At build, if ``on_error`` is another value or ``ignore_empty`` is given; on loading, with
             'raise', if an image does not decode.
         FileNotFoundError: On loading, with 'raise', if an image is missing.
 
@@ -109,7 +109,7 @@ class LoadImageOrSkip(LoadImageFromFile):
                 image = mmcv.imfrombytes(content, flag=self.color_type, backend=self.imdecode_backend)
             except MemoryError:
                 raise
-            except Exception as error:  # every decoder has exceptions of its own
+            except Exception as error:  # every decoder has its own exceptions
                 reason += f', {type(error).__name__}: {str(error).strip()}'
         if image is None:
             raise ValueError(

@@ -1,4 +1,4 @@
-"""Which transforms move pixels, and which of these record where to."""
+"""Lists of transforms that move pixels, and of those that record the move in ``homography_matrix``."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -7,7 +7,7 @@ from mmcv.transforms import TRANSFORMS
 
 from mmcds.utils.type_name import bare_kind
 
-#: Transforms that put several images into one: their boxes belong to no single instance of ours.
+#: Transforms that put several images into one: their boxes cannot be matched between two views.
 MIXING = (
     'CachedMixUp',
     'CachedMosaic',
@@ -22,7 +22,7 @@ MIXING = (
     'YOLOv5MixUp',
 )
 
-#: Per package, transforms that record all that they move in ``homography_matrix``. The tests compare each with pixels.
+#: Per package, transforms that record every move in ``homography_matrix``. The tests compare each with pixels.
 RECORDING: dict[str, tuple[str, ...]] = {
     'mmdet': (
         'FixScaleResize',
@@ -51,7 +51,7 @@ _COLOURS = (
     'Solarize',
     'SolarizeAdd',
 )
-#: Per package, transforms that move no pixel of the image. A ``Pad`` is at the bottom and on the right.
+#: Per package, transforms that move no pixel of the image. ``Pad`` adds rows at the bottom and columns on the right.
 STILL: dict[str, tuple[str, ...]] = {
     'mmcds': ('Cutout',),
     'mmcv': ('Normalize', 'Pad', 'RandomGrayscale'),
@@ -83,7 +83,7 @@ STILL: dict[str, tuple[str, ...]] = {
     ),
 }
 
-#: Per package, transforms that are as good as what is inside them, with the attribute where that is.
+#: Per package, wrappers of other transforms, with the attribute that holds those.
 WRAPPERS: dict[str, dict[str, str]] = {
     'mmcv': dict(
         Compose='transforms',
@@ -105,9 +105,9 @@ WRAPPERS: dict[str, dict[str, str]] = {
     ),
 }
 
-#: All transforms of these packages were read: one in no list above moves pixels without recording it.
+#: Packages whose transforms were all read: one that is in no list above moves pixels without recording it.
 _READ = ('mmcv', 'mmdet', 'mmpretrain', 'torchvision')
-#: Except these, which do what their arguments say.
+#: Except these, whose effect depends on their arguments.
 _OPEN = ('Albu', 'Albumentations', 'KeyMapper', 'RandAugment', 'TransformBroadcaster')
 
 
@@ -125,7 +125,7 @@ def configs_in(config: Any) -> Iterator[Mapping[str, Any]]:
 
 def mixing(pipeline: Sequence[Any]) -> list[str]:
     """Names of the transforms of a pipeline's config that put several images into one, at any depth."""
-    found = []
+    names = []
     for step in configs_in(list(pipeline)):
         kind = step['type']
         if isinstance(kind, str):
@@ -133,14 +133,14 @@ def mixing(pipeline: Sequence[Any]) -> list[str]:
                 kind = registry.get(kind) or kind
         # get_indexes is how mmdet's MultiImageMixDataset asks a transform for its other images.
         if bare_kind(kind) in MIXING or bare_kind(step['type']) in MIXING or hasattr(kind, 'get_indexes'):
-            found.append(bare_kind(step['type']))
-    return found
+            names.append(bare_kind(step['type']))
+    return names
 
 
 def unrecorded(step: Any, trusted: Sequence[str] = ()) -> list[str]:
-    """The transforms in a built one that are not known to record what they move.
+    """Names of the transforms in a built one that are not known to record how they move pixels.
 
-    A subclass is another transform than its base.
+    A subclass counts as another transform than its base.
 
     Args:
         step (Callable): A transform, or a ``Compose`` of several.
@@ -155,13 +155,13 @@ def unrecorded(step: Any, trusted: Sequence[str] = ()) -> list[str]:
     if attribute is not None:
         inside = getattr(step, attribute)
         steps = inside if isinstance(inside, (list, tuple)) else [inside]
-        return [each for part in steps for each in unrecorded(part, trusted)]
-    # Of the corruptions this one alone moves pixels.
+        return [missing for part in steps for missing in unrecorded(part, trusted)]
+    # This is the only corruption that moves pixels.
     still = name in STILL.get(package, ()) and getattr(step, 'corruption', None) != 'elastic_transform'
     return [] if still or name in RECORDING.get(package, ()) or name in trusted else [f'{package}.{name}']
 
 
 def may_be_trusted(name: str) -> bool:
-    """Whether a user may vouch for a transform, ``'package.Class'``: nobody knows that it moves pixels unrecorded."""
+    """Whether a user may vouch for a transform, ``'package.Class'``: not known to move pixels without a record."""
     package, _, bare = name.partition('.')
     return package not in _READ or bare in _OPEN

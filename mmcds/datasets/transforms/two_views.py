@@ -23,10 +23,10 @@ from .recording import RECORDING, configs_in, may_be_trusted, mixing, unrecorded
 class TwoViews(BaseTransform):
     """Runs two pipelines on the same loaded image: the task's own, and one for the contrast.
 
-    The first view is exactly what the stock pipeline gives; the second hangs on its data sample as
+    The first view is exactly what the stock pipeline gives; the second is stored in its data sample as
     ``view2``, for :class:`~mmcds.models.views.DataloaderView`. An instance is matched between the views by
     its number, which stands in for its label while the pipelines run. If one of them drops the image
-    (returns None), so does this.
+    (returns None), TwoViews drops it, too.
 
     Where all transforms are known to record what they move in ``homography_matrix``, or to move nothing, the second
     data sample also has ``between``, the map (3, 3) from a point of view 1 to view 2. With any other transform there
@@ -71,8 +71,8 @@ class TwoViews(BaseTransform):
         self.trusted = [bare_kind(name) for name in ([trusted] if isinstance(trusted, str) else trusted)]
         pipelines = {'first': self.first, 'second': self.second}
         _check_trusted(self.trusted, [name for each in pipelines.values() for name in unrecorded(each)])
-        found = {field: unrecorded(each, self.trusted) for field, each in pipelines.items()}
-        named = [f'TwoViews.{field}: {", ".join(dict.fromkeys(names))}' for field, names in found.items() if names]
+        missing = {field: unrecorded(each, self.trusted) for field, each in pipelines.items()}
+        named = [f'TwoViews.{field}: {", ".join(dict.fromkeys(names))}' for field, names in missing.items() if names]
         self.unrecorded = f'{"; ".join(named)}: not known to record where they move pixels' if named else ''
 
     def transform(self, results: dict) -> dict | None:
@@ -120,8 +120,8 @@ class TwoViews(BaseTransform):
         for sample in (first, second):
             for part in ('gt_instances', 'ignored_instances'):
                 if part in sample and 'labels' in sample.get(part):
-                    found = sample.get(part)
-                    found.labels = labels[found.labels]
+                    instances = sample.get(part)
+                    instances.labels = labels[instances.labels]
         same = numbers[0][:, None] == numbers[1][None]
         rows1, rows2 = same.nonzero(as_tuple=True)
         second.gt_instances = second.gt_instances[rows2]
@@ -134,11 +134,11 @@ class TwoViews(BaseTransform):
 
 
 def check_second_view(cfg: Mapping[str, Any], supervision: Supervision) -> None:
-    """Fail now on second views from the data loader that would be wrong, or missing, in training.
+    """Raise on second views from the data loader that would be wrong or missing in training.
 
     Args:
-        cfg (Mapping): A whole config. Every ``TwoViews`` in it is looked at, also those that a hook switches to.
-        supervision (Supervision): Of its CDSNeck; its view and its sampler are looked at.
+        cfg (Mapping): A whole config. Every ``TwoViews`` in it is checked, also those that a hook switches to.
+        supervision (Supervision): Of its CDSNeck; its view and its sampler are checked.
 
     Raises:
         ValueError: If a ``TwoViews`` is wrong, or stands below a data set that mixes its images; if the sampler needs
@@ -156,7 +156,7 @@ def check_second_view(cfg: Mapping[str, Any], supervision: Supervision) -> None:
             )
     if not isinstance(supervision.view, DataloaderView):
         return
-    # The runner and mmpretrain's classifiers fill in what the preprocessor does not say itself.
+    # The runner and mmpretrain's classifiers add the missing settings of the preprocessor.
     preprocessor = model.get('data_preprocessor') or cfg.get('data_preprocessor') or {}
     augments, field = preprocessor.get('batch_augments'), 'model.data_preprocessor.batch_augments'
     if augments is None and (model.get('train_cfg') or {}).get('augments') is not None:
@@ -172,23 +172,23 @@ def check_second_view(cfg: Mapping[str, Any], supervision: Supervision) -> None:
 
 
 def _compose(steps: Sequence[dict]) -> Compose:
-    """Compose in the scope of the config, mmdet's where nothing says otherwise."""
+    """Build a Compose in the scope of the config, or in mmdet's if there is none."""
     if DefaultScope.get_current_instance() is not None:
         return Compose(list(steps))
     with DefaultScope.overwrite_default_scope('mmdet'):
         return Compose(list(steps))
 
 
-def _check_trusted(trusted: Sequence[str], found: Sequence[str]) -> None:
-    """Fail on a trusted name that is none of the transforms ``found``, or that is known to record too little."""
-    open_ = [bare_kind(name) for name in found if may_be_trusted(name)]
+def _check_trusted(trusted: Sequence[str], unknown: Sequence[str]) -> None:
+    """Raise on a trusted name that is not in ``unknown``, or that is known to move pixels without a record."""
+    open_ = [bare_kind(name) for name in unknown if may_be_trusted(name)]
     for name in trusted:
         if name in open_:
             continue
-        for each in found:
-            if bare_kind(each) == name:
+        for transform in unknown:
+            if bare_kind(transform) == name:
                 raise ValueError(
-                    f'TwoViews.trusted={name!r} is refused: {each} moves pixels and does not record where to; '
+                    f'TwoViews.trusted={name!r} is refused: {transform} moves pixels and does not record where to; '
                     f'use {", ".join(RECORDING["mmdet"])} of mmdet'
                 )
         raise unknown_name('TwoViews.trusted', name, sorted(set(open_)), 'it names transforms of the two pipelines')
