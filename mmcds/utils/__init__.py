@@ -1,1 +1,1 @@
-"""Small helpers that know nothing of CDS."""
+"""Small helpers that do not depend on CDS."""

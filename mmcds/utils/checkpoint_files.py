@@ -1,4 +1,4 @@
-"""Checkpoint files: are they whole, and what are they called."""
+"""Checks, names and loads checkpoint files."""
 
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -9,17 +9,17 @@ from mmengine.runner import CheckpointLoader
 
 
 def check_checkpoint(path: str | Path) -> Path:
-    """Fail early, and in words, on a checkpoint that is missing or was cut short.
+    """Raise a clear error on a checkpoint that is missing or was cut short.
 
     Args:
-        path (str | Path): A local file; addresses (``https://...``) are not looked at.
+        path (str | Path): A local file; addresses (``https://...``) are not checked.
 
     Returns:
         Path: The same.
 
     Raises:
         FileNotFoundError: If there is none, naming those in its folder.
-        ValueError: If it is cut short or no checkpoint, naming whole ones in its folder.
+        ValueError: If it is cut short or not a checkpoint, naming complete ones in its folder.
     """
     path = Path(path)
     if '://' in str(path) or ':/' in str(path):
@@ -36,8 +36,8 @@ def check_checkpoint(path: str | Path) -> Path:
 
 
 def names_of(checkpoints: Sequence[str | Path]) -> list[str]:
-    """What a figure calls checkpoints: their folder and stem, 'cds/epoch_12', and more folders while two are alike."""
-    paths = [Path(each).resolve().with_suffix('') for each in checkpoints]
+    """Names of checkpoints in a figure: folder and stem, 'cds/epoch_12', with more folders until they differ."""
+    paths = [Path(path).resolve().with_suffix('') for path in checkpoints]
     for parts in range(2, max((len(path.parts) for path in paths), default=0) + 1):
         names = ['/'.join(path.parts[-parts:]) for path in paths]
         if len(set(names)) == len(set(paths)):
@@ -63,6 +63,6 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
 
 def _others(path: Path) -> str:
     folder = path.parent
-    found = sorted(folder.glob('*.pth'), key=lambda each: each.stat().st_mtime) if folder.is_dir() else []
-    whole = [each.name for each in found if each != path and zipfile.is_zipfile(each)]
-    return f'whole checkpoints in {folder}: {", ".join(whole[-5:]) or "none"}'
+    files = sorted(folder.glob('*.pth'), key=lambda file: file.stat().st_mtime) if folder.is_dir() else []
+    complete = [file.name for file in files if file != path and zipfile.is_zipfile(file)]
+    return f'whole checkpoints in {folder}: {", ".join(complete[-5:]) or "none"}'

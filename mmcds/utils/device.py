@@ -1,4 +1,4 @@
-"""Devices that a user names."""
+"""Checks the device that a user names."""
 
 import torch
 
@@ -6,17 +6,17 @@ from .errors import unknown_name
 
 
 def check_device(name: str, option: str = '--device') -> str:
-    """Fail in words on a device that is not there.
+    """Raise a clear error on a device that does not exist.
 
     Args:
         name (str): 'cpu', 'cuda', 'cuda:0', ...
-        option (str): What the message calls it. Defaults to '--device'.
+        option (str): Name of the option in the message. Defaults to '--device'.
 
     Returns:
         str: The same.
 
     Raises:
-        ValueError: With the devices there are.
+        ValueError: If it does not exist, naming the devices that do.
     """
     valid = ['cpu']
     if torch.cuda.is_available():

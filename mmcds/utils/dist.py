@@ -8,12 +8,12 @@ from torch import Tensor
 
 
 def get_rank() -> int:
-    """This process's rank, 0 where nothing is distributed."""
+    """This process's rank, 0 without distributed training."""
     return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
 
 
 def get_world_size() -> int:
-    """The number of ranks, 1 where nothing is distributed."""
+    """The number of ranks, 1 without distributed training."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
@@ -27,7 +27,7 @@ def gather_counts(count: int, device: torch.device) -> list[int]:
 
 
 class _GatherRows(torch.autograd.Function):
-    """All-gather of equally padded rows whose backward sums what every rank's loss says of ours."""
+    """All-gather of equally padded rows whose backward sums the gradients of all ranks' losses."""
 
     @staticmethod
     def forward(ctx: Any, padded: Tensor) -> Tensor:
@@ -47,7 +47,7 @@ def gather_rows(rows: Tensor, counts: list[int]) -> Tensor:
 
     The gradient of each rank's loss with respect to a row reaches the rank that made the row, so
     that the sum of the ranks' losses has the gradient of one process that held all rows. Ranks
-    may hold different numbers of rows, also none. A collective: every rank must call it.
+    may hold different numbers of rows, including none. A collective: every rank must call it.
 
     Args:
         rows (Tensor): This rank's rows (M, ...), any dtype.
@@ -61,7 +61,7 @@ def gather_rows(rows: Tensor, counts: list[int]) -> Tensor:
     longest = max(counts)
     if longest == 0:
         return rows
-    # Collectives want equal shapes: pad to the longest and cut again.
+    # Collectives need equal shapes: pad to the longest and cut again.
     padding = rows.new_zeros((longest - rows.shape[0], *rows.shape[1:]))
     gathered = _GatherRows.apply(torch.cat([rows, padding]))
     return torch.cat([gathered[rank, :count] for rank, count in enumerate(counts)])

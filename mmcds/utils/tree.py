@@ -1,4 +1,4 @@
-"""What backbones and necks return, whatever container it comes in."""
+"""Helpers for the outputs of backbones and necks, in any container."""
 
 from collections.abc import Callable, Mapping, MutableMapping
 from copy import copy
@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 def as_outputs(output: Any) -> tuple:
-    """What a backbone or neck returned, as a tuple of its feature maps."""
+    """The outputs of a backbone or neck as a tuple of feature maps."""
     if isinstance(output, Mapping):
         return tuple(output.values())
     return tuple(output) if isinstance(output, (tuple, list)) else (output,)
@@ -20,7 +20,7 @@ def map_outputs(output: Any, change: Callable[[Tensor], Tensor]) -> Any:
     if isinstance(output, Tensor):
         return change(output)
     if isinstance(output, MutableMapping):
-        # A copy, since a constructor may want something else than pairs, as that of defaultdict does.
+        # A copy, since a constructor may take other arguments than pairs, as defaultdict's does.
         changed = copy(output)
         for key, value in output.items():
             changed[key] = map_outputs(value, change)
@@ -40,12 +40,12 @@ def split_outputs(output: Any, part: int, count: int) -> Any:
 
 
 def select_outputs(output: Any, rows: Tensor) -> Any:
-    """These images (k,), int64, of the batch in every tensor of nested outputs."""
+    """Select the images (k,), int64, of the batch in every tensor of nested outputs."""
     return map_outputs(output, lambda tensor: tensor.index_select(0, rows))
 
 
 def as_map(output: Any) -> Any:
-    """A module's output as a feature map (N, C, h, w), where it is one in another form.
+    """A module's output as a feature map (N, C, h, w), if it is one in another form.
 
     Transformers' stages return tokens (N, L, C) together with the (h, w) they came from.
     """
@@ -57,5 +57,5 @@ def as_map(output: Any) -> Any:
 
 
 def connected_zero(*tensors: Tensor) -> Tensor:
-    """A scalar 0 in the graph of tensors, whatever their values: 0 * inf would be NaN."""
+    """A scalar 0 in the graph of tensors, also if they are infinite, where 0 * inf would be NaN."""
     return torch.cat([tensor.flatten()[:0] for tensor in tensors]).sum()

@@ -1,4 +1,4 @@
-"""What the ``type`` in a config stands for, in whichever form it is written."""
+"""Names of the types in a config, in whichever form they are written."""
 
 from collections.abc import Mapping
 from importlib import import_module
@@ -7,7 +7,7 @@ from typing import Any
 from mmcds import registry as registries
 
 #: The registries of mmcds.
-OURS = [each for each in vars(registries).values() if isinstance(each, registries.Registry)]
+OURS = [value for value in vars(registries).values() if isinstance(value, registries.Registry)]
 
 
 def type_name(part: Any) -> str:
@@ -33,7 +33,7 @@ def type_name(part: Any) -> str:
     if kind is None:
         return ''
     for registry in OURS:
-        # What is registered is imported by the first look-up.
+        # Registered objects are imported by the first look-up only.
         registry.import_from_location()
         for name, known in registry.module_dict.items():
             if known is kind:
@@ -47,5 +47,5 @@ def bare_name(part: Any) -> str:
 
 
 def bare_kind(kind: Any) -> str:
-    """The same of a ``type`` by itself, a name with or without scope or the class: 'mmdet.Resize' -> 'Resize'."""
+    """The name of a ``type``, without scope; it may be a name or the class: 'mmdet.Resize' -> 'Resize'."""
     return kind.__name__ if hasattr(kind, '__name__') else str(kind).rpartition('.')[2]
