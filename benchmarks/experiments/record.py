@@ -63,10 +63,30 @@ Load = Callable[[str], Config]
 
 def digest_of(config: str, options: dict[str, Any], needed: Sequence[str] = (), load: Load = load_config) -> str:
     """Twelve hexadecimal digits of a config with all it inherits, the options on it, and digests of what it needs."""
-    text = _pretty_text(load(config)) + json.dumps(options, sort_keys=True, default=str) + ''.join(needed)
+    text = (
+        _pretty_text(_without_packages(load(config)))
+        + json.dumps(options, sort_keys=True, default=str)
+        + ''.join(needed)
+    )
     # A config may name its own folder; wherever the repository lies, it is the same experiment.
     text = text.replace(f'{ROOT}/', '')
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _without_packages(cfg: Config) -> Config:
+    """A copy in which stock types stand without their package: ``mmdet.Resize`` and ``Resize`` are one transform."""
+
+    def bare(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: _bare(each) if key in ('type', 'dataset_type') else bare(each) for key, each in value.items()}
+        return type(value)(map(bare, value)) if isinstance(value, (list, tuple)) else value
+
+    return Config(bare(cfg.to_dict()))
+
+
+def _bare(name: Any) -> Any:
+    package, _, rest = name.partition('.') if isinstance(name, str) else ('', '', '')
+    return rest if package in ('mmdet', 'mmpretrain') else name
 
 
 #: Text of a config by its content: formatting it takes half a second, and many arms of a matrix share a config.

@@ -3,18 +3,18 @@ _base_ = './faster_rcnn_r18_cds_shapes.py'
 
 train_pipeline = [
     dict(type='mmcds.LoadImageOrSkip'),
-    dict(type='LoadAnnotations', with_bbox=True),
+    dict(type='mmdet.LoadAnnotations', with_bbox=True),
     dict(
         type='mmcds.TwoViews',
-        first=[dict(type='Resize', scale=(160, 160), keep_ratio=True), dict(type='RandomFlip', prob=0.5)],
+        first=[dict(type='mmdet.Resize', scale=(160, 160), keep_ratio=True), dict(type='mmdet.RandomFlip', prob=0.5)],
         second=[
             # A crop without objects is no reason to leave out the image.
-            dict(type='RandomCrop', crop_size=(0.7, 0.7), crop_type='relative_range', allow_negative_crop=True),
-            dict(type='Resize', scale=(96, 96), keep_ratio=True),
-            dict(type='RandomFlip', prob=0.5),
-            dict(type='PhotoMetricDistortion'),
+            dict(type='mmdet.RandomCrop', crop_size=(0.7, 0.7), crop_type='relative_range', allow_negative_crop=True),
+            dict(type='mmdet.Resize', scale=(96, 96), keep_ratio=True),
+            dict(type='mmdet.RandomFlip', prob=0.5),
+            dict(type='mmdet.PhotoMetricDistortion'),
         ],
-        pack=dict(type='PackDetInputs'),
+        pack=dict(type='mmdet.PackDetInputs'),
     ),
 ]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))

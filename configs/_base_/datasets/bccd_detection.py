@@ -2,22 +2,23 @@
 
 custom_imports = dict(imports=['mmcds'], allow_failed_imports=False)
 
-dataset_type = 'CocoDataset'
+dataset_type = 'mmdet.CocoDataset'
 data_root = 'data/bccd/'
 metainfo = dict(classes=('RBC', 'WBC', 'Platelets'), palette=[(220, 60, 60), (60, 90, 220), (90, 180, 90)])
 
+# Names with their package, so that a config may inherit this one as `mmcds::...`, too.
 train_pipeline = [
     dict(type='mmcds.LoadImageOrSkip'),
-    dict(type='LoadAnnotations', with_bbox=True),
-    dict(type='Resize', scale=(256, 192), keep_ratio=True),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='PackDetInputs'),
+    dict(type='mmdet.LoadAnnotations', with_bbox=True),
+    dict(type='mmdet.Resize', scale=(256, 192), keep_ratio=True),
+    dict(type='mmdet.RandomFlip', prob=0.5),
+    dict(type='mmdet.PackDetInputs'),
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=(256, 192), keep_ratio=True),
-    dict(type='LoadAnnotations', with_bbox=True),
-    dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),
+    dict(type='mmdet.Resize', scale=(256, 192), keep_ratio=True),
+    dict(type='mmdet.LoadAnnotations', with_bbox=True),
+    dict(type='mmdet.PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),
 ]
 train_dataloader = dict(
     batch_size=8,
@@ -52,5 +53,5 @@ val_dataloader = dict(
 )
 test_dataloader = val_dataloader
 
-val_evaluator = dict(type='CocoMetric', ann_file=data_root + 'annotations/instances_val.json', metric='bbox')
+val_evaluator = dict(type='mmdet.CocoMetric', ann_file=data_root + 'annotations/instances_val.json', metric='bbox')
 test_evaluator = val_evaluator

@@ -5,18 +5,19 @@ custom_imports = dict(imports=['mmcds'], allow_failed_imports=False)
 dataset_type = 'mmcds.ShapesDataset'
 data_root = 'data/shapes/'
 
+# Names with their package, so that a config may inherit this one as `mmcds::...`, too.
 train_pipeline = [
     dict(type='mmcds.LoadImageOrSkip'),
-    dict(type='LoadAnnotations', with_bbox=True),
-    dict(type='Resize', scale=(160, 160), keep_ratio=True),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='PackDetInputs'),
+    dict(type='mmdet.LoadAnnotations', with_bbox=True),
+    dict(type='mmdet.Resize', scale=(160, 160), keep_ratio=True),
+    dict(type='mmdet.RandomFlip', prob=0.5),
+    dict(type='mmdet.PackDetInputs'),
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile'),  # the stock one: DetInferencer looks for it by this name
-    dict(type='Resize', scale=(160, 160), keep_ratio=True),
-    dict(type='LoadAnnotations', with_bbox=True),
-    dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),
+    dict(type='mmdet.Resize', scale=(160, 160), keep_ratio=True),
+    dict(type='mmdet.LoadAnnotations', with_bbox=True),
+    dict(type='mmdet.PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),
 ]
 # No workers: loading such an image takes about a millisecond, and the order of random numbers, hence
 # every run's result, does not depend on how many workers there are.
@@ -52,6 +53,6 @@ val_dataloader = dict(
 test_dataloader = val_dataloader
 
 val_evaluator = dict(
-    type='CocoMetric', ann_file=data_root + 'annotations/instances_val.json', metric='bbox', format_only=False
+    type='mmdet.CocoMetric', ann_file=data_root + 'annotations/instances_val.json', metric='bbox', format_only=False
 )
 test_evaluator = val_evaluator

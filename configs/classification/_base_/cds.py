@@ -1,7 +1,7 @@
 # The paper's contrast: all four stages, SepConv heads, both views in one batch.
 cds = dict(
     type='mmcds.CDSNeck',
-    neck=dict(type='GlobalAveragePooling'),
+    neck=dict(type='mmpretrain.GlobalAveragePooling'),
     view=dict(type='DataloaderView'),
     sampler=dict(type='ImageSampler'),
     projector=dict(type='SepConvProjector'),

@@ -1,7 +1,7 @@
 # The control: a classifier behind the same heads at every stage but the last, which has the model's own.
 dsn = dict(
     type='mmcds.DSNNeck',
-    neck=dict(type='GlobalAveragePooling'),
+    neck=dict(type='mmpretrain.GlobalAveragePooling'),
     taps=['backbone.0', 'backbone.1', 'backbone.2'],
     sampler=dict(type='ImageSampler'),
     projector=dict(type='SepConvProjector'),

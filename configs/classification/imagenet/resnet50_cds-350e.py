@@ -2,7 +2,10 @@
 # and at the thirds, as in 90 epochs, are ours.
 _base_ = './resnet50_cds.py'
 
-first_view = [*_base_.first_view, dict(type='AutoAugment', policies='imagenet', hparams=dict(pad_val=[104, 116, 124]))]
+first_view = [
+    *_base_.first_view,
+    dict(type='mmpretrain.AutoAugment', policies='imagenet', hparams=dict(pad_val=[104, 116, 124])),
+]
 train_pipeline = [
     _base_.load,
     dict(type='mmcds.TwoViews', first=first_view, second=_base_.second_view, pack=_base_.pack),

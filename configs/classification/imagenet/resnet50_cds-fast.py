@@ -2,7 +2,7 @@
 _base_ = './resnet50_cds.py'
 
 second_view = [
-    dict(type='RandomResizedCrop', scale=112, crop_ratio_range=(0.2, 1.0), backend='pillow'),
+    dict(type='mmpretrain.RandomResizedCrop', scale=112, crop_ratio_range=(0.2, 1.0), backend='pillow'),
     _base_.flip,
     *_base_.colours,
 ]

@@ -4,6 +4,6 @@ _base_ = './imagenet.py'
 num_classes = 196
 data_root = 'data/stanford_cars'
 data_preprocessor = dict(num_classes=num_classes)
-train_dataloader = dict(batch_size=64, dataset=dict(type='StanfordCars', data_root=data_root, split='train'))
-val_dataloader = dict(batch_size=64, dataset=dict(type='StanfordCars', data_root=data_root, split='test'))
+train_dataloader = dict(batch_size=64, dataset=dict(type='mmpretrain.StanfordCars', data_root=data_root, split='train'))
+val_dataloader = dict(batch_size=64, dataset=dict(type='mmpretrain.StanfordCars', data_root=data_root, split='test'))
 test_dataloader = val_dataloader

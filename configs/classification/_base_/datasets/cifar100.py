@@ -12,5 +12,5 @@ train_dataloader = dict(
 )
 val_dataloader = dict(batch_size=128, dataset=dict(data_root=data_root, download=False))
 test_dataloader = val_dataloader
-val_evaluator = [dict(type='Accuracy', topk=(1, 5)), dict(type='mmcds.CalibrationError')]
+val_evaluator = [dict(type='mmpretrain.Accuracy', topk=(1, 5)), dict(type='mmcds.CalibrationError')]
 test_evaluator = val_evaluator

@@ -4,6 +4,8 @@ _base_ = './imagenet.py'
 num_classes = 102
 data_root = 'data/flowers102'
 data_preprocessor = dict(num_classes=num_classes)
-train_dataloader = dict(batch_size=64, dataset=dict(type='Flowers102', data_root=data_root, split='trainval'))
-val_dataloader = dict(batch_size=64, dataset=dict(type='Flowers102', data_root=data_root, split='test'))
+train_dataloader = dict(
+    batch_size=64, dataset=dict(type='mmpretrain.Flowers102', data_root=data_root, split='trainval')
+)
+val_dataloader = dict(batch_size=64, dataset=dict(type='mmpretrain.Flowers102', data_root=data_root, split='test'))
 test_dataloader = val_dataloader
