@@ -5,7 +5,7 @@ first_view = [
     dict(type='RandomFlip', prob=0.5, direction='horizontal'),
     dict(type='mmcds.Cutout', size=16),
 ]
-# torchvision's own jitter: mmpretrain's takes every image for BGR.
+# torchvision's own jitter: mmpretrain's assumes BGR for every image.
 jitter = dict(type='torchvision/ColorJitter', brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1)
 colours = [
     dict(type='NumpyToPIL', to_rgb=False),
@@ -18,7 +18,7 @@ second_view = [
     dict(type='RandomFlip', prob=0.5, direction='horizontal'),
     *colours,
 ]
-# Of the fast recipe: half the side, a quarter of the work.
+# For the fast recipe: half the side, a quarter of the work.
 half_size_view = [
     dict(type='RandomCrop', crop_size=32, padding=4),
     dict(type='RandomFlip', prob=0.5, direction='horizontal'),
