@@ -41,12 +41,12 @@ def main() -> None:
         for name, each in pair.items():
             run = f'{name}_seed{seed}'
             each.work_dir = str(args.work_dir / run)
-            # Under a name that is there already, a second Runner of one process writes into the first one's log.
+            # A second Runner with the same name in one process writes into the first one's log.
             each.experiment_name = each.visualizer.name = run
             Runner.from_cfg(each).train()
         pairs.append((pair['stock'].work_dir, pair['cds'].work_dir))
 
-    # Of the last epoch, not of the best one; in brackets what CDS changes.
+    # Values of the last epoch, not of the best one; in brackets the change by CDS.
     print(pair_table(pairs))
     runs = read_runs([path for pair in pairs for path in pair])
     losses = choose_losses(runs, r'^loss_(cls|bbox|cds)')

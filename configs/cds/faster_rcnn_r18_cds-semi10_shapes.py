@@ -1,4 +1,4 @@
-# 10 % of the annotations of the generated shapes, the other images in the contrast of grid points only.
+# 10 % of the annotations of the generated shapes; the other images are used only in the contrast of grid points.
 _base_ = './faster_rcnn_r18_cds_shapes.py'
 
 train_dataloader = dict(

@@ -8,7 +8,7 @@ train_pipeline = [
         type='mmcds.TwoViews',
         first=[dict(type='mmdet.Resize', scale=(160, 160), keep_ratio=True), dict(type='mmdet.RandomFlip', prob=0.5)],
         second=[
-            # A crop without objects is no reason to leave out the image.
+            # Keep images whose crop has no object.
             dict(type='mmdet.RandomCrop', crop_size=(0.7, 0.7), crop_type='relative_range', allow_negative_crop=True),
             dict(type='mmdet.Resize', scale=(96, 96), keep_ratio=True),
             dict(type='mmdet.RandomFlip', prob=0.5),

@@ -1,4 +1,4 @@
-# The same instances, embedded by a larger detector that was trained with CDS: --cfg-options teacher_checkpoint=PATH
+# Distillation from a larger detector that was trained with CDS: --cfg-options teacher_checkpoint=PATH
 _base_ = './faster_rcnn_r50_cds.py'
 
 model = dict(neck=dict(distill=dict(logits_weight=0)))

@@ -1,4 +1,4 @@
-# 10 % of COCO's annotations: images without them join the contrast, of grid points, and nothing else.
+# 10 % of COCO's annotations: images without them are used only in the contrast, which compares grid points.
 _base_ = './faster_rcnn_r50_cds.py'
 
 train_dataloader = dict(

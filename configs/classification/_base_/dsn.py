@@ -1,4 +1,4 @@
-# The control: a classifier behind the same heads at every stage but the last, which has the model's own.
+# The control: a classifier after the same heads at every stage except the last, which has the model's own.
 dsn = dict(
     type='mmcds.DSNNeck',
     neck=dict(type='mmpretrain.GlobalAveragePooling'),

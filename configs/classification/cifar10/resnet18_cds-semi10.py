@@ -1,4 +1,4 @@
-# 10 % of the labels, the others in the contrast only.
+# 10 % of the labels; images without labels are used only in the contrast.
 _base_ = './resnet18_cds.py'
 
 train_dataloader = dict(

@@ -1,4 +1,4 @@
-# The second view at half the side, in a pass of its own: a quarter of its cost, and batch statistics of view 1 only.
+# The second view at half the side, in a separate pass: a quarter of its cost; batch statistics include view 1 only.
 _base_ = './resnet18_cds.py'
 
 train_pipeline = _base_.fast_views

@@ -1,4 +1,4 @@
-# 10 % of the labels, the others left out.
+# 10 % of the labels; images without labels are not used.
 _base_ = './resnet18.py'
 
 train_dataloader = dict(

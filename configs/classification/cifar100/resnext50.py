@@ -6,7 +6,7 @@ _base_ = [
 ]
 
 channels = [256, 512, 1024, 2048]
-# Like torchvision, and so the released code, residual branches do not start at zero.
+# As in torchvision and the released code, residual branches are not initialised to zero.
 model = dict(
     backbone=dict(type='mmcds.ResNeXt_CIFAR', zero_init_residual=False),
     head=dict(num_classes=_base_.num_classes),

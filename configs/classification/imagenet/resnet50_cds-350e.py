@@ -1,5 +1,5 @@
-# 350 epochs with AutoAugment. Which view has it, and when the rate falls, the paper does not say: the first view,
-# and at the thirds, as in 90 epochs, are ours.
+# 350 epochs with AutoAugment. The paper does not say which view has it and when the rate falls. Ours: the first view,
+# and at the thirds, as in 90 epochs.
 _base_ = './resnet50_cds.py'
 
 first_view = [
