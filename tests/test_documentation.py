@@ -141,12 +141,14 @@ def test_every_python_class_that_pages_name_is_there() -> None:
     assert [(page, each) for page, each in named if not any(registry.get(each) for registry in registries)] == []
 
 
-def test_the_sampler_of_the_page_on_extending_works() -> None:
+def test_the_samplers_of_the_page_on_extending_work() -> None:
     from mmcds.models import ViewPair
 
     blocks = re.findall(r'```python\n(.*?)```', (ROOT / 'docs/extending.md').read_text(), re.S)
     content: dict = {}
-    exec(next(block for block in blocks if 'InstanceSampler' in block), content)
+    for block in blocks:
+        if 'InstanceSampler' in block:
+            exec(block, content)
     sampler = content['LargeInstances'](least=32, max_per_image=1)
     boxes = [torch.tensor([[0.0, 0, 40, 40], [0, 0, 20, 90], [9, 9, 60, 60]]), torch.tensor([[0.0, 0, 33, 50]])]
     sizes, labels = torch.tensor([[99.0, 99]] * 2), [torch.tensor([3, 4, 5]), torch.tensor([6])]
@@ -155,6 +157,9 @@ def test_the_sampler_of_the_page_on_extending_works() -> None:
     assert found.labels[0] in (3, 5)
     assert found.labels[1:].tolist() == [6]
     assert found.rois[0][:, 0].tolist() == [0, 1]
+    largest = content['LargestInstances'](count=1).sample(views)
+    assert largest.labels.tolist() == [5, 6]
+    assert largest.rois[0].tolist() == [[0, 9, 9, 60, 60], [1, 0, 0, 33, 50]]
 
 
 @pytest.mark.parametrize('page', PAGES_WITH_LINKS, ids=name)
