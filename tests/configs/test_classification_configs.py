@@ -66,7 +66,7 @@ def shrink(pipeline: Any) -> None:
         for each in pipeline:
             shrink(each)
     elif isinstance(pipeline, dict):
-        if pipeline.get('type') == 'RandomResizedCrop':
+        if str(pipeline.get('type')).endswith('RandomResizedCrop'):
             pipeline['scale'] = {224: 64, 112: 32}[pipeline['scale']]
         for key in ('first', 'second'):
             shrink(pipeline.get(key))
@@ -80,7 +80,7 @@ def images_for(dataset: Any, folder: Path, count: int = 4) -> Any:
         return dataset
     from mmpretrain.datasets import BaseDataset
 
-    size = 32 if str(dataset.type).startswith('CIFAR') else 80
+    size = 32 if 'CIFAR' in str(dataset.type) else 80
     generator = np.random.default_rng(0)
     images = generator.integers(256, size=(count, size, size, 3), dtype=np.uint8)
     items: list[dict[str, Any]] = [dict(img=image, gt_label=i // 2) for i, image in enumerate(images)]
@@ -181,7 +181,7 @@ def test_cds_comes_and_goes_and_the_seeding_stays(name: str) -> None:
 @pytest.mark.parametrize('name', sorted(QUICK))
 def test_metrics_and_weights(name: str) -> None:
     cfg = load(name)
-    assert [each.type for each in cfg.test_evaluator] == ['Accuracy', 'mmcds.CalibrationError']
+    assert [each.type for each in cfg.test_evaluator] == ['mmpretrain.Accuracy', 'mmcds.CalibrationError']
     assert cfg.test_dataloader.dataset.data_root == cfg.data_root
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         model = build(cfg)
