@@ -281,7 +281,7 @@ def _rank(rank: int, world: int, function: Callable[..., Any], folder: str, args
     torch.distributed.destroy_process_group()
 
 
-def run_ranks(world: int, function: Callable[..., Any], folder: Path, *args: Any, limit: float = 120) -> list[Any]:
+def run_ranks(world: int, function: Callable[..., Any], folder: Path, *args: Any, limit: float = 300) -> list[Any]:
     """Run ``function(rank, world, *args)`` in so many gloo processes; what each returned, in order.
 
     A hang is an error: the processes are ended after ``limit`` seconds.
@@ -290,7 +290,7 @@ def run_ranks(world: int, function: Callable[..., Any], folder: Path, *args: Any
 
     folder.mkdir(parents=True, exist_ok=True)
     # From a server that has imported these, so that each rank need not.
-    multiprocessing.set_forkserver_preload(['torch', 'mmcds.models'])
+    multiprocessing.set_forkserver_preload(['mmcds.apis', 'mmcds.models'])
     arguments = (world, function, str(folder), args)
     context: Any = mp.start_processes(_rank, arguments, nprocs=world, join=False, start_method='forkserver')
     end = time.monotonic() + limit
