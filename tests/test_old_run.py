@@ -19,6 +19,9 @@ FIXTURE = ROOT / 'tests/fixtures/old_run'
 EXPECTED: dict[str, Any] = json.loads((FIXTURE / 'expected.json').read_text())
 RUN = Path('work_dirs/tiny')
 CHECKPOINT = RUN / 'epoch_1.pth'
+#: Random numbers are equal to the old code's, on torch 2.13 and 2.1. Commit 4bd49ed sums the loss in another order: a
+#: loss differs by up to 6e-7 of its value.
+RELATIVE = 1e-5
 
 pytestmark = pytest.mark.slow
 
@@ -58,8 +61,8 @@ def test_an_old_run_resumes_with_the_losses_of_one_that_was_not_killed(old_run: 
     distance = average_distance(old_run.folder / RUN / 'epoch_3.pth')
     assert len(losses) == len(EXPECTED['losses']) == 8
     for found, expected in zip(losses, EXPECTED['losses'], strict=True):
-        assert found == pytest.approx(expected, rel=1e-4)
-    assert distance == pytest.approx(EXPECTED['average_distance'], rel=1e-3)
+        assert found == pytest.approx(expected, rel=RELATIVE)
+    assert distance == pytest.approx(EXPECTED['average_distance'], rel=RELATIVE)
 
 
 def test_an_old_checkpoint_and_its_export_detect_what_the_old_code_did(old_run: OldRun) -> None:
@@ -73,5 +76,5 @@ def test_an_old_checkpoint_and_its_export_detect_what_the_old_code_did(old_run: 
     assert len(detections) == 4
     for found, expected in zip(detections, EXPECTED['detections'], strict=True):
         assert found['labels'] == expected['labels']
-        np.testing.assert_allclose(found['bboxes'], expected['bboxes'], rtol=0, atol=1e-2)
-        np.testing.assert_allclose(found['scores'], expected['scores'], rtol=1e-4)
+        np.testing.assert_allclose(found['bboxes'], expected['bboxes'], rtol=RELATIVE, atol=1e-3)
+        np.testing.assert_allclose(found['scores'], expected['scores'], rtol=RELATIVE)
