@@ -8,7 +8,6 @@ from typing import Any
 from torch import nn
 
 from mmcds.models.necks import build_cds_neck, build_dsn_neck
-from mmcds.models.step_data import Tap
 from mmcds.models.supervision import ATTRIBUTE, Supervision
 from mmcds.models.taps import output_channels, resolve_taps
 from mmcds.utils.errors import unknown_name
@@ -25,20 +24,11 @@ class ResolvedCDS:
 
     Attributes:
         kind (str): A key of :data:`NECKS`.
-        stock_neck: Config of the stock neck; None if there is none.
-        channels (Mapping[str, Any]): Channels of the outputs of 'backbone' and 'neck', and of 'modules' by name.
-        supervision (Supervision): With its parts built: taps, view, sampler, projectors, loss.
+        supervision (Supervision): With its parts built: taps and their channels, view, sampler, projectors, loss.
     """
 
     kind: str
-    stock_neck: Any
-    channels: Mapping[str, Any]
     supervision: Supervision
-
-    @property
-    def taps(self) -> list[Tap]:
-        """The taps, with their channels."""
-        return self.supervision.all_taps
 
     @classmethod
     def of(cls, neck: Mapping[str, Any], builder: Callable[..., nn.Module] | None = None) -> 'ResolvedCDS':
@@ -63,7 +53,7 @@ class ResolvedCDS:
         # Checked here, where the message can name the stock neck.
         resolve_taps(given.get('taps'), stock, channels)
         supervision: Supervision = getattr(builder(neck=None, channels=channels, **given), ATTRIBUTE)
-        return cls(kind, stock, channels, supervision)
+        return cls(kind, supervision)
 
 
 def supervision_alone(builder: Callable[..., nn.Module], neck: Mapping[str, Any]) -> Supervision:

@@ -70,8 +70,8 @@ def check_resumed(model: nn.Module, checkpoint: Mapping[str, Any], path: str | P
         key = changed[0]
         differences.append(f'{key} of shape {saved[key]} (now {expected[key]}){_and_more(changed)}')
     if (unknown and absent) or any(CDS_PREFIX in key for key in (*unknown, *absent)):
-        names = [f'{keys[0]}{_and_more(keys)}' if keys else 'nothing' for keys in (unknown, absent)]
-        differences.append(f'{names[0]} (now {names[1]})')
+        old_name, new_name = (f'{keys[0]}{_and_more(keys)}' if keys else '' for keys in (unknown, absent))
+        differences.append(f'{old_name} (now {new_name or "missing"})' if old_name else f'no {new_name}')
     if differences:
         raise ValueError(
             f'{path} was trained with {"; ".join(differences)}, so it cannot be resumed; give the config that it was '

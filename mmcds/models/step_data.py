@@ -225,7 +225,7 @@ def no_map(reason: str, sampler: str) -> str:
     return (
         f'{sampler} needs to know where the two views match, but {reason}; use transforms of mmdet that record it in '
         'homography_matrix (Resize, RandomFlip, RandomCrop, Rotate, ShearX, TranslateX, ...), name your own that do in '
-        "TwoViews.trusted, set neck.view=dict(type='PhotometricView'), or take a sampler that needs no map "
+        "TwoViews.trusted, set neck.view=dict(type='PhotometricView', scale=0.5), or take a sampler that needs no map "
         "('ImageSampler', or 'InstanceSampler' without background)"
     )
 

@@ -130,18 +130,18 @@ class ContrastiveSupervision(Supervision):
         if distills:
             raise ValueError(
                 "neck.distill follows the teacher in both views, and neck.view=dict(type='SingleView') has one; take "
-                "view=dict(type='PhotometricView')"
+                "view=dict(type='PhotometricView', scale=0.5)"
             )
         if getattr(self.loss, 'positives', None) == 'instance' and not getattr(self.sampler, 'jitter', 0):
             raise ValueError(
                 "neck.loss.positives='instance' with view=dict(type='SingleView'): what is seen once has no positive; "
-                "set positives='class', sampler.jitter=0.2, or view=dict(type='PhotometricView')"
+                "set positives='class', sampler.jitter=0.2, or view=dict(type='PhotometricView', scale=0.5)"
             )
         # Exactly this class: a subclass may give its points labels.
         if type(self.sampler) is DenseSampler:
             raise ValueError(
                 "neck.sampler=dict(type='DenseSampler') with view=dict(type='SingleView'): a grid point has no label "
-                "and is seen once, so it has no positive; take view=dict(type='PhotometricView')"
+                "and is seen once, so it has no positive; take view=dict(type='PhotometricView', scale=0.5)"
             )
 
     def why_nothing(self) -> str:
@@ -151,7 +151,7 @@ class ContrastiveSupervision(Supervision):
         return (
             'in one view a positive is another sample of the same class in the batch or the queue, and no step has '
             'one; raise batch_size or neck.queue_length, set neck.sampler.jitter=0.2, or take '
-            "neck.view=dict(type='PhotometricView')"
+            "neck.view=dict(type='PhotometricView', scale=0.5)"
         )
 
     def adapt_to_one_class(self) -> None:

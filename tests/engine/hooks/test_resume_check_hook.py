@@ -88,6 +88,13 @@ def test_what_differs_is_named(trained: Any, now: Any, said: str) -> None:
     assert len(str(error.value)) < 500
 
 
+def test_a_weight_that_the_checkpoint_lacks_is_named() -> None:
+    model = model_of(queue_length=4)
+    weights = {key: value for key, value in model.state_dict().items() if not key.endswith('.cursor')}
+    with pytest.raises(ValueError, match=r'^a\.pth was trained with no neck\.cds\.queues\.backbone3\.cursor, so'):
+        check_resumed(model, saved(model, state_dict=weights), 'a.pth')
+
+
 def test_another_number_of_classes_is_named() -> None:
     cfg = toy_model('retinanet')
     cfg.model.bbox_head.num_classes = 7
