@@ -1,1 +1,1 @@
-"""What the command-line tools share, and the data checks that they make first."""
+"""Shared code of the command-line tools, and the data checks that they run first."""

@@ -18,7 +18,7 @@ Paths = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Source:
-    """Where a data set comes from and what its makers distribute.
+    """Source of a data set and the files that its makers distribute.
 
     Attributes:
         url (str): The makers' page.
@@ -142,7 +142,7 @@ def _listing_datasets(cfg: Config, loader: str) -> Iterator[tuple[str, Mapping[s
 
 
 def _check_images(path: str, dataset: Any, indices: Any, loader: str, look: bool) -> list[str]:
-    """Look for the images of an annotation file; warn of missing ones in training, fail in an evaluation."""
+    """Check that listed images exist. Missing ones are a warning in training, an error in evaluation."""
     try:
         infos = dataset.load_data_list()
     except Exception:  # of any kind: the run itself will say what is wrong with the file
@@ -166,7 +166,7 @@ def _check_images(path: str, dataset: Any, indices: Any, loader: str, look: bool
 
 
 def _orders(cfg: Config, loader: str) -> Iterator[LabelOrder]:
-    """How data sets number the classes whose names stand in their folders or files."""
+    """Numbering of the classes of data sets that name them by folders or files."""
     from mmpretrain.datasets import CustomDataset
     from mmpretrain.datasets.custom import find_folders
 
@@ -186,7 +186,7 @@ def _orders(cfg: Config, loader: str) -> Iterator[LabelOrder]:
 def _compare_orders(
     cfg: Config, loaders: Sequence[str], trained_classes: Callable[[], Sequence[str] | None] | None
 ) -> None:
-    """Fail where a class has two labels: mmpretrain numbers the sorted folders of each data set by themselves."""
+    """Raise if a class has two labels: mmpretrain numbers the sorted folders of each data set separately."""
     trained = list(_orders(cfg, LOADERS[0]))
     others = [order for loader in LOADERS[1:] if loader in loaders for order in _orders(cfg, loader)]
     if LOADERS[0] in loaders and trained:
@@ -220,7 +220,7 @@ def _compare_orders(
 
 
 def _names_classes(cfg: Config) -> bool:
-    """Whether the training config names classes, so that a checkpoint's are not those of folders."""
+    """Whether the training config names classes, so that those of a checkpoint do not come from folders."""
     leaves = _leaves((cfg.get(LOADERS[0]) or {}).get('dataset'), LOADERS[0])
     return any(_classes(dataset, cfg.get('default_scope')) is not None for _, dataset in leaves)
 

@@ -104,7 +104,7 @@ def _coco_datasets(cfg: Config, loader: str, strict: bool = True) -> Iterator[tu
 
 
 def _parses_as_coco(dataset: Any) -> bool:
-    """A subclass that parses annotations in another way has rules of its own."""
+    """Whether a data set parses annotations as ``CocoDataset`` does; a subclass may not."""
     from mmdet.datasets import CocoDataset
 
     return type(dataset).parse_data_info is CocoDataset.parse_data_info
@@ -118,7 +118,7 @@ def _is_remote(cfg: Mapping[str, Any]) -> bool:
 
 
 def _use(cfg: Config, loader: str, dataset_cfg: Mapping[str, Any], dataset: Any) -> DatasetUse:
-    """What the config does with a data set."""
+    """How the config uses a data set."""
     from mmdet.datasets.transforms import LoadAnnotations
 
     transforms = list(_transforms(dataset_cfg.get('pipeline'), cfg.get('default_scope')))
@@ -158,7 +158,7 @@ def _transforms(value: Any, scope: str | None) -> Iterator[tuple[Mapping[str, An
 
 
 def _image_loader(transforms: Sequence[tuple[Mapping[str, Any], Any]]) -> ImageLoader | None:
-    """How images are decoded; None where a transform of the user's own, or a storage backend, finds them."""
+    """How images are decoded; None if a transform of the user's own or a storage backend loads them."""
     from mmcv.transforms import LoadImageFromFile
 
     from mmcds.datasets.transforms.loading import LoadImageOrSkip
@@ -236,7 +236,7 @@ def _evaluator_needs(cfg: Config, loader: str, ann_file: str) -> tuple[str, ...]
 
 
 def _compare_evaluator(name: str, evaluator: Mapping[str, Any], report: CocoReport, classes: Any) -> None:
-    """An evaluator that reads another file than the data set fails only after the first epoch."""
+    """Check that evaluators read the file of the data set; otherwise they fail after the first epoch."""
     ann_file = _other_file(evaluator, report.ann_file)
     if not ann_file:
         return
@@ -261,7 +261,7 @@ def _compare_evaluator(name: str, evaluator: Mapping[str, Any], report: CocoRepo
 
 
 def _other_file(evaluator: Mapping[str, Any], ann_file: str) -> str:
-    """The annotation file of an evaluator, if it is another than the data set's and on a disk."""
+    """The annotation file of an evaluator, if it is on a disk and not that of the data set."""
     other = evaluator.get('ann_file')
     if not isinstance(other, str) or not other or '://' in other or not is_local(evaluator.get('backend_args')):
         return ''
@@ -269,7 +269,7 @@ def _other_file(evaluator: Mapping[str, Any], ann_file: str) -> str:
 
 
 def _orders(cfg: Config, loader: str, reports: Sequence[CocoReport]) -> Iterator[LabelOrder]:
-    """How the files of a loader and of its evaluators number the classes, as far as they are there."""
+    """Numbering of the classes in the existing files of a loader and of its evaluators."""
     known = {report.name: report.label_names for report in reports}
     # A training set without labels, as of semi-supervised training, has no numbers to compare.
     unlabelled = {report.name for report in reports if loader == LOADERS[0] and not report.num_boxes}
@@ -296,7 +296,7 @@ def _compare_orders(
     loaders: Sequence[str],
     trained_classes: Callable[[], Sequence[str] | None] | None,
 ) -> None:
-    """Find names with two labels: mmdet numbers categories by their place in each file, whatever ``classes`` says."""
+    """Report names with two labels: mmdet numbers categories by their order in each file and ignores ``classes``."""
     trained = list(_orders(cfg, LOADERS[0], reports))
     others = [order for loader in LOADERS[1:] if loader in loaders for order in _orders(cfg, loader, reports)]
     if LOADERS[0] in loaders and LOADERS[2] not in loaders and trained:
@@ -334,7 +334,7 @@ def _compare_orders(
 def _compare_checkpoint(
     reports: Sequence[CocoReport], trained_classes: Callable[[], Sequence[str] | None] | None
 ) -> None:
-    """Without the training file nobody knows its order; classes in a checkpoint are only what the config said."""
+    """Warn if the classes in the checkpoint are in another order. They come from its config, so it is no error."""
     classes = tuple(trained_classes() or ()) if trained_classes else ()
     for report in reports:
         different = sum(a != b for a, b in zip(classes, report.label_names, strict=False))

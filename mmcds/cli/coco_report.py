@@ -1,4 +1,4 @@
-"""What is wrong with a COCO annotation file, told before a training stumbles over it."""
+"""Checks a COCO annotation file before training."""
 
 import gc
 import json
@@ -88,7 +88,7 @@ class CocoReport:
 
 @dataclass(frozen=True)
 class DatasetUse:
-    """What a config does with an annotation file and its images.
+    """How a config uses an annotation file and its images.
 
     Attributes:
         trains (bool): Whether a model is trained on it; then it is fatal if no box is usable. Defaults to False.
@@ -182,7 +182,7 @@ def _label_names(in_file: Sequence[str], classes: Sequence[str]) -> tuple[str, .
 
 @contextmanager
 def _no_garbage_collection() -> Iterator[None]:
-    """Millions of new objects make the collector run over them again and again: half of the time on COCO."""
+    """Context without garbage collection, which takes half of the time on the millions of objects of COCO."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -286,7 +286,7 @@ def _has_required_fields(content: dict[str, Any], report: CocoReport) -> bool:
 
 
 def _has_right_types(content: dict[str, Any], report: CocoReport) -> bool:
-    """Whether numbers are numbers: mmdet calculates with them, and to Python '1' is not 1."""
+    """Report numbers that are given as strings. Returns whether there are none."""
     before = len(report.errors)
     for part, key, types, expected in _TYPES:
         wrong = [entry for entry in content[part] if key in entry and not isinstance(entry[key], types)]
@@ -316,7 +316,7 @@ def _check_ids(content: dict[str, Any], report: CocoReport) -> None:
 
 
 def _check_references(content: dict[str, Any], report: CocoReport) -> None:
-    """An image_id '1' does not mean the image 1."""
+    """Report ids that are strings in one place and numbers in another."""
     for key, part in (('image_id', 'images'), ('category_id', 'categories')):
         ids = {entry['id'] for entry in content[part]}
         texts = {str(each): each for each in ids}
@@ -365,7 +365,7 @@ def _repeats(names: Sequence[Any]) -> bool:
 
 @dataclass
 class _Boxes:
-    """What mmdet makes of the boxes of a file.
+    """How mmdet reads the boxes of a file.
 
     Attributes:
         annotated (set): Ids of images with an annotation of any of the classes.
@@ -381,7 +381,7 @@ class _Boxes:
 def _check_boxes(
     content: dict[str, Any], classes: Sequence[str] | None, report: CocoReport, use: DatasetUse
 ) -> _Boxes | None:
-    """Count what mmdet passes over; None if boxes are malformed."""
+    """Count the boxes that mmdet skips; None if boxes are malformed."""
     annotations = content['annotations']
     box = _boxes([a['bbox'] for a in annotations])
     if box is None:
@@ -451,7 +451,7 @@ def _check_boxes(
 def _check_fields(
     annotations: list[dict[str, Any]], loaded: np.ndarray, evaluated: np.ndarray, report: CocoReport, use: DatasetUse
 ) -> np.ndarray:
-    """Fail where a field is missing that masks or an evaluator need; mark segmentations that mmdet passes over."""
+    """Report missing fields that masks or an evaluator need. Mark segmentations that mmdet ignores."""
     wanted = {'segmentation': loaded} if use.loads_masks else {}
     for key in use.evaluator_needs:
         wanted[key] = evaluated | wanted.get(key, evaluated)
@@ -491,7 +491,7 @@ def _check_fields(
 
 
 def _is_malformed(segmentation: Any) -> bool:
-    """Whether pycocotools raises on it. Of each polygon only the first number is looked at: there are millions."""
+    """Whether pycocotools raises on a segmentation. Only the first number of each polygon is checked, for speed."""
     if isinstance(segmentation, list):
         return not all(isinstance(each, list) and isinstance((each or [0])[0], _NUMBER) for each in segmentation)
     return not isinstance(segmentation, (dict, type(None)))
@@ -509,7 +509,7 @@ def _is_mask(segmentation: Any, polygons_only: bool) -> bool:
 def _kept_images(
     images: list[dict[str, Any]], boxes: _Boxes, report: CocoReport, use: DatasetUse
 ) -> list[dict[str, Any]]:
-    """The images that are left by ``filter_cfg`` and ``indices``, as mmdet filters them."""
+    """The images that mmdet keeps after ``filter_cfg`` and ``indices``."""
     kept = [image for image in images if not use.drops_empty or image['id'] in boxes.annotated]
     large = [image for image in kept if min(image['width'], image['height']) >= use.min_size]
     small = f'images with a side under filter_cfg.min_size={use.min_size} (dropped)'
@@ -522,7 +522,7 @@ def _kept_images(
 
 
 def _check_usable(boxes: _Boxes, kept: list[dict[str, Any]], report: CocoReport, use: DatasetUse) -> None:
-    """A training needs images, and boxes where there are annotations."""
+    """Report a training set without an image, or with annotations but no usable box."""
     small = next((count for what, count in report.warnings.items() if 'filter_cfg.min_size' in what), 0)
     reasons = ', '.join(f'{count} are {reason}' for reason, count in boxes.unused.items())
     if not kept and small:
@@ -588,7 +588,7 @@ def _check_sizes(
     trains: bool,
     loader: ImageLoader,
 ) -> None:
-    """Look into a few images: does EXIF turn them, or were the annotations made for another size?"""
+    """Compare the size of a few images with the annotated one; EXIF may turn an image."""
     images = [images[i] for i in spread(len(images), _LOOKED_INTO)]
     sizes = [(image['width'], image['height']) for _, image in images]
     other = other_sizes([path for path, _ in images], sizes, loader)
@@ -631,7 +631,7 @@ def _boxes(rows: list[Any]) -> np.ndarray | None:
 
 
 def _neighbours(path: Path) -> str:
-    """What there is in the nearest existing folder above ``path``."""
+    """The content of the nearest existing folder above ``path``."""
     folder = path.parent
     while not folder.is_dir() and folder != folder.parent:
         folder = folder.parent

@@ -1,4 +1,4 @@
-"""What the flags of mmdet's and mmpretrain's own train.py and test.py change in a config, and the runner of it."""
+"""Applies the flags of mmdet's and mmpretrain's train.py and test.py to a config, and builds the runner."""
 
 from argparse import Namespace
 from copy import deepcopy
@@ -94,7 +94,7 @@ def run_test(runner: Runner, out: str | None, item: str | None) -> None:
 
 
 def _start(cfg: Config, args: Namespace) -> str:
-    """What all four tools begin with; returns the package."""
+    """Setup that all four host tools share. Returns the name of the host package."""
     host = host_of(cfg)
     if host == 'mmdet':
         from mmdet.utils import setup_cache_size_limit_of_dynamo
@@ -105,7 +105,7 @@ def _start(cfg: Config, args: Namespace) -> str:
 
 
 def _set_loader(cfg: Config, split: str, defaults: dict[str, Any], changes: dict[str, Any]) -> None:
-    """Give a data loader mmpretrain's defaults, if it is mmpretrain's, and what the flags change."""
+    """Apply mmpretrain's defaults to a data loader of mmpretrain, then the changes by flags."""
     key = f'{split}_dataloader'
     if cfg.get(key) is None:
         return
@@ -117,7 +117,7 @@ def _set_loader(cfg: Config, split: str, defaults: dict[str, Any], changes: dict
 
 
 def _augment(cfg: Config, host: str) -> None:
-    """Test with the config's test-time augmentation, or with flipped images."""
+    """Set up test-time augmentation: the config's, or flipped images if it has none."""
     if 'tta_model' not in cfg:
         nms = dict(nms=dict(type='nms', iou_threshold=0.5), max_per_img=100)
         merged = dict(type='DetTTAModel', tta_cfg=nms)

@@ -1,4 +1,4 @@
-"""Looks for the image files of a data set, and into a few of them, before a training reads them all."""
+"""Checks before training that the image files of a data set exist, and opens a few of them."""
 
 import os
 from collections import defaultdict
@@ -60,7 +60,7 @@ def missing_files(paths: Sequence[str]) -> list[str]:
 
 
 def _files_in(folder: str) -> frozenset[str]:
-    """Names of the plain files; links are left to a look at each."""
+    """Names of the plain files in a folder, without links."""
     try:
         with os.scandir(folder or '.') as entries:
             return frozenset(entry.name for entry in entries if entry.is_file(follow_symlinks=False))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class LabelOrder:
-    """How one data set numbers its classes.
+    """Numbering of the classes of one data set.
 
     Attributes:
         where (str): The data set's place in the config, ``'val_dataloader.dataset'``.
@@ -24,7 +24,7 @@ class LabelOrder:
 
 
 def contradiction(order: LabelOrder, reference: LabelOrder) -> str:
-    """Say which class has another label in ``reference``; '' if no class has.
+    """Message that names a class with another label in ``reference``; '' if there is none.
 
     Names that only one of them has are not compared. Capitals do not count, unless they distinguish two classes.
 
@@ -50,7 +50,7 @@ def _fold(name: str) -> str:
 
 
 def listed(names: Sequence[str], quoted: bool = False, at_most: int = 10) -> str:
-    """Names in one line, the rest as a number."""
+    """The first names in one line, with the number of the others."""
     shown = [f"'{name}'" if quoted else str(name) for name in names[:at_most]]
     more = len(names) - at_most
     tail = f', ... {more} more' if more > 0 else ',' if quoted and len(names) == 1 else ''

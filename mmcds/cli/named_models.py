@@ -1,4 +1,4 @@
-"""The part of a command line that names a trained model, or two to compare."""
+"""Command-line options that name a trained model, or two to compare."""
 
 import argparse
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class NamedModel:
 
 
 def model_parser(doc: str | None, against: str = '') -> argparse.ArgumentParser:
-    """A parser with the options that name a model; the tool adds its own.
+    """Parser with the options that name a model. A tool adds its own options.
 
     Args:
         doc (str, optional): The tool's docstring.
@@ -45,7 +45,7 @@ def model_parser(doc: str | None, against: str = '') -> argparse.ArgumentParser:
 
 
 def named_models(args: argparse.Namespace) -> list[NamedModel]:
-    """The models that a command line names: what ``--against`` names first, then the model itself.
+    """The models named on the command line: that of ``--against`` first, then the model itself.
 
     Raises:
         FileNotFoundError, ValueError: If the device, a checkpoint or a config is wrong; nothing has been built by then.

@@ -22,12 +22,12 @@ HOSTS = ('mmdet', 'mmpretrain')
 
 
 def stem_of(config: str) -> str:
-    """The name of a config: its file's, without folder, package and ending."""
+    """Name of a config: that of its file without folder, package and ending."""
     return Path(config.rpartition('::')[2]).stem
 
 
 def default_work_dir(config: str, cds: bool = False) -> str:
-    """Where a run goes that says nothing: ``work_dirs/<name>``, as in MMDetection.
+    """Default work dir of a run: ``work_dirs/<name>``, as in MMDetection.
 
     Configs of classification are called alike for all data sets, whose folder therefore stands between.
 
@@ -53,7 +53,7 @@ def host_of(cfg: Config) -> str:
 
 
 def skip_broken_images(value: Any) -> None:
-    """Let training skip, with a counted warning, images that do not decode, where the stock loader ends the run.
+    """Make training skip images that do not decode, with a counted warning. The stock loader ends the run.
 
     Args:
         value: A part of a config, such as its ``train_dataloader``; every stock ``LoadImageFromFile`` in it is changed
@@ -71,7 +71,7 @@ def skip_broken_images(value: Any) -> None:
 
 
 def prepare_training(cfg: Config, amp: bool = False, auto_scale_lr: bool = False) -> None:
-    """What training adds to a config, and what can be said of its later epochs before the first.
+    """Prepare a config for training, and check what would fail in later epochs.
 
     Args:
         cfg (Config): Changed in place: broken images are skipped by the pipelines that hooks switch to, too.
@@ -91,7 +91,7 @@ def prepare_training(cfg: Config, amp: bool = False, auto_scale_lr: bool = False
 
 
 def check_mixed_precision(cfg: Config, amp: bool) -> None:
-    """Look for a device that MMEngine's AmpOptimWrapper takes, where ``--amp`` or the config asks for it.
+    """Check that there is a device for MMEngine's AmpOptimWrapper if ``--amp`` or the config asks for it.
 
     Raises:
         ValueError: If there is none, or ``--amp`` finds no optimizer wrapper to change.
@@ -107,7 +107,7 @@ def check_mixed_precision(cfg: Config, amp: bool) -> None:
 
 
 def check_auto_scale_lr(cfg: Config) -> None:
-    """Look for the batch size that ``--auto-scale-lr`` scales the learning rate from.
+    """Check that the config has the batch size that ``--auto-scale-lr`` scales the learning rate from.
 
     Args:
         cfg (Config): Changed in place: mmdet's tool wants ``auto_scale_lr.enable`` to be there, too.
@@ -127,7 +127,7 @@ def check_auto_scale_lr(cfg: Config) -> None:
 
 
 def check_switched_views(cfg: Config) -> None:
-    """Look for the second view in the pipelines that hooks switch to, if the first pipeline makes one.
+    """Check that pipelines that hooks switch to make a second view if the first pipeline does.
 
     Raises:
         ValueError: If one has no ``TwoViews`` while the contrast still weighs something.
@@ -149,7 +149,7 @@ def check_switched_views(cfg: Config) -> None:
 
 
 def _contrasts_after(cfg: Config, epoch: Any) -> bool:
-    """Whether the contrast weighs something in an epoch from this one on; True where that is not known."""
+    """Whether the contrast has a weight in an epoch from this one on; True if that is not known."""
     hooks = [hook for hook in cfg.get('custom_hooks') or [] if type_name(hook) == CDS_HOOK]
     schedule = ContrastSchedule.from_cfg(hooks[0].get('schedule') if hooks else None)
     epochs = (cfg.get('train_cfg') or {}).get('max_epochs')
@@ -161,7 +161,7 @@ def _contrasts_after(cfg: Config, epoch: Any) -> bool:
 
 
 def _is_transform(value: Any, kind: type) -> bool:
-    """Whether a config names a transform of this class, as a name in any scope or as the class itself."""
+    """Whether a config is of this transform class, given by name in any scope or as the class itself."""
     name = value.get('type') if isinstance(value, dict) else None
     if not isinstance(name, str):
         return name is kind
@@ -204,7 +204,7 @@ def prepare_config(
 
 
 def without_contrast(cfg: Config) -> Config:
-    """What a config is tested as: the stock model, into which a checkpoint with CDS or without is loaded.
+    """Config of the stock model for testing. It loads a checkpoint with CDS or without.
 
     Args:
         cfg (Config): With CDS or without; not changed.
@@ -220,7 +220,7 @@ def without_contrast(cfg: Config) -> Config:
 
 
 def check_test_data(cfg: Config, checkpoint: str | None = None) -> None:
-    """Look at the test data of a config before its model is built.
+    """Check the test data of a config before its model is built.
 
     Args:
         cfg (Config): Not changed.
@@ -234,7 +234,7 @@ def check_test_data(cfg: Config, checkpoint: str | None = None) -> None:
 
 
 def check_training_data(cfg: Config, look: bool = True) -> None:
-    """Look at the data of a config before its model is built, and have training skip what is broken.
+    """Check the data of a config before its model is built, and make training skip broken images.
 
     Args:
         cfg (Config): Changed in place.
@@ -253,7 +253,7 @@ def check_training_data(cfg: Config, look: bool = True) -> None:
 def _check_data(
     cfg: Config, loaders: Sequence[str], trained_classes: Callable[[], Sequence[str] | None] = lambda: None
 ) -> None:
-    """Raise what is fatal in the data of some loaders, print the rest."""
+    """Check the data of some loaders: raise fatal findings, print the others."""
     if host_of(cfg) == 'mmpretrain':
         from mmcds.cli.check_classification import check_classification
 

@@ -1,4 +1,4 @@
-"""What the command-line tools share: one line for a user's mistake, and the exit status."""
+"""Entry point of the command-line tools: a user's mistake becomes one line and an exit status."""
 
 import logging
 import os
@@ -63,7 +63,7 @@ def is_user_error(error: Exception) -> bool:
 
 
 def described(error: Exception) -> str:
-    """One line about a mistake: a message of ours as it is, of others also its type, its place and a hint."""
+    """One line about a mistake. Messages of other packages get their type, their place and a hint."""
     text = one_line(error)
     if _is_ours(error) or 'failed to load image' in text or (isinstance(error, OSError) and error.filename):
         return text
@@ -79,7 +79,7 @@ def described(error: Exception) -> str:
 
 
 def _is_ours(error: BaseException) -> bool:
-    """Whether mmcds or its tool raised it on purpose, also where another package repeats what was said."""
+    """Whether mmcds or its tool raised the error, also if another package repeats the message."""
     text = one_line(error)
     each: BaseException | None = error
     while each is not None:
@@ -101,7 +101,7 @@ def _from_worker(error: BaseException) -> bool:
 
 
 def _last_frame(error: BaseException) -> traceback.FrameSummary | None:
-    """Where an exception was raised; of one in a data loader worker, where it was raised there."""
+    """Frame that raised an exception; in a data loader worker, the frame in the worker."""
     if _from_worker(error):
         found = _FRAME.findall(str(error.args[0]))
         return traceback.FrameSummary(found[-1][0], int(found[-1][1]), found[-1][2], line=found[-1][3])
@@ -115,7 +115,7 @@ def _short(filename: str) -> str:
 
 
 def one_line(error: BaseException) -> str:
-    """What an exception says, in one line, without the traceback that a data loader worker puts into it."""
+    """Message of an exception in one line, without the traceback that a data loader worker adds."""
     text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
     if 'Original Traceback' in text:
         text = text.strip().splitlines()[-1]

@@ -1,1 +1,1 @@
-"""Other versions of torch, torchvision and MMEngine, and the names that mmcds had before."""
+"""Support of other versions of torchvision and MMEngine, and of old names of mmcds."""

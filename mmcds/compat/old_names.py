@@ -1,4 +1,4 @@
-"""Names that moved: an old import, or an old path of a config, leads to the new place."""
+"""Makes old imports and old paths of configs lead to their new places."""
 
 import re
 import sys
@@ -109,7 +109,7 @@ class OldNames(MetaPathFinder, Loader):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """A spec for an old name, None for any other.
+        """Return a spec for an old name, None for any other.
 
         Raises:
             ModuleNotFoundError: For a module that is gone, with the place where it is.
@@ -119,7 +119,7 @@ class OldNames(MetaPathFinder, Loader):
         return ModuleSpec(fullname, self) if fullname in self.modules else None
 
     def exec_module(self, module: ModuleType) -> None:
-        """Put the new module in the place of the empty one that Python made for the old name."""
+        """Replace the empty module that Python made for the old name by the new module."""
         old = module.__name__
         new = self.modules[old]
         parts = [new] if isinstance(new, str) else new
@@ -133,12 +133,12 @@ class OldNames(MetaPathFinder, Loader):
 
 
 def install(modules: Mapping[str, str | tuple[str, ...]] = MODULES) -> None:
-    """Let old names be found, before Python looks for files: an old package is now another one with other files."""
+    """Register the finder before those for files, since some old packages now exist with other content."""
     sys.meta_path.insert(0, OldNames(modules))
 
 
 def moved_name(module: str, name: str) -> Any:
-    """For the ``__getattr__`` of a module: what has moved out of it.
+    """Find a name that moved out of a module; for its ``__getattr__``.
 
     Raises:
         AttributeError: If it never had this name.
@@ -151,7 +151,7 @@ def moved_name(module: str, name: str) -> Any:
 
 
 def moved_file(path: str) -> str:
-    """The new path of a config of the experiments, if there is no file under the old one; else the same."""
+    """The new path of a config of the experiments if the old one has no file, else the path itself."""
     new = _EXPERIMENTS.sub(r'\1benchmarks/experiments/', path)
     return new if new != path and not Path(path).is_file() and Path(new).is_file() else path
 

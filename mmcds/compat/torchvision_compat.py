@@ -21,7 +21,7 @@ _libraries: list[object] = []
 
 
 def ensure_torchvision() -> TorchvisionState:
-    """Declare torchvision's missing operators, if that is what keeps it from being imported.
+    """Declare torchvision's missing operators if they keep it from being imported.
 
     The package index has only CUDA builds of torchvision for Linux. Beside a CPU build of torch their
     compiled part does not load, and the import ends with ``operator torchvision::nms does not exist``.
@@ -88,7 +88,7 @@ def _read_version(package: str) -> str:
 
 
 def _forget_failed_import() -> None:
-    """Drop the submodules that a failed import leaves behind, which the next import trips over."""
+    """Remove the submodules that a failed import leaves behind; they break the next import."""
     for name in [name for name in sys.modules if name.partition('.')[0] == 'torchvision']:
         del sys.modules[name]
 

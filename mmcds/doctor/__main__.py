@@ -16,7 +16,7 @@ REQUIREMENTS = {'default': ' (requirements.txt)', 'upstream': ' (requirements/up
 
 
 def to_text(inventory: Inventory, problems: list[Problem]) -> str:
-    """A table of what is installed, the stack that makes, and every problem with the command that mends it."""
+    """Format the report: installed packages, their stack, and each problem with the command that mends it."""
     rows = [('', 'version', 'from', ''), ('python', inventory.python, inventory.venv or '-', '')]
     for name, package in inventory.packages.items():
         state = 'not installed' if package.missing else 'does not import' if package.error else package.note
@@ -35,14 +35,14 @@ def to_text(inventory: Inventory, problems: list[Problem]) -> str:
 
 
 def to_json(inventory: Inventory, problems: list[Problem]) -> str:
-    """What :func:`to_text` says, for a program; ``ok`` is whether the exit status is 0."""
+    """Format the report of :func:`to_text` as JSON; ``ok`` is true if the exit status is 0."""
     ok = not any(problem.is_fatal for problem in problems)
     found = {'ok': ok, 'stack': inventory.stack, **asdict(inventory), 'problems': [asdict(each) for each in problems]}
     return json.dumps(found, indent=2)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Print the report; 0 if mmcds works here, 1 if something has to be mended first."""
+    """Print the report. Returns 0 if mmcds works here, else 1."""
     parser = argparse.ArgumentParser(
         prog='python -m mmcds.doctor',
         description='Show what is installed of what mmcds needs, what is wrong with it, and how to mend it. '

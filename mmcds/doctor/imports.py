@@ -1,4 +1,4 @@
-"""Import packages one by one and say what came of it: one JSON object per line, in order.
+"""Import packages one by one and print the result of each as a line of JSON, in order.
 
 Run by :mod:`mmcds.doctor.inventory` as ``python -c <this text> NAME ...``, so that an import which
 kills the interpreter kills this one, and so that mmcds itself is imported no earlier than it says.
@@ -14,7 +14,7 @@ from typing import Any
 
 
 def look(name: str) -> dict[str, Any]:
-    """Import all of a package that a training does; what there is to know of it beside its version."""
+    """Import what training imports of a package. Returns facts about it other than its version."""
     if name == 'torch':
         import torch
 
@@ -53,7 +53,7 @@ def look(name: str) -> dict[str, Any]:
 
 
 def probe(name: str) -> dict[str, Any]:
-    """Import one package: ``name``; ``version`` or ``error``; ``missing`` if there is nothing to import; facts."""
+    """Import one package. Returns ``name``, ``version`` or ``error``, ``missing`` if it is not installed, and facts."""
     try:
         facts = look(name)
         module = importlib.import_module(name)

@@ -1,4 +1,4 @@
-"""What is installed: collected once, then only looked at."""
+"""Inventory of the installed packages."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PROVIDERS = {
 
 @dataclass
 class Package:
-    """One import name: its version and those of its distributions, why it does not import, what else is known."""
+    """One importable package: versions, distributions, the error of its import, and facts."""
 
     name: str
     distributions: dict[str, str] = field(default_factory=dict)
@@ -46,13 +46,13 @@ class Package:
 
     @property
     def label(self) -> str:
-        """Version to show: the package's own, which names torch's build, else the distributions'."""
+        """Version to show: the package's own, which names torch's build, or else that of its distributions."""
         return self.version or ', '.join(sorted(set(self.distributions.values())))
 
 
 @dataclass
 class Inventory:
-    """All packages by their import names, and what distributions require of each other and do not have."""
+    """All packages by import name, and the unmet requirements among their distributions."""
 
     packages: dict[str, Package]
     #: (distribution, what it requires, version that is installed instead).
@@ -62,7 +62,7 @@ class Inventory:
 
     @property
     def stack(self) -> str:
-        """``'default'``, ``'upstream'``, ``'none'``, or ``'MIXED'`` where distributions of both are installed."""
+        """``'default'``, ``'upstream'``, ``'none'``, or ``'MIXED'`` if distributions of both are installed."""
         found = {stack_of(each) for name in MM_PACKAGES for each in self.packages[name].distributions}
         return 'MIXED' if len(found) > 1 else found.pop() if found else 'none'
 
@@ -73,7 +73,7 @@ def stack_of(distribution: str) -> str:
 
 
 def collect() -> Inventory:
-    """Look at the environment of this interpreter."""
+    """Collect the inventory of this interpreter."""
     packages = {found['name']: Package(**found) for found in _probe(list(PROVIDERS))}
     versions: dict[str, str] = {}
     requirements: dict[str, list[str]] = {}
@@ -86,7 +86,7 @@ def collect() -> Inventory:
 
 
 def _conflicts(requirements: dict[str, list[str]], installed: dict[str, str]) -> list[tuple[str, str, str]]:
-    """What these distributions require of each other and do not have; `pip check` lists those of all others."""
+    """Unmet requirements among these distributions; `pip check` lists those of all others."""
     try:
         from packaging.requirements import Requirement
     except ImportError:  # mmengine needs packaging, so its import fails and is reported
@@ -102,7 +102,7 @@ def _conflicts(requirements: dict[str, list[str]], installed: dict[str, str]) ->
 
 
 def _probe(names: list[str]) -> list[dict[str, Any]]:
-    """Import the packages in a process of their own, and in another one those after one that killed it."""
+    """Import the packages in a subprocess. After a package that crashes it, go on in a new one."""
     source = Path(__file__).with_name('imports.py').read_text(encoding='utf-8')
     results: list[dict[str, Any]] = []
     while names:

@@ -1,4 +1,4 @@
-"""The rules: from what is installed to what is wrong with it and the one shell command that mends it."""
+"""Rules that find problems in an inventory, each with the shell command that mends it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PIP = 'python -m pip install'
 
 @dataclass(frozen=True)
 class Problem:
-    """What is wrong with one package, and the shell command that mends it; if not fatal, mmcds works all the same."""
+    """A problem of one package and the shell command that mends it. If not fatal, mmcds works anyway."""
 
     package: str
     text: str
@@ -32,7 +32,7 @@ class Problem:
 
 
 def find_problems(inventory: Inventory) -> list[Problem]:
-    """Everything that is wrong; of packages that do not import for another reason the first, as others may need it."""
+    """All problems. Of packages whose import fails for another reason only the first, since others may need it."""
     rules = (_mixed_stacks, _missing, _versions, _operators)
     problems = [problem for rule in rules for problem in rule(inventory)]
     broken = next((package for package in inventory.packages.values() if package.error), None)
@@ -46,13 +46,13 @@ def find_problems(inventory: Inventory) -> list[Problem]:
 
 
 def pin(package: str, stack: str) -> str:
-    """The tested requirement of a package in a stack; of a stack that is neither, the default's."""
+    """The tested requirement of a package in a stack; that of the default stack if the stack is neither."""
     pins = f'{PINS.get(stack, PINS["default"])} {COMMON_PINS}'.split()
     return next(each for each in pins if re.split('[=>]', each)[0] in PROVIDERS[package])
 
 
 def install(name: str, inventory: Inventory, cuda: bool = False) -> str:
-    """Install one package in the version that its stack was tested with; mmcv is compiled for the installed torch.
+    """Command that installs the tested version of a package; mmcv is compiled for the installed torch.
 
     Without ``--no-build-isolation`` pip builds mmcv where there is no torch, and without ``--no-cache-dir`` it takes
     the wheel without operators that such a build has left in its cache.
@@ -115,7 +115,7 @@ def _versions(inventory: Inventory) -> Iterator[Problem]:
 
 
 def _fits(version: str, wanted: str) -> bool:
-    """Whether a version is in a range; True where there is none, or nothing to compare it with."""
+    """Whether a version is in a range; True if there is no version or packaging is not installed."""
     try:
         from packaging.specifiers import SpecifierSet
     except ImportError:
