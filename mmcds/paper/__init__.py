@@ -1,1 +1,1 @@
-"""What only the paper's tables need: its checkpoints, its backbones, a data set."""
+"""Code that only the paper's tables need: checkpoint conversion, backbones, a data set."""

@@ -1,4 +1,4 @@
-"""Checkpoints of the paper's released code, to and from those of MMPretrain and mmcds."""
+"""Converts checkpoints of the paper's released code to those of MMPretrain and mmcds, and back."""
 
 import os
 import pickle
@@ -30,7 +30,7 @@ _PROJECTOR = re.compile(r'neck\.cds\.projectors\.backbone(\d+)\.convs\.(\d+)\.op
 
 
 def convert_checkpoint(source: str | Path, target: str | Path, to: str) -> tuple[int, int]:
-    """Write a checkpoint under the names of another code base; every number stays what it is.
+    """Write a checkpoint with the names of another code base. The values do not change.
 
     The file is written beside the target and then renamed: an interrupted conversion leaves nothing
     half-written. All forms but 'released', which is a bare state dict, have 'meta' and 'state_dict'.
@@ -65,7 +65,7 @@ def convert_checkpoint(source: str | Path, target: str | Path, to: str) -> tuple
 
 
 class _Other(dict):
-    """Stands for every object in a checkpoint that is no tensor, a run's log for one; the items of a dict stay."""
+    """Placeholder for objects in a checkpoint that are no tensors, such as a log; it keeps the items of a dict."""
 
     def __new__(cls, *args: Any, **kwargs: Any) -> '_Other':
         return super().__new__(cls)
@@ -80,14 +80,14 @@ class _Other(dict):
         return self
 
     def append(self, item: Any) -> None:
-        """Leave out what a list or a queue holds."""
+        """Ignore the items of a list or a queue."""
 
     __hash__ = object.__hash__  # type: ignore[assignment]
     dump_patches = False  # torch asks this of a pickled module of before 1.6
 
 
 class _Tensors(pickle.Unpickler):
-    """Makes tensors and plain containers, and calls nothing else that a file names.
+    """Unpickler that builds tensors and plain containers and calls nothing else that a file names.
 
     ``weights_only=True`` refuses a checkpoint of MMEngine's Runner for the histories of losses in it.
     """
@@ -195,7 +195,7 @@ def _mmcds_name(key: str) -> str:
 
 
 def _check_keys(found: Mapping[str, Tensor], heads: bool, classifier: bool) -> None:
-    """Fail on keys that no such network has, and on those that it lacks."""
+    """Raise on unknown and on missing keys."""
     auxiliary, backbone, fc = _auxiliary_keys(), _backbone_keys(found), {'fc.weight', 'fc.bias'}
     unknown = [key for key in found if key not in backbone | auxiliary | fc]
     if unknown:

@@ -108,7 +108,7 @@ class StanfordDogs(BaseDataset):
         return data_list
 
     def extra_repr(self) -> list[str]:
-        """What the data set's ``repr`` adds."""
+        """Extra lines of the data set's ``repr``."""
         return [f'Root of dataset: \t{self.data_root}']
 
 

@@ -1,4 +1,4 @@
-"""How far confidences are from accuracies: the bins of a reliability diagram and their errors."""
+"""Calibration: the bins of a reliability diagram and their errors."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class Reliability:
 
     @property
     def gaps(self) -> np.ndarray:
-        """How far accuracy and confidence are apart per bin (B,), in [0, 1]; 0 where a bin is empty."""
+        """Difference of accuracy and confidence per bin (B,), in [0, 1]; 0 for an empty bin."""
         return np.nan_to_num(np.abs(self.accuracy - self.confidence))
 
     @property

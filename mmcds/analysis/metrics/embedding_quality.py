@@ -1,4 +1,4 @@
-"""Alignment and uniformity: what a contrastive loss asks of its embeddings, as two numbers."""
+"""Alignment and uniformity of embeddings, the two properties that a contrastive loss optimises."""
 
 from dataclasses import asdict, dataclass
 
@@ -58,7 +58,7 @@ def uniformity(embeddings: Tensor) -> float:
 
 @dataclass(frozen=True)
 class Quality:
-    """How a class lies among the others.
+    """Separation of a class from the others.
 
     Attributes:
         rows (int): Rows that were measured.
@@ -75,11 +75,11 @@ class Quality:
     k: int
 
     def numbers(self) -> dict[str, float]:
-        """All of them by name."""
+        """The measures by name."""
         return asdict(self)
 
     def text(self) -> str:
-        """In one line, for under a map."""
+        """The measures in one line, as the caption of a map."""
         return f'{self.k}-NN {self.knn:.1f} %, alignment {self.alignment:.2f}, uniformity {self.uniformity:.2f}'
 
 

@@ -89,7 +89,7 @@ class FasterCocoMetric(CocoMetric):
         super().__init__(*args, **kwargs)
 
     def compute_metrics(self, results: list) -> dict[str, float]:
-        """The numbers of ``CocoMetric.compute_metrics``.
+        """Compute the metrics of ``CocoMetric.compute_metrics``.
 
         Args:
             results (list): What :meth:`process` kept: a pair (ground truth, prediction) per image.

@@ -1,4 +1,4 @@
-"""Which detection found which object, as COCO's evaluation assigns them."""
+"""Matches detections to objects as COCO's evaluation does."""
 
 import numpy as np
 from mmdet.evaluation import bbox_overlaps
@@ -27,7 +27,7 @@ def match_detections(found: InstanceData, truth: InstanceData, iou: float = 0.5)
 
 
 def assign_detections(found: InstanceData, truth: InstanceData, iou: float = 0.5) -> np.ndarray:
-    """The object of each detection, as :func:`match_detections` assigns it: ``(P,)`` int64, -1 where it is wrong."""
+    """Index of the object matched to each detection by :func:`match_detections`: ``(P,)`` int64, -1 for none."""
     assigned = np.full(len(found.bboxes), -1)
     taken = np.zeros(len(truth.bboxes), dtype=bool)
     if not len(assigned) or not len(taken):

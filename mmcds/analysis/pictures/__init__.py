@@ -1,4 +1,4 @@
-"""Pictures of what a model learns and finds."""
+"""Figures of views, features, embeddings and detections."""
 
 from mmcds.utils.extras import need_analysis
 

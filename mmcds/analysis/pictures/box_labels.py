@@ -1,4 +1,4 @@
-"""Labels of boxes that can be read where many boxes meet: coloured by what is said of them, none upon another."""
+"""Labels of crowded boxes, coloured by a remark and placed without overlap."""
 
 import re
 from enum import Enum
@@ -13,7 +13,7 @@ from .fonts import use_fonts_for
 
 
 class Remark(Enum):
-    """What is said of a box. The value stands behind the name of its class until it is drawn, as a colour."""
+    """Remark on a box. The value is appended to the name of its class; when drawn, it is a colour."""
 
     NONE = ''
     MISSED = ' missed'

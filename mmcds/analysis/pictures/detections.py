@@ -28,7 +28,7 @@ _TILE = 420  # pixels: smaller images are enlarged to it, so that labels do not 
 
 @dataclass
 class Example:
-    """One image, what is in it and what was found.
+    """One image with its objects and detections.
 
     Attributes:
         name (str): The file's name.
@@ -125,7 +125,7 @@ def draw_example(example: Example, classes: Sequence[str], palette: Any, tile: i
 def draw_change(
     base: Example, other: Example, classes: Sequence[str], palette: Any, tile: int = _TILE
 ) -> tuple[np.ndarray, str]:
-    """Draw one image twice, left with one model's detections and right with another's, and say what changed.
+    """Draw one image twice, with one model's detections on the left and another's on the right, and list the changes.
 
     Objects that only the other model finds are marked 'gained' on the right, those that only the first one finds
     'lost' on the left; objects that neither finds are marked 'missed' and detections that are wrong 'wrong' on

@@ -1,4 +1,4 @@
-"""What a tap sees in one image: strength of its map, similarity to a place, and its liveliest channels."""
+"""Features of a tap on one image: norm, similarity to a location, and the channels that vary most."""
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
@@ -102,7 +102,7 @@ def tap_maps(
 
 
 def find_place(steps: Sequence[dict], raw: dict[str, Any], place: tuple[float, float]) -> tuple[int, int]:
-    """Where a place of the file ends up behind a pipeline: x and y in pixels of what comes out.
+    """Location after a pipeline of a point of the file: x and y in pixels of the output.
 
     An image whose colours are its coordinates goes through the same steps, whatever they resize, crop and pad. It is
     exact to a 255th of the image.
@@ -128,12 +128,12 @@ def find_place(steps: Sequence[dict], raw: dict[str, Any], place: tuple[float, f
 
 
 def strength(feature: Tensor) -> Tensor:
-    """Length of the feature at each place: (C, h, w) to (h, w), in [0, 1]."""
+    """Norm of the feature at each location: (C, h, w) to (h, w), in [0, 1]."""
     return _stretch(feature.norm(dim=0))
 
 
 def similarity(feature: Tensor, place: tuple[float, float]) -> Tensor:
-    """Cosine similarity of each place to one of them.
+    """Cosine similarity of each location to one of them.
 
     Args:
         feature (Tensor): (C, h, w), floating.
@@ -205,7 +205,7 @@ def draw_heat(models: Sequence[TapMaps], title: str = '') -> Figure:
 
 
 def draw_channels(models: Sequence[TapMaps], tap: str, count: int = 8, title: str = '') -> Figure:
-    """Draw the liveliest channels of one tap: one row per model.
+    """Draw the channels of one tap that vary most: one row per model.
 
     Args:
         models (Sequence[TapMaps]): Of the same image.

@@ -1,4 +1,4 @@
-"""Fonts for names in any script: none is drawn as a row of boxes."""
+"""Fonts for names in any script, so that no letter is drawn as a box."""
 
 import sys
 import unicodedata
@@ -29,7 +29,7 @@ def use_fonts(figure: Figure) -> None:
 
 
 def use_fonts_for(text: Text) -> None:
-    """What :func:`use_fonts` does, for one text."""
+    """Apply :func:`use_fonts` to one text."""
     drawable, families = fonts_for(text.get_text(), text.get_fontproperties())
     if drawable != text.get_text():
         text.set_text(drawable)
@@ -38,7 +38,7 @@ def use_fonts_for(text: Text) -> None:
 
 
 def fonts_for(text: str, properties: FontProperties | None = None) -> tuple[str, list[str]]:
-    """What to draw instead of a text, and with what.
+    """Text to draw and fonts to draw it with.
 
     Args:
         text (str): In any script.
@@ -98,7 +98,7 @@ def _families(needed: frozenset[str]) -> tuple[tuple[str, ...], frozenset[str]]:
 
 @lru_cache(maxsize=4096)
 def _has(path: str, chars: frozenset[str]) -> frozenset[str]:
-    """Those of some letters for which a font file has a glyph."""
+    """The letters for which a font file has a glyph."""
     try:
         font = FT2Font(path)
     except (OSError, RuntimeError):

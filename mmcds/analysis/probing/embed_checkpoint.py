@@ -1,4 +1,4 @@
-"""From a config and a checkpoint to the rows of its taps, each with where it comes from."""
+"""Embeds a data set with a trained model: rows of its taps, each with its image and box."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from .tap_features import TapFeatures, tap_features
 
 @dataclass
 class EmbeddedData:
-    """What the taps of a model give for a data set.
+    """Features of the taps of a model on a data set.
 
     Attributes:
         found (TapFeatures): Labels, features and embeddings of M rows.
@@ -33,7 +33,7 @@ class EmbeddedData:
     data: ProbeData
 
     def crop(self, row: int) -> np.ndarray:
-        """What a row was made of: (h, w, 3) uint8 RGB, the object or the whole image.
+        """Crop of a row, the object or the full image: (h, w, 3) uint8 RGB.
 
         Raises:
             FileNotFoundError: If the image's file has gone.
@@ -57,7 +57,7 @@ def embed_checkpoint(
     limit: int = 500,
     device: str = 'cpu',
 ) -> EmbeddedData:
-    """Run a trained model over a data set and keep what its taps give.
+    """Run a trained model over a data set and keep the features of its taps.
 
     Args:
         cfg (Config): Its config, with CDS or without.

@@ -69,6 +69,6 @@ def probe_checkpoint(
 
 
 def show_progress(steps: Any, total: int, what: str) -> Iterator[Any]:
-    """A progress bar on the terminal; in a log file it would only be in the way."""
+    """Progress bar, on a terminal only."""
     console = Console(stderr=True)
     yield from track(steps, what, total, console=console, disable=not sys.stderr.isatty())

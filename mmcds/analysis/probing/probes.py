@@ -16,7 +16,7 @@ from .tap_features import TapFeatures
 
 @dataclass(frozen=True)
 class Probe:
-    """How well simple classifiers do on one tap.
+    """Accuracy of simple classifiers on one tap.
 
     Attributes:
         tap (str): 'backbone.2'.
@@ -114,7 +114,7 @@ def probe_all(train: TapFeatures, test: TapFeatures, k: int = 20) -> Iterator[Pr
 
 
 def jobs(features: TapFeatures) -> list[tuple[str, str]]:
-    """Tap and kind of all that can be probed."""
+    """Tap and kind of each feature that can be probed."""
     return [
         (tap, kind)
         for tap in features.features

@@ -20,7 +20,7 @@ OUTPUT = re.compile(r'(backbone|neck)\.\d+')
 
 @dataclass
 class TapFeatures:
-    """What taps give for M labelled rows.
+    """Features of taps for M labelled rows.
 
     Attributes:
         labels (Tensor): Class of each row (M,), int64.
@@ -36,7 +36,7 @@ class TapFeatures:
 
 
 class TapRecorder:
-    """Keeps what backbone and neck return, while it is entered; on leaving, its hooks are taken off.
+    """Context that records the outputs of backbone and neck by forward hooks.
 
     Args:
         model (nn.Module): A detector or classifier.
@@ -129,7 +129,7 @@ def tap_features(
     taps: Sequence[str] | None = None,
     projected: Sequence[str] = (),
 ) -> TapFeatures:
-    """Run a model in evaluation mode and collect what its taps give.
+    """Run a model in evaluation mode and collect the features of its taps.
 
     A feature is the mean over the map, in a detector over the map's part in the object's box (RoIAlign).
 
@@ -201,7 +201,7 @@ def tap_features(
 def instance_rois(
     objects: Sequence[Sequence[dict]], data_samples: Sequence[Any], device: torch.device
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Annotated objects as places in the model's input.
+    """Boxes of annotated objects in the model's input.
 
     Test pipelines of mmdet leave boxes in pixels of the file or scale them, as the order of their steps
     has it; hence they are taken from the annotation and scaled here.

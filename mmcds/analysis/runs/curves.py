@@ -120,7 +120,7 @@ def plot_runs(
 
 
 def smaller_is_better(name: str) -> bool:
-    """Whether a metric is best where it is smallest: errors, losses and calibration."""
+    """Whether a smaller value of a metric is better: errors, losses and calibration."""
     return any(part in name.lower() for part in ('error', 'loss', '/ece', '/mce', 'nll', 'brier'))
 
 

@@ -1,4 +1,4 @@
-"""One self-contained HTML page about a run, or about several beside each other."""
+"""Self-contained HTML report of one run, or of several side by side."""
 
 import base64
 import difflib
@@ -58,7 +58,7 @@ def load_run(path: str | Path, name: str = '') -> ReportedRun:
 
 
 def write_report(runs: Sequence[ReportedRun], out: str | Path, title: str = '') -> Path:
-    """Write the page. The first run is what the others are compared with.
+    """Write the page. The other runs are compared with the first.
 
     Args:
         runs (Sequence[ReportedRun]): At least one.
@@ -99,7 +99,7 @@ def write_report(runs: Sequence[ReportedRun], out: str | Path, title: str = '') 
 
 
 def draw_curves(runs: Sequence[ReportedRun]) -> Figure:
-    """Metrics and losses, as tools/analysis/curves.py draws them, as many as fit."""
+    """Figure of metrics and losses as by tools/analysis/curves.py, as many as fit."""
     logs = [run.log for run in runs]
     metrics = [name for name in choose_metrics(logs) if not name.endswith(CLASS_SUFFIX)][:4]
     return plot_runs(logs, metrics, choose_losses(logs)[: MAX_PANELS - len(metrics)])
@@ -133,7 +133,7 @@ def config_diff(base: ReportedRun, other: ReportedRun) -> str:
 
 
 def pictures(folder: Path) -> str:
-    """Pictures that lie in a work directory, taken into the page."""
+    """Pictures of a work directory, embedded in the page."""
     found = sorted(path for path in folder.rglob('*') if path.suffix.lower() in _PICTURES and path.is_file())
     small = [path for path in found if path.stat().st_size <= MAX_PICTURE_BYTES]
     parts = []

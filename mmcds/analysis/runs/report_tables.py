@@ -1,4 +1,4 @@
-"""The tables of a report, as HTML: what the first run is compared with in each."""
+"""Tables of a report as HTML, with differences to the first run."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ CLASS_SUFFIX = '_precision'
 
 @dataclass
 class ReportedRun:
-    """A run as the report sees it.
+    """A run in a report.
 
     Attributes:
         log (RunLog): Its scalars.
@@ -33,7 +33,7 @@ class ReportedRun:
 
     @property
     def name(self) -> str:
-        """As in the tables."""
+        """Name of the run in tables."""
         return self.log.name
 
 
@@ -49,7 +49,7 @@ def results_table(runs: Sequence[ReportedRun]) -> str:
 
 
 def class_table(runs: Sequence[ReportedRun]) -> str:
-    """AP of each class, where the runs have logged it."""
+    """AP of each class, if the runs have logged it."""
     names = [name for name in _metrics(runs) if name.endswith(CLASS_SUFFIX)]
     if not names:
         if not any(name.startswith('coco/') for name in _metrics(runs)):
@@ -85,7 +85,7 @@ def cost_table(runs: Sequence[ReportedRun]) -> str:
 
 
 def note(text: str) -> str:
-    """A remark, from HTML."""
+    """A remark under a table, given as HTML."""
     return f'<p class="note">{text}</p>'
 
 
@@ -109,7 +109,7 @@ def _progress(log: RunLog) -> str:
 
 
 def _compared(values: Sequence[float | None], ratio: bool = False, less: bool = False) -> list[str]:
-    """Values with what they differ by from the first one; of costs, and where asked, less is better."""
+    """Values with their differences to the first. For costs, and if asked, less is better."""
     first, cells = values[0], []
     for place, value in enumerate(values):
         if value is None:

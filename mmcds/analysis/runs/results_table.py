@@ -13,7 +13,7 @@ HEADS = {'coco/bbox_mAP': 'AP', 'coco/bbox_mAP_50': 'AP50', 'coco/bbox_mAP_75': 
 
 
 def pair_table(pairs: Sequence[tuple[str, str]]) -> str:
-    """A Markdown table of baselines and what is compared with them.
+    """Markdown table of baselines and the runs compared with them.
 
     The metrics are those of the last evaluation, never of the best one: which one is best is not
     known without looking at the validation set.

@@ -126,7 +126,7 @@ def read_run(path: str | os.PathLike[str], name: str = '') -> RunLog:
 
 
 def running_mean(values: np.ndarray, window: int) -> np.ndarray:
-    """Mean of each value and its neighbours, leaving out what is not finite.
+    """Running mean of the finite values.
 
     Args:
         values (np.ndarray): ``(T,)``, may hold NaN and infinities.
@@ -163,13 +163,13 @@ def _parse(line: str) -> Record | None:
 
 
 def _config_of(file: Path) -> dict[str, Any]:
-    """The config that MMEngine writes beside its log; empty where there is none."""
+    """The config that MMEngine writes beside its log; empty if there is none."""
     path = file.with_name('config.py')
     return Config.fromfile(path, import_custom_modules=False) if path.is_file() else {}
 
 
 def _counts_epochs(records: Sequence[_Line], config: dict[str, Any]) -> bool:
-    """Whether the evaluations of a log count epochs: from its config, else from what stands around them."""
+    """Whether the evaluations of a log count epochs: from its config, else from the records around them."""
     loop = config.get('train_cfg') or {}
     if 'max_iters' in loop or 'max_epochs' in loop:
         logger = (config.get('default_hooks') or {}).get('logger') or {}
@@ -185,7 +185,7 @@ def _counts_epochs(records: Sequence[_Line], config: dict[str, Any]) -> bool:
 
 
 def _number_evaluations(records: Sequence[_Line], points: Sequence[int]) -> None:
-    """Give evaluations that MMEngine logged as of step 0 the iteration after which they were.
+    """Set the iteration of evaluations that MMEngine logged as of step 0.
 
     Those between two logged training steps are at the points between them; where no points are known, at the step
     before and the ones right after it, so that none gets lost.
@@ -211,7 +211,7 @@ def _number_evaluations(records: Sequence[_Line], points: Sequence[int]) -> None
 
 
 def _evaluated_at(config: dict[str, Any]) -> list[int]:
-    """The iterations after which an IterBasedTrainLoop evaluates; none where the config does not say it."""
+    """The iterations after which an IterBasedTrainLoop evaluates; none if the config does not say."""
     loop = config.get('train_cfg') or {}
     end = loop.get('max_iters')
     if not isinstance(end, int):
