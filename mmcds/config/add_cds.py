@@ -1,7 +1,7 @@
 """Adds contrastive deep supervision to a stock config, and removes it again."""
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from itertools import pairwise
 from typing import Any
@@ -14,6 +14,7 @@ from mmcds.config.check_teacher import check_teacher
 from mmcds.config.resolved import NECK, NECKS, ResolvedCDS
 from mmcds.config.schedule import ContrastSchedule
 from mmcds.datasets.transforms.two_views import check_second_view
+from mmcds.models.data_samples.formats import is_registered
 from mmcds.models.taps import output_channels
 from mmcds.utils.type_name import bare_name, type_name
 
@@ -35,9 +36,17 @@ CLASSIFICATION: dict[str, Any] = dict(
     concat=True,
 )
 
+#: Recipe of a segmentor: the defaults of the CDSNeck on annotated pixels, contrasted across batches (Wang et al., ICCV
+#: 2021).
+SEGMENTATION: dict[str, Any] = dict(sampler=dict(type='PixelSampler'), queue_length=1024)
+#: Recipe by the default scope of a config.
+RECIPES = {'mmpretrain': CLASSIFICATION, 'mmseg': SEGMENTATION}
+
 #: Samplers of detectors that do not detect boxes.
 OTHER_SAMPLERS: dict[str, dict[str, Any]] = {'CLRNet': dict(type='ImageSampler')}
 
+#: The preprocessor of trackers that train on clips, unless it has ``use_det_processor``.
+CLIPS = 'TrackDataPreprocessor'
 #: Model types that train on batches of another form than images and their data samples, with that form.
 REFUSED = {
     'BaseSelfSupervisor': 'it trains on lists of views, CDS on images (N, 3, H, W)',
@@ -45,19 +54,16 @@ REFUSED = {
     'Mask2FormerVideo': 'it trains on videos (N, T, 3, H, W), CDS on images (N, 3, H, W)',
     'Detectron2Wrapper': 'its model is built by detectron2, which knows no CDSNeck',
 }
-#: Packages whose models train on batches that mmcds does not read yet.
-OTHER_PACKAGES = (
-    'mmrotate',
-    'mmyolo',
-    'mmseg',
-    'mmpose',
-    'mmdet3d',
-    'mmaction',
-    'mmocr',
-    'mmagic',
-    'mmselfsup',
-    'mmrazor',
-)
+#: Packages whose models train on batches that mmcds does not read, with what is missing.
+OTHER_PACKAGES = {
+    'mmpose': 'its keypoints are neither boxes nor classes of pixels, and no sampler takes them',
+    'mmdet3d': 'its batches are point clouds, or images of several cameras with boxes in space',
+    'mmaction': 'its batches are clips of frames (N, T, 3, H, W), CDS takes images (N, 3, H, W)',
+    'mmocr': 'its annotations are polygons and texts, and no sampler takes them',
+    'mmagic': 'its models are trained by losses between images, without annotated classes',
+    'mmselfsup': 'its models are trained without annotations, on lists of views',
+    'mmrazor': 'it wraps models in algorithms whose training step calls them in its own way',
+}
 
 
 def add_cds(cfg: Config, schedule: dict | None = None, **neck: Any) -> Config:
@@ -67,7 +73,7 @@ def add_cds(cfg: Config, schedule: dict | None = None, **neck: Any) -> Config:
     backbone, heads, data and schedule do not change. A config that has CDS already is returned unchanged.
 
     Args:
-        cfg (Config): A detector's or classifier's config.
+        cfg (Config): Config of a detector, classifier or segmentor, or of a model that trains a detector inside.
         schedule (dict, optional): Arguments of :class:`~mmcds.engine.hooks.ContrastSchedule`. Defaults
             to None: constant.
         **neck: Arguments of the CDSNeck that differ from the recipe (``taps=['backbone.3']``).
@@ -82,7 +88,7 @@ def add_cds(cfg: Config, schedule: dict | None = None, **neck: Any) -> Config:
         >>> cfg = add_cds(mmengine.hub.get_config('mmdet::fcos/fcos_r50-caffe_fpn_gn-head_1x_coco.py'))
     """
     cfg = deepcopy(cfg)
-    model = _model_of(cfg)
+    model = supervised_model(cfg)
     if has_cds(cfg):
         if neck or schedule:
             given = sorted([*neck, *(['schedule'] if schedule else [])])
@@ -92,10 +98,12 @@ def add_cds(cfg: Config, schedule: dict | None = None, **neck: Any) -> Config:
             )
         return cfg
     scope = cfg.get('default_scope') or 'mmdet'
-    _refuse(model, scope)
-    recipe = deepcopy(CLASSIFICATION if scope == 'mmpretrain' else DETECTION)
+    _refuse(cfg.model, model, scope)
+    recipe = deepcopy(RECIPES.get(scope, DETECTION))
     if bare_name(model) in OTHER_SAMPLERS:
         recipe['sampler'] = deepcopy(OTHER_SAMPLERS[bare_name(model)])
+    if type_name(recipe.get('sampler')) == 'PixelSampler':
+        recipe['sampler'].update(_ignored_class(model))
     channels = neck.pop('channels', None) or _channels(model, scope)
     if scope == 'mmpretrain' and 'modules' not in channels and sum(map(bool, channels['backbone'])) == 1:
         # A classifier's backbone returns its last map only; to supervise earlier stages, tap them as modules.
@@ -127,7 +135,7 @@ def remove_cds(cfg: Config) -> Config:
         removed, and an EpochSeedHook right after them, which is where :func:`add_cds` puts one that the config lacks.
     """
     cfg = deepcopy(cfg)
-    model = _model_of(cfg)
+    model = supervised_model(cfg)
     if has_cds(cfg):
         wrapped = model['neck']
         if 'neck' in wrapped:
@@ -147,7 +155,7 @@ def remove_cds(cfg: Config) -> Config:
 
 def has_cds(cfg: Config) -> bool:
     """Whether the model of a config has a CDSNeck, or the DSNNeck of its control."""
-    return type_name(_model_of(cfg).get('neck')) in NECKS
+    return type_name(supervised_model(cfg).get('neck')) in NECKS
 
 
 def check_cds(cfg: Config, teacher: bool = True) -> None:
@@ -164,7 +172,7 @@ def check_cds(cfg: Config, teacher: bool = True) -> None:
     """
     if not has_cds(cfg):
         return
-    resolved = ResolvedCDS.of(_model_of(cfg)['neck'])
+    resolved = ResolvedCDS.of(supervised_model(cfg)['neck'])
     hooks = [hook for hook in cfg.get('custom_hooks') or [] if type_name(hook) == CDS_HOOK]
     if len(hooks) != 1:
         raise ValueError(
@@ -177,21 +185,38 @@ def check_cds(cfg: Config, teacher: bool = True) -> None:
         check_teacher(cfg, resolved.supervision)
 
 
-def _model_of(cfg: Config) -> ConfigDict:
+def supervised_model(cfg: Config) -> ConfigDict:
+    """The part of a config's model that has the backbone and the neck.
+
+    It is the model itself, or the ``detector`` that it trains, as in SoftTeacher and the trackers
+    (:func:`~mmcds.models.necks.supervised_part`).
+
+    Raises:
+        ValueError: If the config has no model.
+    """
     model = cfg.get('model')
     if not isinstance(model, Mapping):
         raise ValueError('the config has no model; give a config that trains, such as mmdet::retinanet/...')
-    return model
+    inner = model.get('detector')
+    return inner if isinstance(inner, Mapping) and not model.get('backbone') else model
 
 
-def _refuse(model: Mapping[str, Any], scope: str) -> None:
-    """Raise on a model whose training step CDS cannot join."""
-    reason, inner = REFUSED.get(bare_name(model)), model.get('detector')
-    if reason is None and not model.get('backbone') and isinstance(inner, Mapping):
-        # SoftTeacher and the trackers call methods of an inner detector instead of its forward.
+def _ignored_class(model: Mapping[str, Any]) -> dict[str, int]:
+    """The class of pixels that a segmentor's decode head ignores, where it is not the sampler's default."""
+    heads = model.get('decode_head')
+    head = heads[-1] if isinstance(heads, Sequence) and heads else heads
+    ignored = head.get('ignore_index') if isinstance(head, Mapping) else None
+    return {'ignore_index': ignored} if isinstance(ignored, int) else {}
+
+
+def _refuse(model: Mapping[str, Any], supervised: Mapping[str, Any], scope: str) -> None:
+    """Raise on a model whose training step CDS cannot join; ``supervised`` is the part with the backbone."""
+    reason = REFUSED.get(bare_name(model))
+    preprocessor = model.get('data_preprocessor') or {}
+    if reason is None and bare_name(preprocessor) == CLIPS and not preprocessor.get('use_det_processor'):
         reason = (
-            f'it feeds a detector of its own, model.detector ({bare_name(inner)}), in its own way; train that '
-            'detector by itself with CDS and load the checkpoint into model.detector'
+            f'it trains on clips of frames (N, T, 3, H, W), CDS on images (N, 3, H, W); train model.detector '
+            f'({bare_name(supervised)}) by itself with CDS and load the checkpoint into it'
         )
     packages = [scope, *_packages(model)]
     if reason is None and not set(packages) & set(OTHER_PACKAGES):
@@ -201,9 +226,12 @@ def _refuse(model: Mapping[str, Any], scope: str) -> None:
         parents = kind.__mro__ if inspect.isclass(kind) else ()
         reason = next((REFUSED[parent.__name__] for parent in parents if parent.__name__ in REFUSED), None)
         packages += [parent.__module__.partition('.')[0] for parent in parents]
-    other = next((package for package in packages if package in OTHER_PACKAGES), None)
+    other = next((package for package in packages if package in OTHER_PACKAGES and not is_registered(package)), None)
     if reason is None and other is not None:
-        reason = f'{other} trains on batches that mmcds does not read yet; it reads those of mmdet and mmpretrain'
+        reason = (
+            f'mmcds does not read the batches of {other}: {OTHER_PACKAGES[other]}; a project can teach it by '
+            f"mmcds.register_batch_format('{other}', ...)"
+        )
     if reason is not None:
         raise ValueError(f'model.type={bare_name(model)!r} is refused: {reason}')
 

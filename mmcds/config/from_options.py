@@ -8,7 +8,7 @@ from mmengine.config import Config
 from mmcds.datasets.labelled_fraction import check_labelled_fraction
 from mmcds.utils.type_name import type_name
 
-from .add_cds import DISTILL_HOOK, NECKS, add_cds, check_cds, has_cds
+from .add_cds import DISTILL_HOOK, NECKS, add_cds, check_cds, has_cds, supervised_model
 from .load_config import load_config, set_data_root
 
 
@@ -35,14 +35,16 @@ def config_from_options(path: str, options: dict[str, Any] | None, cds: bool, te
         set_teacher_checkpoint(cfg, str(options.pop('teacher_checkpoint')))
     # Options of the contrast can only be applied after CDS is added.
     arguments = {name for builder in NECKS.values() for name in inspect.signature(builder).parameters} - {'neck'}
-    prefixes = tuple(sorted(f'model.neck.{name}' for name in arguments))
+    necks = ('model.neck.', 'model.detector.neck.')
+    prefixes = tuple(sorted(f'{neck}{name}' for neck in necks for name in arguments))
     late = {key: value for key, value in options.items() if key.startswith(prefixes) or key.startswith('custom_hooks')}
     cfg.merge_from_dict({key: value for key, value in options.items() if key not in late})
     if cds:
         cfg = add_cds(cfg)
     if late and not has_cds(cfg):
         neck_keys = [key for key in late if key.startswith(prefixes)]
-        if neck_keys and not any(key.removeprefix('model.neck.') in (cfg.model.get('neck') or {}) for key in neck_keys):
+        neck = supervised_model(cfg).get('neck') or {}
+        if neck_keys and not any(key.rpartition('neck.')[2] in neck for key in neck_keys):
             raise ValueError(f'--cfg-options {neck_keys[0]}: the config has no CDSNeck; add --cds')
     cfg.merge_from_dict(late)
     check_cds(cfg, teacher=teacher)

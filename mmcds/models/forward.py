@@ -1,7 +1,7 @@
 """A training step with the contrast: torch forward hooks on a model with a CDSNeck."""
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,13 +16,16 @@ from mmcds.utils.dist import get_world_size
 from mmcds.utils.errors import unknown_name
 from mmcds.utils.tree import as_map, as_outputs, connected_zero, map_outputs, select_outputs, split_outputs
 
-from .data_samples.sample_list import check_batch, labelled_rows, with_dummy_label
-from .necks import ATTRIBUTE, find_supervision
+from .data_samples import check_batch
+from .data_samples.sample_list import labelled_rows, with_dummy_label
+from .necks import ATTRIBUTE, find_supervision, supervised_part
 from .step_data import Features, ViewPair
 from .supervision.teacher import Teacher, distilled_losses
 
 #: Arguments of a model's forward, in mmengine's order.
 ARGUMENTS = ('inputs', 'data_samples', 'mode')
+#: The branch of a semi-supervised batch that is annotated, in mmdet.
+LABELLED_BRANCH = 'sup'
 
 
 @dataclass
@@ -112,7 +115,8 @@ class TwoViewForward:
     are those of view 1, so the task's randomness and inference are the stock's.
 
     Args:
-        model (nn.Module): A detector or classifier without a wrapper such as DDP.
+        model (nn.Module): A detector, classifier or segmentor without a wrapper such as DDP, or a model that trains a
+            detector: a semi-supervised one, whose student is supervised on its annotated images, or a tracker.
         teacher (Teacher, optional): Teacher for distillation; the CDSNeck needs ``distill``. Defaults to None.
         meter (Callable): Returns a context manager that is entered around all work for the contrast. Defaults to one
             that does nothing.
@@ -142,10 +146,13 @@ class TwoViewForward:
     ) -> None:
         self.model = model
         self.supervision = find_supervision(model)
-        if not isinstance(getattr(model, 'backbone', None), nn.Module):
+        part: Any = supervised_part(model)
+        if not isinstance(getattr(part, 'backbone', None), nn.Module):
             raise ValueError(f'{type(model).__name__} has no model.backbone, whose stages CDS would supervise')
-        self.backbone: nn.Module = model.backbone  # type: ignore[assignment]
-        self.neck: nn.Module = model.neck  # type: ignore[assignment]
+        #: The model, or the detector that it trains.
+        self.part: nn.Module = part
+        self.backbone: nn.Module = part.backbone
+        self.neck: nn.Module = part.neck
         self.teacher = teacher
         self.meter = meter
         self.has_unlabelled = has_unlabelled
@@ -196,7 +203,7 @@ class TwoViewForward:
             ]
             for path in self.supervision.modules_tapped:
                 self._handles.append(self._module(path).register_forward_hook(partial(self._after_module, path)))
-            head = getattr(self.model, 'head', None)
+            head = getattr(self.part, 'head', None)
             if getattr(self.supervision, 'distill', None) is not None and isinstance(head, nn.Module):
                 self._handles.append(head.register_forward_hook(self._after_head))
         return self
@@ -217,14 +224,20 @@ class TwoViewForward:
         # Only now: a training step may also call the model in another mode.
         self._step = None
         inputs, data_samples = arguments['inputs'], arguments['data_samples']
+        branches = isinstance(inputs, Mapping) and LABELLED_BRANCH in inputs
+        if branches:
+            # A semi-supervised detector: its student learns from annotations in this branch.
+            inputs, data_samples = inputs[LABELLED_BRANCH], data_samples[LABELLED_BRANCH]
         check_batch(type(model).__name__, inputs, data_samples)
-        labelled = labelled_rows(data_samples)
+        labelled = None if branches else labelled_rows(data_samples)
         contrasts = self.supervision.weight != 0
         if not contrasts and labelled is None:
             return None
         step = self._step = _Step(inputs)
         if contrasts:
             preprocessor: Any = model.data_preprocessor
+            # That of all branches of a semi-supervised detector wraps that of one.
+            preprocessor = getattr(preprocessor, 'data_preprocessor', preprocessor)
             with self.context.aside(inputs):
                 step.second, step.views = self.supervision.describe(inputs, data_samples, preprocessor)
             step.neck_again = self._needs_neck_again(labelled is not None)
@@ -400,9 +413,9 @@ class TwoViewForward:
 
     def _module(self, path: str) -> nn.Module:
         try:
-            return self.model.get_submodule(path)
+            return self.part.get_submodule(path)
         except AttributeError as error:
-            names = [name for name, _ in self.model.named_modules() if name.startswith('backbone.')]
+            names = [name for name, _ in self.part.named_modules() if name.startswith('backbone.')]
             raise unknown_name('neck.taps', path, names) from error
 
     def _arguments(self, args: tuple, kwargs: dict) -> dict[str, Any] | None:

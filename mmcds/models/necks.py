@@ -198,18 +198,34 @@ def with_supervision(neck: dict | Sequence[dict] | None, supervision: Supervisio
     return stock
 
 
+def supervised_part(model: nn.Module) -> nn.Module:
+    """The part of a model that has the backbone and the neck.
+
+    It is the model itself, or the detector that it trains: the student of a semi-supervised detector such as
+    SoftTeacher, the detector of a tracker.
+    """
+    if not isinstance(getattr(model, 'backbone', None), nn.Module):
+        for name in ('student', 'detector'):
+            inner = getattr(model, name, None)
+            if isinstance(inner, nn.Module):
+                return inner
+    return model
+
+
 def find_supervision(model: nn.Module) -> Supervision:
     """Return the supervision of a model.
 
     Args:
-        model (nn.Module): A detector or classifier, without a wrapper such as DDP.
+        model (nn.Module): A detector or classifier, or a model that trains one (:func:`supervised_part`), without a
+            wrapper such as DDP.
 
     Raises:
         ValueError: If its neck is not a CDSNeck.
     """
-    supervision = getattr(getattr(model, 'neck', None), ATTRIBUTE, None)
+    part = supervised_part(model)
+    supervision = getattr(getattr(part, 'neck', None), ATTRIBUTE, None)
     if not isinstance(supervision, Supervision):
-        neck = type(getattr(model, 'neck', None)).__name__
+        neck = type(getattr(part, 'neck', None)).__name__
         raise ValueError(
             f"model.neck is {neck}, not a CDSNeck; wrap it: neck=dict(type='mmcds.CDSNeck', neck=<the stock neck>, "
             '...), or let mmcds.add_cds(cfg) do it'

@@ -12,7 +12,7 @@ from mmcds.registry import MODELS
 from mmcds.utils.errors import unknown_name
 from mmcds.utils.type_name import type_name
 
-from .step_data import Samples, ViewPair
+from .step_data import Samples, Targets, ViewPair
 
 
 class View(nn.Module):
@@ -32,7 +32,7 @@ class View(nn.Module):
 
     @abstractmethod
     def forward(
-        self, inputs: Tensor, data_samples: Sequence[Any], preprocessor: nn.Module
+        self, inputs: Tensor, data_samples: Any, preprocessor: nn.Module
     ) -> tuple[Tensor | None, ViewPair]:
         """Make the second view, and describe both views.
 
@@ -40,8 +40,8 @@ class View(nn.Module):
 
         Args:
             inputs (Tensor): The first view as the model gets it (N, C, H, W), normalised and padded.
-            data_samples (Sequence): The N data samples;
-                :func:`~mmcds.models.data_samples.read_targets` reads them.
+            data_samples: What the model gets with them, in the format of its package: a list of N data samples, or the
+                dict of mmyolo. :func:`~mmcds.models.data_samples.read_targets` reads any.
             preprocessor (nn.Module): The model's data preprocessor.
 
         Returns:
@@ -54,12 +54,15 @@ class View(nn.Module):
         raise NotImplementedError(f'{type(self).__name__}.size_of')
 
     def augment(
-        self, inputs: Tensor, data_samples: Sequence[Any], preprocessor: nn.Module, size: tuple[int, int]
+        self, inputs: Tensor, image_sizes: Tensor, preprocessor: nn.Module, size: tuple[int, int]
     ) -> Tensor:
-        """The second view alone (N, C, H', W'), of a given ``size`` (H', W'). Called only if ``can_augment``."""
+        """The second view alone (N, C, H', W'), of a given ``size`` (H', W'). Called only if ``can_augment``.
+
+        ``image_sizes`` (N, 2) are (h, w) of each image in ``inputs``, without its padding.
+        """
         raise NotImplementedError(f'{type(self).__name__}.augment')
 
-    def describe(self, inputs: Tensor, data_samples: Sequence[Any], second_size: tuple[int, int]) -> ViewPair:
+    def describe(self, inputs: Tensor, targets: Targets, second_size: tuple[int, int]) -> ViewPair:
         """Geometry and annotations of both views, the second of size (H', W'). Called only if ``can_augment``."""
         raise NotImplementedError(f'{type(self).__name__}.describe')
 

@@ -107,10 +107,13 @@ class Targets:
     Attributes:
         image_sizes (Tensor): (h, w) of each image without its padding (N, 2), float32, in pixels.
         image_labels (Tensor): Class of each image (N,), int64, -1 where there is none.
-        boxes (list[Tensor]): Per image, boxes (n_i, 4) as (x1, y1, x2, y2) in pixels of the input, float32.
+        boxes (list[Tensor]): Per image, boxes (n_i, 4) as (x1, y1, x2, y2), or rotated ones (n_i, 5) as
+            (cx, cy, w, h, angle), in pixels of the input and radians (:mod:`~mmcds.models.boxes`), float32. All images
+            have the same kind.
         labels (list[Tensor]): Per image, the class of each box (n_i,), int64.
-        occupied (list[Tensor]): Per image, all annotated boxes (m_i, 4), float32, including crowds and other ignored
-            regions. Background is not sampled there.
+        occupied (list[Tensor]): Per image, all annotated boxes (m_i, 4) or (m_i, 5), float32, including crowds and
+            other ignored regions. Background is not sampled there.
+        pixels (Tensor | None): Class of each pixel of the inputs (N, H, W), int64. Defaults to None: not annotated.
     """
 
     image_sizes: Tensor
@@ -118,6 +121,24 @@ class Targets:
     boxes: list[Tensor]
     labels: list[Tensor]
     occupied: list[Tensor]
+    pixels: Tensor | None = None
+
+    @classmethod
+    def empty(cls, inputs: Tensor, **given: Any) -> 'Targets':
+        """Targets of images (N, C, H, W) without padding, with the annotations that are ``given``.
+
+        ``occupied`` are the given boxes, unless it is given itself.
+        """
+        count, device = len(inputs), inputs.device
+        boxes = given.get('boxes', [torch.zeros(0, 4, device=device)] * count)
+        fields = dict(
+            image_sizes=torch.tensor([list(inputs.shape[2:])] * count, dtype=torch.float32, device=device),
+            image_labels=torch.full((count,), -1, dtype=torch.long, device=device),
+            boxes=boxes,
+            labels=[torch.zeros(0, dtype=torch.long, device=device)] * count,
+            occupied=boxes,
+        )
+        return cls(**{**fields, **given})
 
 
 @dataclass
@@ -128,19 +149,21 @@ class ViewPair:
         input_sizes (tuple[tuple[int, int], tuple[int, int]]): (H, W) of the padded input of each view.
         image_sizes (tuple[Tensor, Tensor]): (h, w) of each image without its padding, (N, 2), float32.
         image_labels (Tensor): Class of each image (N,), int64, -1 where there is none.
-        boxes (tuple[list[Tensor], list[Tensor]]): Per view and image, boxes (n_i, 4) as (x1, y1, x2, y2),
-            float32. Row k of both views is the same instance.
+        boxes (tuple[list[Tensor], list[Tensor]]): Per view and image, boxes (n_i, 4) as (x1, y1, x2, y2), or rotated
+            ones (n_i, 5) as (cx, cy, w, h, angle), float32. Row k of both views is the same instance.
         labels (list[Tensor]): Per image, the class of each box (n_i,), int64.
         transforms (Tensor | None): Homography from a point of view 1 to view 2 (N, 3, 3), float32;
             None if the pipeline did not record it.
-        occupied (list[Tensor] | None): Per image, all annotated boxes of view 1 (m_i, 4), float32, including crowds
-            and those that view 2 does not show. Background is not sampled there. Defaults to None: ``boxes[0]``.
+        occupied (list[Tensor] | None): Per image, all annotated boxes of view 1 (m_i, 4) or (m_i, 5), float32,
+            including crowds and those that view 2 does not show. Background is not sampled there. Defaults to None:
+            ``boxes[0]``.
         images (tuple[Tensor | None, Tensor | None]): The input of each view (N, C, H, W). Nothing is sampled in its
             constant borders. Defaults to (None, None): all padding is outside of ``image_sizes``.
         unrecorded (str): Why there are no ``transforms``. Defaults to ''.
         single (bool): Whether there is no second view; the fields of view 2 then repeat view 1. Defaults to False.
         packing (Packing | None): Layout of the second views on canvases of the first view's size. ``input_sizes``,
             ``boxes`` and the other fields are those before packing. Defaults to None: view 2 is a batch of its own.
+        pixels (Tensor | None): Class of each pixel of view 1's input (N, H, W), int64. Defaults to None: not annotated.
     """
 
     input_sizes: tuple[tuple[int, int], tuple[int, int]]
@@ -154,6 +177,7 @@ class ViewPair:
     unrecorded: str = ''
     single: bool = False
     packing: 'Packing | None' = None
+    pixels: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.image_labels)

@@ -14,7 +14,7 @@ from mmengine.registry import DATASETS, MODELS, init_default_scope
 from mmengine.runner import set_random_seed
 from torch import Tensor
 
-from mmcds.config.add_cds import has_cds
+from mmcds.config.add_cds import has_cds, supervised_model
 from mmcds.config.load_config import model_config
 from mmcds.config.resolved import ResolvedCDS
 from mmcds.models.views import SingleView
@@ -59,7 +59,7 @@ def training_views(cfg: Config, num: int = 6, seed: int = 0) -> tuple[list[TwoVi
         raise ValueError('the config has no CDS, so there is one view only; give a config with a CDSNeck, or --cds')
     init_default_scope(cfg.get('default_scope') or 'mmdet')
     set_random_seed(seed)
-    resolved = ResolvedCDS.of(cfg.model.neck)
+    resolved = ResolvedCDS.of(supervised_model(cfg).neck)
     view = resolved.supervision.view
     if isinstance(view, SingleView):
         raise ValueError(f"neck.type={resolved.kind!r} has one view only; give a config whose neck is 'mmcds.CDSNeck'")

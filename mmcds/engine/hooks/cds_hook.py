@@ -10,6 +10,7 @@ from mmengine.runner import IterBasedTrainLoop, Runner
 from mmcds.config.schedule import ContrastSchedule
 from mmcds.models.data_samples.sample_list import has_unlabelled
 from mmcds.models.forward import TwoViewForward
+from mmcds.models.necks import supervised_part
 from mmcds.registry import HOOKS
 from mmcds.utils.dist import get_rank, get_world_size
 
@@ -131,8 +132,8 @@ def count_classes(model: Any, dataset: Any) -> int | None:
     classes = (getattr(dataset, 'metainfo', None) or {}).get('classes')
     if classes is not None and not isinstance(classes, str):
         return len(classes)
-    for path in ('bbox_head', 'roi_head.bbox_head', 'head'):
-        head: Any = model
+    for path in ('bbox_head', 'roi_head.bbox_head', 'head', 'decode_head'):
+        head: Any = supervised_part(model)
         for name in path.split('.'):
             head = getattr(head, name, None)
         count = getattr(head, 'num_classes', None)

@@ -1,5 +1,5 @@
 """Readers of the packages' batches, one file per format."""
 
-from .sample_list import check_batch, read_targets
+from .formats import BatchFormat, check_batch, read_targets, register_batch_format
 
-__all__ = ['check_batch', 'read_targets']
+__all__ = ['BatchFormat', 'check_batch', 'read_targets', 'register_batch_format']

@@ -1,6 +1,6 @@
-"""Reads batches of mmdet and mmpretrain: images (N, C, H, W) and a list of N data samples."""
+"""Reads batches of mmdet, mmrotate, mmpretrain and mmsegmentation: images (N, C, H, W) and a list of N data samples."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -12,12 +12,17 @@ from ..step_data import Targets
 LABELLED = 'labelled'
 
 
+def fits(data_samples: Any) -> bool:
+    """Whether it is a sequence of data samples."""
+    return isinstance(data_samples, Sequence) and all(hasattr(sample, 'metainfo') for sample in data_samples)
+
+
 def read_targets(inputs: Tensor, data_samples: Sequence[Any]) -> Targets:
     """Read the annotations of a batch.
 
     Args:
         inputs (Tensor): The images as the model gets them (N, C, H, W).
-        data_samples (Sequence): The N data samples, with ``gt_instances`` or ``gt_label``, or without either.
+        data_samples (Sequence): The N data samples, with ``gt_instances``, ``gt_label`` or ``gt_sem_seg``, or without.
     """
     boxes, labels = instances(data_samples, inputs.device)
     return Targets(
@@ -26,6 +31,7 @@ def read_targets(inputs: Tensor, data_samples: Sequence[Any]) -> Targets:
         boxes=boxes,
         labels=labels,
         occupied=occupied(data_samples, inputs.device),
+        pixels=pixels(data_samples, inputs),
     )
 
 
@@ -55,73 +61,89 @@ def image_labels(data_samples: Sequence[Any], device: torch.device) -> Tensor:
 
 
 def instances(data_samples: Sequence[Any], device: torch.device) -> tuple[list[Tensor], list[Tensor]]:
-    """Boxes (n_i, 4), float32, and classes (n_i,), int64, of each image; empty if there are none."""
+    """Boxes (n_i, 4), or rotated (n_i, 5), float32, and classes (n_i,), int64, of each image; empty if it has none."""
     boxes, labels = [], []
     for sample in data_samples:
         annotated = getattr(sample, 'gt_instances', None)
         if annotated is None or 'bboxes' not in annotated or 'labels' not in annotated:
-            boxes.append(torch.zeros(0, 4, device=device))
+            boxes.append(torch.zeros(0, 0, device=device))
             labels.append(torch.zeros(0, dtype=torch.long, device=device))
             continue
-        # mmdet has boxes as plain tensors or in its own box types.
-        box = getattr(annotated.bboxes, 'tensor', annotated.bboxes)
-        boxes.append(box.to(device, torch.float32))
+        boxes.append(_rows_of(annotated.bboxes).to(device, torch.float32))
         labels.append(annotated.labels.to(device, torch.long))
-    return boxes, labels
+    return _of_one_kind(boxes), labels
 
 
 def occupied(data_samples: Sequence[Any], device: torch.device) -> list[Tensor]:
-    """All annotated boxes of each image (m_i, 4), float32, including crowds and other ignored ones."""
+    """All annotated boxes of each image (m_i, 4), or rotated (m_i, 5), float32, including ignored ones, such as crowds."""
     per_image = []
     for sample in data_samples:
         parts = [getattr(sample, name, None) for name in ('gt_instances', 'ignored_instances')]
-        boxes = [getattr(part.bboxes, 'tensor', part.bboxes) for part in parts if part is not None and 'bboxes' in part]
+        boxes = [_rows_of(part.bboxes) for part in parts if part is not None and 'bboxes' in part]
         rows = [box.to(device, torch.float32) for box in boxes]
-        per_image.append(torch.cat(rows) if rows else torch.zeros(0, 4, device=device))
-    return per_image
+        per_image.append(torch.cat(_of_one_kind(rows)) if rows else torch.zeros(0, 0, device=device))
+    return _of_one_kind(per_image)
 
 
-def check_batch(model: str, inputs: Any, data_samples: Any) -> None:
-    """Raise on a batch in a form that CDS does not read.
+def pixels(data_samples: Sequence[Any], inputs: Tensor) -> Tensor | None:
+    """Class of each pixel (N, H, W), int64; None unless all images have a map of the input's size."""
+    maps = [_map_of(sample) for sample in data_samples]
+    if not maps or any(map_ is None or map_.shape[-2:] != inputs.shape[2:] for map_ in maps):
+        return None
+    size = inputs.shape[2:]
+    return torch.stack([map_.reshape(size) for map_ in maps if map_ is not None]).to(inputs.device, torch.long)
 
-    Args:
-        model (str): The model's type, for messages.
-        inputs: What its training step gets as ``inputs``.
-        data_samples: What it gets as ``data_samples``.
 
-    Raises:
-        ValueError: If they are not images (N, C, H, W) and N data samples, or boxes are not (n, 4).
-    """
-    given = ''
-    if not isinstance(inputs, Tensor) or inputs.dim() != 4:
-        given = f'inputs of the form {tuple(inputs.shape) if isinstance(inputs, Tensor) else type(inputs).__name__}'
-    elif data_samples is None:
-        given = f'inputs of the form {tuple(inputs.shape)} without data samples'
-    elif not isinstance(data_samples, Sequence) or not all(hasattr(sample, 'metainfo') for sample in data_samples):
-        given = f'data_samples of the type {type(data_samples).__name__}'
-        if isinstance(data_samples, Mapping):
-            given += f' with {sorted(map(str, data_samples))}'
-    elif len(data_samples) != len(inputs):
-        given = f'{len(inputs)} images with {len(data_samples)} data samples'
-    if given:
-        raise ValueError(
-            f'{model} trains on {given}; CDS reads one batch of images (N, C, H, W) and a list of N data samples, as '
-            "mmdet's and mmpretrain's models get it"
-        )
+def _map_of(data_sample: Any) -> Tensor | None:
+    """The map of classes of a data sample: ``sem_seg`` in mmdet, ``data`` in mmsegmentation."""
+    semantic = getattr(data_sample, 'gt_sem_seg', None)
+    maps = [semantic.get(name) for name in ('sem_seg', 'data') if semantic is not None and name in semantic]
+    # (1, H, W) or (H, W); several channels are no classes.
+    is_map = bool(maps) and isinstance(maps[0], Tensor) and maps[0].numel() == maps[0].shape[-2:].numel()
+    return maps[0] if is_map else None
+
+
+def _rows_of(boxes: Any) -> Tensor:
+    """Boxes of any of the packages' types as a tensor: upright (n, 4), or rotated (n, 5)."""
+    rows: Tensor = getattr(boxes, 'tensor', boxes)
+    if rows.shape[-1] != 8:
+        return rows
+    # Quadrilaterals: mmrotate's own conversion.
+    if not hasattr(boxes, 'convert_to'):
+        from mmdet.structures.bbox import get_box_type
+
+        boxes = get_box_type('qbox')[1](rows)
+    rotated: Tensor = boxes.convert_to('rbox').tensor
+    return rotated
+
+
+def _of_one_kind(boxes: list[Tensor]) -> list[Tensor]:
+    """Give images without boxes as many columns as the others have, 4 if none has any."""
+    width = max([rows.shape[1] for rows in boxes if len(rows)] or [rows.shape[1] for rows in boxes] + [4])
+    return [rows if len(rows) else rows.new_zeros(0, width) for rows in boxes]
+
+
+def problem(inputs: Tensor, data_samples: Sequence[Any]) -> str:
+    """What is wrong with a batch, '' if nothing is: the number of data samples, and boxes of another form."""
+    if len(data_samples) != len(inputs):
+        return f'{len(inputs)} images with {len(data_samples)} data samples'
     for sample in data_samples:
-        instances = getattr(sample, 'gt_instances', None)
-        box = getattr(instances, 'bboxes', None) if instances is not None else None
+        annotated = getattr(sample, 'gt_instances', None)
+        box = getattr(annotated, 'bboxes', None) if annotated is not None else None
         box = getattr(box, 'tensor', box)
-        if isinstance(box, Tensor) and (box.dim() != 2 or box.shape[1] != 4):
-            raise ValueError(
-                f'{model} trains on boxes {tuple(box.shape)}; CDS reads upright boxes (n, 4) as (x1, y1, x2, y2), not '
-                'rotated ones or polygons yet'
-            )
+        if isinstance(box, Tensor) and (box.dim() != 2 or box.shape[1] not in (4, 5, 8)):
+            return f'boxes {tuple(box.shape)}, not upright (n, 4), rotated (n, 5) or quadrilaterals (n, 8)'
+    return ''
 
 
-def labelled_rows(data_samples: Sequence[Any] | None) -> list[int] | None:
-    """Indices of the labelled images in a batch; None if all are labelled, as in every ordinary batch."""
-    is_labelled = [getattr(sample, 'metainfo', {}).get(LABELLED, True) for sample in data_samples or ()]
+def labelled_rows(data_samples: Any) -> list[int] | None:
+    """Indices of the labelled images in a batch; None if all are labelled, as in every ordinary batch.
+
+    Only data samples in a sequence can say that an image is not labelled.
+    """
+    if not isinstance(data_samples, Sequence):
+        return None
+    is_labelled = [getattr(sample, 'metainfo', {}).get(LABELLED, True) for sample in data_samples]
     return None if all(is_labelled) else [i for i, labelled in enumerate(is_labelled) if labelled]
 
 
@@ -156,7 +178,9 @@ def without_labels(data_sample: Any) -> None:
     if 'gt_score' in data_sample:
         data_sample.gt_score = torch.zeros_like(data_sample.gt_score)
     if 'gt_sem_seg' in data_sample:
-        data_sample.gt_sem_seg.sem_seg = torch.full_like(data_sample.gt_sem_seg.sem_seg, 255)
+        for name in ('sem_seg', 'data'):
+            if name in data_sample.gt_sem_seg:
+                setattr(data_sample.gt_sem_seg, name, torch.full_like(data_sample.gt_sem_seg.get(name), 255))
     for name in ('gt_instances', 'ignored_instances'):
         if name in data_sample:
             setattr(data_sample, name, data_sample.get(name)[:0])

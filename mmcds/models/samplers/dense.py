@@ -56,33 +56,35 @@ class DenseSampler(Sampler):
         return all_anchors(rois, image.new_full((len(image),), -1))
 
     def crop(self, feature: Tensor, rois: Tensor, input_size: tuple[int, int]) -> Tensor:
-        """Read the features at the points, bilinearly.
+        """Read the features at the points, bilinearly: (M, C, 1, 1); see :func:`read_points`."""
+        return read_points(feature, rois, input_size)
 
-        Args:
-            feature (Tensor): A tap's features of one view (N, C, h, w).
-            rois (Tensor): (M, 3) as (image, x, y) in pixels of the view's input.
-            input_size (tuple[int, int]): (H, W) of the view's input, in pixels.
 
-        Returns:
-            Tensor: (M, C, 1, 1), float32 even under autocast, float64 if ``feature`` is.
-        """
-        # Coordinates rounded to bfloat16's eight bits would be off by a cell on a wide map.
-        feature = feature if feature.dtype == torch.float64 else feature.float()
-        if len(rois) == 0:
-            return feature.new_zeros(0, feature.shape[1], 1, 1) + connected_zero(feature)
-        extent = rois.new_tensor([input_size[1], input_size[0]])
-        grid = (rois[:, 1:] / extent * 2 - 1).to(feature.dtype)
-        image = rois[:, 0].long()
-        # One call per image: grid_sample needs equally many points of each, and the counts differ.
-        crops = torch.cat(
-            [
-                F.grid_sample(
-                    feature[i : i + 1],
-                    grid[image == i][None, :, None],
-                    padding_mode='border',
-                    align_corners=False,
-                )[0, :, :, 0].T
-                for i in image.unique().tolist()
-            ]
-        )
-        return crops[:, :, None, None]
+def read_points(feature: Tensor, rois: Tensor, input_size: tuple[int, int]) -> Tensor:
+    """Read a feature map at points, bilinearly. Points beyond the middles of the outermost cells read those cells.
+
+    Args:
+        feature (Tensor): A tap's features of one view (N, C, h, w).
+        rois (Tensor): (M, 3) as (image, x, y) in pixels of the view's input.
+        input_size (tuple[int, int]): (H, W) of the view's input, in pixels.
+
+    Returns:
+        Tensor: (M, C, 1, 1), float32 even under autocast, float64 if ``feature`` is.
+    """
+    # Coordinates rounded to bfloat16's eight bits would be off by a cell on a wide map.
+    feature = feature if feature.dtype == torch.float64 else feature.float()
+    if len(rois) == 0:
+        return feature.new_zeros(0, feature.shape[1], 1, 1) + connected_zero(feature)
+    size = rois.new_tensor([feature.shape[3], feature.shape[2]])
+    extent = rois.new_tensor([input_size[1], input_size[0]])
+    place = (rois[:, 1:] / extent * size - 0.5).clamp(min=0).minimum(size - 1)
+    low = place.floor()
+    high = torch.minimum(low + 1, size - 1)
+    share = (place - low).to(feature.dtype)
+    # One gather for each corner of a cell; F.grid_sample would need one call for each image, as their counts differ.
+    image = rois[:, 0].long()
+    (x1, y1), (x2, y2) = low.long().unbind(1), high.long().unbind(1)
+    right, down = share[:, :1], share[:, 1:]
+    top = feature[image, :, y1, x1] * (1 - right) + feature[image, :, y1, x2] * right
+    bottom = feature[image, :, y2, x1] * (1 - right) + feature[image, :, y2, x2] * right
+    return (top * (1 - down) + bottom * down)[:, :, None, None]

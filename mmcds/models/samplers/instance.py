@@ -4,13 +4,26 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from mmcds.compat.old_names import renamed_method
 from mmcds.registry import MODELS
 from mmcds.utils.errors import check_count, check_range
 
+from ..boxes import (
+    clip_boxes,
+    contains_centre,
+    covered_share,
+    have_area,
+    iou,
+    is_rotated,
+    join_boxes,
+    move_boxes,
+    paired_iou,
+    scale_boxes,
+    towards_middle,
+    transform_boxes,
+)
 from ..parts import Sampler
 from ..step_data import Samples, ViewPair
 
@@ -19,7 +32,8 @@ from ..step_data import Samples, ViewPair
 class InstanceSampler(Sampler):
     """Samples ground-truth boxes, pooled with RoIAlign at each tap. The label is the class of the box.
 
-    Boxes without area or with coordinates that are not finite are left out.
+    Rotated boxes are pooled with RoIAlignRotated. Boxes without area or with coordinates that are not finite are left
+    out.
 
     Args:
         roi_size (int): Cells per side that a box is pooled to, >= 1. Each is the mean of four points. The
@@ -40,8 +54,8 @@ class InstanceSampler(Sampler):
         near (int): Boxes per object that overlap it little, as negatives for all anchors, so that the embedding learns
             where an object ends; >= 0. Defaults to 0.
         near_iou (tuple[float, float]): Lowest and highest IoU of such a box with its object, within (0, 1]. A box is
-            left out if it overlaps any other object by more, or if clipping to the image takes it out of the range.
-            Defaults to (0.1, 0.4).
+            left out if it overlaps any other object by more, if clipping to the image takes it out of the range, or,
+            for rotated boxes, which are not clipped, if its centre lies outside. Defaults to (0.1, 0.4).
 
     Raises:
         ValueError: If an argument is out of its range.
@@ -94,7 +108,8 @@ class InstanceSampler(Sampler):
             views (ViewPair): The batch.
 
         Returns:
-            Samples: ``rois`` are (M, 5) as (image, x1, y1, x2, y2) in pixels of each view's input.
+            Samples: ``rois`` are (M, 5) as (image, x1, y1, x2, y2) in pixels of each view's input; if the annotated
+            boxes are rotated, (M, 6) as (image, cx, cy, w, h, angle), background boxes with the angle 0.
         """
         # All images at once: a loop would launch kernels and sync the device once per image.
         device, counts = views.image_labels.device, [len(labels) for labels in views.labels]
@@ -122,7 +137,8 @@ class InstanceSampler(Sampler):
 
         Args:
             feature (Tensor): A tap's features of one view (N, C, h, w).
-            rois (Tensor): (M, 5) as (image, x1, y1, x2, y2) in pixels of the view's input.
+            rois (Tensor): (M, 5) as (image, x1, y1, x2, y2) or (M, 6) as (image, cx, cy, w, h, angle), in pixels of the
+                view's input, angles in radians.
             input_size (tuple[int, int]): (H, W) of the view's input, in pixels.
 
         Returns:
@@ -132,27 +148,29 @@ class InstanceSampler(Sampler):
         stride_h, stride_w = input_size[0] / feature.shape[2], input_size[1] / feature.shape[3]
         scale = 1.0 / stride_w
         if stride_w != stride_h:
-            rois, scale = rois / rois.new_tensor([1, stride_w, stride_h, stride_w, stride_h]), 1.0
+            boxes = scale_boxes(rois[:, 1:], rois.new_tensor([1 / stride_w, 1 / stride_h]))
+            rois, scale = torch.cat([rois[:, :1], boxes], 1), 1.0
         dtype = torch.float64 if feature.dtype == torch.float64 else torch.float32
+        feature, rois = feature.to(dtype), rois.to(dtype)
         # Imported here: classification works without mmcv's compiled operators.
-        from mmcv.ops import roi_align
+        from mmcv.ops import roi_align, roi_align_rotated
 
         # sampling_ratio 2: the adaptive 0 reads up to a whole map for a large box on a fine tap.
-        return roi_align(feature.to(dtype), rois.to(dtype), self.roi_size, scale, 2, 'avg', True)
+        if rois.shape[1] == 6:
+            return roi_align_rotated(feature, rois, self.roi_size, scale, 2, True, True)
+        return roi_align(feature, rois, self.roi_size, scale, 2, 'avg', True)
 
     def choose(self, *boxes: Tensor) -> Tensor:
         """Choose the annotated boxes that are contrasted. Override it to choose others.
 
         Args:
-            *boxes (Tensor): The boxes of all images (M, 4) as (x1, y1, x2, y2), in pixels of the input: those of view 1
-                and, if there is a second view, those of view 2.
+            *boxes (Tensor): The boxes of all images (M, 4) as (x1, y1, x2, y2), or (M, 5) as (cx, cy, w, h, angle), in
+                pixels of the input: those of view 1 and, if there is a second view, those of view 2.
 
         Returns:
             Tensor: Indices of the chosen boxes (k,), int64, ascending; here those that have an area in each view.
         """
-        both = torch.stack(boxes)
-        valid = both.isfinite() & (both[..., 2:] > both[..., :2]).repeat(1, 1, 2)
-        return valid.all(2).all(0).nonzero().flatten()
+        return have_area(torch.cat(boxes)).view(len(boxes), -1).all(0).nonzero().flatten()
 
     def _subset(self, keep: Tensor, image: Tensor) -> Tensor:
         """At most ``max_per_image`` of the chosen indices (k,) per image; ``image`` (M,) is the image of each box."""
@@ -165,16 +183,14 @@ class InstanceSampler(Sampler):
         return torch.cat(parts)
 
     def _jittered(self, boxes: Sequence[Tensor], labels: Tensor, image: Tensor) -> '_Part':
-        """Jitter each box (M, 4) of each view: move and scale it a little."""
+        """Jitter each box of each view: move and scale it a little."""
         moved = []
         for view in boxes:
             move, scale = (torch.rand(2, len(view), 2, device=view.device, dtype=view.dtype) * 2 - 1) * self.jitter
-            wh = view[:, 2:] - view[:, :2]
-            centre, half = (view[:, :2] + view[:, 2:]) / 2 + move * wh, wh * (1 + scale) / 2
-            moved.append(torch.cat([centre - half, centre + half], 1))
+            moved.append(move_boxes(view, move, 1 + scale))
         weights = None
         if self.jitter_weighted:
-            weights = torch.stack([_paired_iou(a, b) for a, b in zip(boxes, moved, strict=True)]).mean(0)
+            weights = torch.stack([paired_iou(a, b) for a, b in zip(boxes, moved, strict=True)]).mean(0)
         return _Part(moved, labels, image, weights=weights)
 
     def _near(self, boxes: Sequence[Tensor], image: Tensor, views: ViewPair) -> '_Part':
@@ -191,25 +207,25 @@ class InstanceSampler(Sampler):
             shares = 1 - torch.stack([common**share, common ** (1 - share)], 1)
             sizes = views.image_sizes[view].flip(1)[image].to(objects.dtype)
             # Move to the side with more room.
-            direction = torch.where(objects[:, :2] + objects[:, 2:] < sizes, 1.0, -1.0).to(objects.dtype)
-            near = objects + (shares * direction * (objects[:, 2:] - objects[:, :2])).repeat(1, 2)
-            near = torch.minimum(near.clamp(min=0), sizes.repeat(1, 2))
+            near = clip_boxes(move_boxes(objects, shares * towards_middle(objects, sizes)), sizes)
             occupied = views.occupied if view == 0 and views.occupied is not None else views.boxes[view]
             others = torch.cat(list(occupied))
             image_of_others = _image_of_each([len(i) for i in occupied]).to(image.device)
-            highest = _iou(near, others).masked_fill(image[:, None] != image_of_others, 0).amax(1)
-            good &= (highest <= high) & (_paired_iou(near, objects) >= low)
+            highest = iou(near, others).masked_fill(image[:, None] != image_of_others, 0).amax(1)
+            good &= (highest <= high) & (paired_iou(near, objects) >= low)
+            if is_rotated(near):
+                good &= contains_centre(near, sizes.flip(1))
             moved.append(near)
         chosen = good.nonzero().flatten()
         image = image[chosen]
         return _Part([view_boxes[chosen] for view_boxes in moved], torch.full_like(image, -1), image, is_anchor=False)
 
     def _background(self, views: ViewPair, i: int) -> tuple[Tensor, Tensor]:
-        """Random background boxes (k, 4) of one image, in both views."""
+        """Random upright background boxes (k, 4) of one image, in both views."""
         occupied = views.boxes[0] if views.occupied is None else views.occupied
         # Inside the constant borders that a Pad or an Expand adds, in both views.
         (start, size), (start2, size2) = ((a[i, :2].repeat(2), a[i, 2:] - a[i, :2]) for a in views.areas)
-        free = self.free_boxes(occupied[i] - start, size.flip(0)) + start
+        free = self.free_boxes(_shifted(occupied[i], -start), size.flip(0)) + start
         moved = transform_boxes(free, views.between()[i])
         inside = contains_centre(moved - start2, size2.flip(0))
         free, moved = free[inside], moved[inside]
@@ -225,7 +241,7 @@ class InstanceSampler(Sampler):
         """Random background boxes in one image. Override it to choose others.
 
         Args:
-            boxes (Tensor): All annotated boxes of the image (m, 4), in pixels of the image.
+            boxes (Tensor): All annotated boxes of the image (m, 4), or rotated (m, 5), in pixels of the image.
             size (Tensor): (h, w) of the image (2,), float32.
 
         Returns:
@@ -250,7 +266,7 @@ InstanceSampler._choose = InstanceSampler.choose  # type: ignore[attr-defined]
 
 
 class _Part(NamedTuple):
-    """Boxes of one kind: per view (M, 4), with the label and the image index of each box (M,)."""
+    """Boxes of one purpose: per view (M, 4) or (M, 5), with the label and the image index of each box (M,)."""
 
     boxes: Sequence[Tensor]
     labels: Tensor
@@ -265,7 +281,7 @@ def _samples(parts: Sequence[_Part], objects: int) -> Samples:
     is_anchor = torch.ones_like(labels, dtype=torch.bool)
     ids, weights = None, None
     if len(parts) > 1:
-        boxes = [torch.cat(view) for view in zip(*(part.boxes for part in parts), strict=True)]
+        boxes = [join_boxes(view) for view in zip(*(part.boxes for part in parts), strict=True)]
         is_anchor = torch.cat([torch.full_like(part.labels, part.is_anchor, dtype=torch.bool) for part in parts])
         labels, image = torch.cat([part.labels for part in parts]), torch.cat([part.image for part in parts])
         order = image.argsort(stable=True)
@@ -282,43 +298,11 @@ def _samples(parts: Sequence[_Part], objects: int) -> Samples:
     return Samples((rois[0], rois[-1]), labels, is_anchor, ids, weights)
 
 
-def _iou(boxes: Tensor, others: Tensor) -> Tensor:
-    """IoU of boxes (n, 4) and others (m, 4): (n, m)."""
-    from mmcv.ops import bbox_overlaps
-
-    return bbox_overlaps(boxes.contiguous(), others.contiguous())
-
-
-def _paired_iou(boxes: Tensor, others: Tensor) -> Tensor:
-    """IoU of row k of both (n, 4): (n,)."""
-    corner = torch.maximum(boxes[:, :2], others[:, :2])
-    common = (torch.minimum(boxes[:, 2:], others[:, 2:]) - corner).clamp(min=0).prod(1)
-    areas = [(box[:, 2:] - box[:, :2]).clamp(min=0).prod(1) for box in (boxes, others)]
-    return common / (areas[0] + areas[1] - common).clamp(min=torch.finfo(boxes.dtype).tiny)
+def _shifted(boxes: Tensor, by: Tensor) -> Tensor:
+    """Boxes of either kind moved by (x, y, x, y)."""
+    return torch.cat([boxes[:, :2] + by[:2], boxes[:, 2:]], 1) if is_rotated(boxes) else boxes + by
 
 
 def _image_of_each(counts: list[int]) -> Tensor:
     """[2, 0, 1] -> (0, 0, 2), int64, on the CPU, where the counts are."""
     return torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))
-
-
-def covered_share(boxes: Tensor, others: Tensor) -> Tensor:
-    """Share of the area of each box (n, 4) that each of others (m, 4) covers: (n, m), in [0, 1]."""
-    from mmcv.ops import bbox_overlaps
-
-    return bbox_overlaps(boxes.contiguous(), others.contiguous(), mode='iof')
-
-
-def transform_boxes(boxes: Tensor, transform: Tensor) -> Tensor:
-    """The upright boxes (n, 4) around boxes (n, 4) transformed by a homography (3, 3)."""
-    x1, y1, x2, y2 = boxes.unbind(1)
-    corners = torch.stack([x1, y1, x2, y1, x2, y2, x1, y2], 1).view(-1, 4, 2)
-    moved = F.pad(corners, (0, 1), value=1.0) @ transform.T
-    moved = moved[..., :2] / moved[..., 2:]
-    return torch.cat([moved.amin(1), moved.amax(1)], 1)
-
-
-def contains_centre(boxes: Tensor, size: Tensor) -> Tensor:
-    """Whether each box (n, 4) has its centre inside an image of ``size`` (h, w): (n,), bool."""
-    centre = (boxes[:, :2] + boxes[:, 2:]) / 2
-    return ((centre >= 0) & (centre < size.flip(0))).all(1)

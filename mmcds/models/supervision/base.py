@@ -19,7 +19,7 @@ from ..step_data import Features, Samples, Tap, ViewPair
 
 #: Attribute of the neck that holds the supervision: ``model.neck.cds``.
 ATTRIBUTE = 'cds'
-SAMPLERS = ('InstanceSampler', 'ImageSampler', 'DenseSampler')
+SAMPLERS = ('InstanceSampler', 'ImageSampler', 'DenseSampler', 'PixelSampler')
 PROJECTORS = ('MLPProjector', 'SepConvProjector', 'IdentityProjector')
 
 
@@ -103,13 +103,13 @@ class Supervision(BaseModule):
         return [tap.path for tap in self.all_taps if tap.path]
 
     def describe(
-        self, inputs: Tensor, data_samples: Sequence[Any], preprocessor: nn.Module
+        self, inputs: Tensor, data_samples: Any, preprocessor: nn.Module
     ) -> tuple[Tensor | None, ViewPair]:
         """Make the backbone's input for view 2, None if there is one view, and describe both views.
 
         Args:
             inputs (Tensor): View 1 as the model gets it (N, C, H, W).
-            data_samples (Sequence): The N data samples.
+            data_samples: What the model gets with them, in a known format.
             preprocessor (nn.Module): The model's data preprocessor.
         """
         made: tuple[Tensor | None, ViewPair] = self.view(inputs, data_samples, preprocessor)
@@ -178,7 +178,8 @@ class Supervision(BaseModule):
         return (
             f'the sampler {type(self.sampler).__name__} finds no sample, or one alone without negatives; an '
             'InstanceSampler takes annotated boxes with labels (data_samples.gt_instances), models without boxes need '
-            "neck.sampler=dict(type='ImageSampler'); for batches of one image raise batch_size or neck.queue_length"
+            "neck.sampler=dict(type='ImageSampler'), those with classes of pixels dict(type='PixelSampler'); for batches "
+            'of one image raise batch_size or neck.queue_length'
         )
 
     def crops(self, tap: Tap, features: Features, samples: Samples, views: ViewPair) -> tuple[Tensor, Tensor]:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from mmcds.utils.errors import check_count
 
+from ..data_samples import read_targets
 from ..losses import DistillationLoss, EmbeddingQueue
 from ..parts import Loss, View, build_part
 from ..samplers import DenseSampler, InstanceSampler
@@ -178,16 +179,16 @@ class ContrastiveSupervision(Supervision):
             )
 
     def describe(
-        self, inputs: Tensor, data_samples: Sequence[Any], preprocessor: nn.Module
+        self, inputs: Tensor, data_samples: Any, preprocessor: nn.Module
     ) -> tuple[Tensor | None, ViewPair]:
         """See :meth:`Supervision.describe`; small second views are packed on canvases."""
         if not self.packs:
             return super().describe(inputs, data_samples, preprocessor)
         size, view = inputs.shape[2:], self.view
         packing = packing_of(size, view.size_of(size), view.scale, len(inputs))
-        order = packing.order
-        tiles = view.augment(inputs[order], [data_samples[i] for i in order], preprocessor, packing.tile)
-        views = view.describe(inputs, data_samples, packing.tile)
+        order, targets = packing.order, read_targets(inputs, data_samples)
+        tiles = view.augment(inputs[order], targets.image_sizes[order], preprocessor, packing.tile)
+        views = view.describe(inputs, targets, packing.tile)
         views.packing = packing
         return packing.pack(tiles), views
 

@@ -23,7 +23,7 @@ class DataloaderView(View):
     """
 
     @torch.no_grad()
-    def forward(self, inputs: Tensor, data_samples: Sequence[Any], preprocessor: nn.Module) -> tuple[Tensor, ViewPair]:
+    def forward(self, inputs: Tensor, data_samples: Any, preprocessor: nn.Module) -> tuple[Tensor, ViewPair]:
         """Normalise and pad the second view, and describe both views.
 
         Args:
@@ -38,6 +38,11 @@ class DataloaderView(View):
         Raises:
             ValueError: If a data sample has no second view, or the preprocessor changes view 1 in another way.
         """
+        if not isinstance(data_samples, Sequence):
+            raise ValueError(
+                f'the batch comes as a {type(data_samples).__name__}, without the second views that TwoViews puts into '
+                "data samples; set neck.view=dict(type='PhotometricView', scale=0.5)"
+            )
         seconds: list[Any] = [getattr(sample, 'view2', None) for sample in data_samples]
         if any(second is None for second in seconds):
             raise ValueError(
@@ -58,6 +63,7 @@ class DataloaderView(View):
             transforms=self._transforms(data_samples, seconds, inputs),
             occupied=targets1.occupied,
             images=(inputs, second),
+            pixels=targets1.pixels,
             unrecorded=next((view.metainfo['unrecorded'] for view in seconds if 'unrecorded' in view.metainfo), ''),
         )
         return second, views

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ..step_data import Samples
@@ -54,7 +55,8 @@ class Packing:
         """Move the RoIs of the second views to the canvases, once for each tile that shows them.
 
         Args:
-            samples (Samples): Of the N images; ``rois`` (M, 1 + 2 k) as (image, x, y, ...) in pixels.
+            samples (Samples): Of the N images; ``rois`` (M, 1 + 2 k) as (image, x, y, ...), or (M, 6) as (image, cx, cy, w, h,
+                angle), in pixels.
         """
         rois = samples.rois[1]
         image = rois[:, 0].long()
@@ -68,7 +70,10 @@ class Packing:
         (down, across), (h, w) = self.grid, self.tile
         canvas, tile = tile // (down * across), tile % (down * across)
         corner = torch.stack([tile % across * w, tile // across * h], 1).to(rois.dtype)
-        moved = rois[index, 1:] + corner.repeat(1, (rois.shape[1] - 1) // 2)
+        # A rotated box (cx, cy, w, h, angle) is moved by its centre, others by all their points.
+        columns = rois.shape[1] - 1
+        shift = F.pad(corner, (0, 3)) if columns == 5 else corner.repeat(1, columns // 2)
+        moved = rois[index, 1:] + shift
         second = torch.cat([canvas[:, None].to(rois.dtype), moved], 1)
         return replace(samples, rois=(samples.rois[0], second), shown=index)
 

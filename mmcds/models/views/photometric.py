@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from mmcds.registry import MODELS
 from mmcds.utils.errors import check_count, check_range
 
+from ..boxes import scale_boxes
 from ..data_samples import read_targets
-from ..data_samples.sample_list import image_sizes
 from ..parts import View
-from ..step_data import ViewPair
+from ..step_data import Targets, ViewPair
 
 #: Number of first batches that are used to detect the range of the pixels; each syncs the device.
 LOOKS = 20
@@ -101,22 +101,22 @@ class PhotometricView(View):
         self.cutout = augmentation.RandomErasing((0.02, 0.15), p=cutout_prob) if cutout_prob else nn.Identity()
 
     @torch.no_grad()
-    def forward(self, inputs: Tensor, data_samples: Sequence[Any], preprocessor: nn.Module) -> tuple[Tensor, ViewPair]:
+    def forward(self, inputs: Tensor, data_samples: Any, preprocessor: nn.Module) -> tuple[Tensor, ViewPair]:
         """Make the second view, and describe both views.
 
         Args:
             inputs (Tensor): The first view as the model gets it (N, C, H, W), C 3 or 1, normalised and padded.
-            data_samples (Sequence): The N data samples, on the same device.
+            data_samples: What the model gets with them, in a known format, on the same device.
             preprocessor (nn.Module): The model's data preprocessor, for its mean, std and channel order.
 
         Returns:
             tuple[Tensor, ViewPair]: The second view (N, C, H', W') in the format of ``inputs``,
             and the geometry and annotations of both.
         """
-        second_size = self.size_of(inputs.shape[2:])
+        targets, second_size = read_targets(inputs, data_samples), self.size_of(inputs.shape[2:])
         return (
-            self.augment(inputs, data_samples, preprocessor, second_size),
-            self.describe(inputs, data_samples, second_size),
+            self.augment(inputs, targets.image_sizes, preprocessor, second_size),
+            self.describe(inputs, targets, second_size),
         )
 
     def size_of(self, size: Sequence[int]) -> tuple[int, int]:
@@ -126,23 +126,21 @@ class PhotometricView(View):
 
     @torch.no_grad()
     def augment(
-        self, inputs: Tensor, data_samples: Sequence[Any], preprocessor: nn.Module, size: tuple[int, int]
+        self, inputs: Tensor, image_sizes: Tensor, preprocessor: nn.Module, size: tuple[int, int]
     ) -> Tensor:
-        """The second view alone (N, C, H', W'), of a given ``size`` (H', W'); see :meth:`forward`."""
+        """The second view alone (N, C, H', W'), of a given ``size`` (H', W'); see :meth:`View.augment`."""
         second = inputs.float()
         if size != tuple(inputs.shape[2:]):
             second = F.interpolate(second, size, mode='bilinear', align_corners=False, antialias=False)
-        sizes = image_sizes(data_samples, inputs) * self._factor(inputs, size)
+        sizes = image_sizes * self._factor(inputs, size)
         # Colours are float32 even under autocast, since bfloat16's eight bits would round a blur.
         with torch.autocast(inputs.device.type, enabled=False):
             return self._augment(second, sizes, preprocessor).to(inputs.dtype)
 
     @torch.no_grad()
-    def describe(self, inputs: Tensor, data_samples: Sequence[Any], second_size: tuple[int, int]) -> ViewPair:
-        """Geometry and annotations of both views, the second of size (H', W'); see :meth:`forward`."""
+    def describe(self, inputs: Tensor, targets: Targets, second_size: tuple[int, int]) -> ViewPair:
+        """Geometry and annotations of both views, the second of size (H', W')."""
         size, factor = inputs.shape[2:], self._factor(inputs, second_size)
-        targets = read_targets(inputs, data_samples)
-        box_factor = factor.flip(0).repeat(2)
         diagonal = torch.cat([factor.flip(0), factor.new_ones(1)])
         return ViewPair(
             input_sizes=((size[0], size[1]), second_size),
@@ -150,10 +148,11 @@ class PhotometricView(View):
             images=(inputs, None),
             image_sizes=(targets.image_sizes, targets.image_sizes * factor),
             image_labels=targets.image_labels,
-            boxes=(targets.boxes, [box * box_factor for box in targets.boxes]),
+            boxes=(targets.boxes, [scale_boxes(box, factor.flip(0)) for box in targets.boxes]),
             labels=targets.labels,
             transforms=torch.diag(diagonal).expand(len(inputs), 3, 3),
             occupied=targets.occupied,
+            pixels=targets.pixels,
         )
 
     @staticmethod

@@ -1,6 +1,5 @@
 """No second view: only the task's own view is supervised."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -28,12 +27,12 @@ class SingleView(View):
     single = True
 
     @torch.no_grad()
-    def forward(self, inputs: Tensor, data_samples: Sequence[Any], preprocessor: nn.Module) -> tuple[None, ViewPair]:
+    def forward(self, inputs: Tensor, data_samples: Any, preprocessor: nn.Module) -> tuple[None, ViewPair]:
         """Describe the batch.
 
         Args:
             inputs (Tensor): The batch as the model gets it (N, 3, H, W).
-            data_samples (Sequence): The N data samples.
+            data_samples: What the model gets with them, in a known format.
             preprocessor (nn.Module): Not used.
 
         Returns:
@@ -51,5 +50,6 @@ class SingleView(View):
             occupied=targets.occupied,
             images=(inputs, inputs),
             single=True,
+            pixels=targets.pixels,
         )
         return None, pair
