@@ -1,4 +1,4 @@
-"""Contrastive deep supervision for MMDetection and MMPretrain.
+"""Contrastive deep supervision for MMDetection, MMPretrain and the packages around them.
 
 Nothing is imported until it is used: `python -m mmcds.doctor` has to run where torch or an mm
 package is missing. The registries import the rest by themselves.
@@ -14,11 +14,11 @@ from .version import __version__
 ensure_torchvision()
 install()
 
-__all__ = ['__version__', 'add_cds', 'remove_cds']
+__all__ = ['__version__', 'add_cds', 'register_batch_format', 'remove_cds']
 
 
 def __getattr__(name: str) -> Any:
-    if name in ('add_cds', 'remove_cds'):
+    if name in __all__:
         from . import apis
 
         return getattr(apis, name)

@@ -1,4 +1,4 @@
-"""The public face of mmcds: adding contrastive deep supervision to a stock config, and taking it off again."""
+"""The public face of mmcds: adding contrastive deep supervision to a config, taking it off, and new batch formats."""
 
 from mmcds.config.add_cds import (
     CDS_HOOK,
@@ -12,11 +12,13 @@ from mmcds.config.add_cds import (
     OTHER_PACKAGES,
     OTHER_SAMPLERS,
     REFUSED,
+    SEGMENTATION,
     add_cds,
     check_cds,
     has_cds,
     remove_cds,
 )
+from mmcds.models.data_samples import register_batch_format
 
 __all__ = [
     'CDS_HOOK',
@@ -30,8 +32,10 @@ __all__ = [
     'OTHER_PACKAGES',
     'OTHER_SAMPLERS',
     'REFUSED',
+    'SEGMENTATION',
     'add_cds',
     'check_cds',
     'has_cds',
+    'register_batch_format',
     'remove_cds',
 ]

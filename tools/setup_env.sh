@@ -4,7 +4,7 @@ set -euo pipefail
 
 usage() {
     cat <<'USAGE'
-usage: tools/setup_env.sh [--stack default|upstream] [--venv DIR] [--with docs]
+usage: tools/setup_env.sh [--stack default|upstream] [--venv DIR] [--with docs|rotate|seg|yolo ...]
 
 Makes a virtual environment with torch, mmcv's compiled operators, mmdet, mmpretrain, mmcds and
 what its tests need. The first run compiles mmcv and takes minutes; the wheel is kept. A second call
@@ -14,6 +14,9 @@ with the same arguments returns at once. A folder that holds the other stack is 
   --stack upstream   OpenMMLab's own distributions, requirements/upstream.txt  -> .venv-upstream
   --venv DIR         where to make it
   --with docs        also what builds the documentation
+  --with rotate      also mmrotate (default stack only, as the next two)
+  --with seg         also mmsegmentation
+  --with yolo        also mmyolo, whose copy in this environment is then told to accept the newer mmcv
 
 Environment variables:
   PYTHON                the interpreter to build on (default: python3.11, 3.12, 3.13 or python3)
@@ -31,12 +34,14 @@ say() { printf '[setup %d:%02d] %s\n' $((SECONDS / 60)) $((SECONDS % 60)) "$*" >
 die() { printf '[setup] error: %s\n' "$*" >&2; exit 1; }
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-stack=default venv='' docs=0
+stack=default venv='' with=()
 while [ $# -gt 0 ]; do
     case $1 in
         --stack) stack=${2-}; shift $(($# > 1 ? 2 : 1)) ;;
         --venv) venv=${2-}; [ -n "$venv" ] || die '--venv takes a folder'; shift 2 ;;
-        --with) [ "${2-}" = docs ] || die "--with takes docs, got '${2-}'"; docs=1; shift 2 ;;
+        --with)
+            case ${2-} in docs|rotate|seg|yolo) with+=("$2") ;; *) die "--with takes docs, rotate, seg or yolo, got '${2-}'" ;; esac
+            shift 2 ;;
         -h|--help) usage; exit 0 ;;
         *) die "unknown argument '$1'; see tools/setup_env.sh --help" ;;
     esac
@@ -52,13 +57,22 @@ esac
 [ "${venv#/}" != "$venv" ] || venv=$PWD/$venv
 py=$venv/bin/python
 
-# Nothing to do? The stamp is a digest of everything this environment was made from.
+[ "$stack" = default ] || for extra in "${with[@]}"; do
+    [ "$extra" = docs ] || die "--with $extra is for the default stack; leave out --stack $stack"
+done
+
+# Nothing to do? The stamp is a digest of everything this environment was made from, then what it has besides.
 digest=$(cat "$root"/requirements.txt "$root"/requirements/*.txt "$root/setup.py" "${BASH_SOURCE[0]}" | sha256sum)
 stamp="${digest%% *} $stack ${FORCE_CUDA-}"
 exit_if_made() {
-    case $(cat "$venv/.mmcds-setup" 2>/dev/null) in
-        "$stamp docs=$docs" | "$stamp docs=1") ! "$py" -c '' 2>/dev/null || { say "$venv is up to date"; exit 0; } ;;
-    esac
+    local extra made
+    made=$(cat "$venv/.mmcds-setup" 2>/dev/null) || return 0
+    [ "${made% with*}" = "$stamp" ] && "$py" -c '' 2>/dev/null || return 0
+    for extra in "${with[@]}"; do
+        case "${made#* with} " in *" $extra "*) ;; *) return 0 ;; esac
+    done
+    say "$venv is up to date"
+    exit 0
 }
 exit_if_made
 python='' candidates=(python3.11 python3.12 python3.13 python3)
@@ -165,7 +179,17 @@ if [ "$(cat "$venv/.mmcds-mmcv" 2>/dev/null)" != "$wheel" ]; then
 fi
 
 step "installing $requirements" install --no-build-isolation -r "$root/$requirements" -r "$root/$tests"
-[ "$docs" = 0 ] || step 'installing requirements/docs.txt' install -r "$root/requirements/docs.txt"
+for extra in "${with[@]}"; do
+    # The packages name upstream's distributions, or older ones, as what they need; those files name all that is missing.
+    options=$([ "$extra" = docs ] || echo --no-deps --no-build-isolation)
+    # shellcheck disable=SC2086  # several words
+    step "installing requirements/$extra.txt" install $options -r "$root/requirements/$extra.txt"
+done
+case " ${with[*]-} " in *' yolo '*)
+    # mmyolo 0.6.0 ends its import with an assertion for mmcv 2.1 and newer; its code runs on them.
+    say "mmyolo: telling its copy in $venv to accept mmcv before 3"
+    sed -i "s/^mmcv_maximum_version = .*/mmcv_maximum_version = '3.0.0'/" "$(ask 'import sysconfig; print(sysconfig.get_path("purelib"))')/mmyolo/__init__.py" ;;
+esac
 step 'installing mmcds' install --no-build-isolation --no-deps -e "$root"
 ask 'import mmcv.ops' || {
     tail -n 5 "$log" >&2
@@ -173,5 +197,5 @@ ask 'import mmcv.ops' || {
     die 'mmcv.ops cannot be imported; its wheel was thrown away, run this script again to compile it anew'
 }
 "$py" -m mmcds.doctor >&2 || die 'the environment is not right: do what the lines above say, then run this script again'
-echo "$stamp docs=$docs" > "$venv/.mmcds-setup"
+echo "$stamp with ${with[*]-}" > "$venv/.mmcds-setup"
 say "done; activate it with: . ${venv#"$PWD"/}/bin/activate"

@@ -21,7 +21,7 @@ from mmengine.config import Config, DictAction
 from benchmarks.speed.headline import machine
 from mmcds.analysis.runs.run_log import read_run
 from mmcds.apis import NECKS
-from mmcds.config.load_config import load_config
+from mmcds.config.load_config import load_config, map_strings
 from mmcds.models.necks import PARTS, part_of
 from mmcds.registry import MODELS
 
@@ -61,15 +61,17 @@ class Record:
 Load = Callable[[str], Config]
 
 
+#: Stands for the folder of the repository while a config is formatted. Its length decides where lines break.
+CLONE = '/the/clone/'
+
+
 def digest_of(config: str, options: dict[str, Any], needed: Sequence[str] = (), load: Load = load_config) -> str:
     """Twelve hexadecimal digits of a config with all it inherits, the options on it, and digests of what it needs."""
-    text = (
-        _pretty_text(_without_packages(load(config)))
-        + json.dumps(options, sort_keys=True, default=str)
-        + ''.join(needed)
-    )
-    # A config may name its own folder; wherever the repository lies, it is the same experiment.
-    text = text.replace(f'{ROOT}/', '')
+    # A config may name its own folder; wherever the repository lies, it is the same experiment. Replaced before the
+    # text is formatted, since a path of another length breaks lines elsewhere.
+    cfg = map_strings(_without_packages(load(config)).to_dict(), lambda text: text.replace(f'{ROOT}/', CLONE))
+    text = _pretty_text(Config(cfg)) + json.dumps(options, sort_keys=True, default=str) + ''.join(needed)
+    text = text.replace(CLONE, '').replace(f'{ROOT}/', '')
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 

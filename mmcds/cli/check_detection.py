@@ -184,11 +184,13 @@ def _leaves(cfg: Any, path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
         yield path, cfg
 
 
-def _head_classes(cfg: Any, path: str, in_head: bool = False) -> Iterator[tuple[str, int]]:
-    """Every ``num_classes`` under a ``bbox_head`` or ``mask_head``, with its path in the config."""
+def _head_classes(
+    cfg: Any, path: str, in_head: bool = False, keys: Sequence[str] = ('bbox_head', 'mask_head')
+) -> Iterator[tuple[str, int]]:
+    """Every ``num_classes`` under one of the ``keys``, with its path in the config."""
     if isinstance(cfg, (list, tuple)):
         for i, inner in enumerate(cfg):
-            yield from _head_classes(inner, f'{path}[{i}]', in_head)
+            yield from _head_classes(inner, f'{path}[{i}]', in_head, keys)
     elif isinstance(cfg, Mapping):
         # Open-vocabulary heads count tokens of a text, class-agnostic ones do not count classes at all.
         if cfg.get('language_model') or cfg.get('class_agnostic'):
@@ -196,7 +198,7 @@ def _head_classes(cfg: Any, path: str, in_head: bool = False) -> Iterator[tuple[
         if in_head and isinstance(cfg.get('num_classes'), int):
             yield f'{path}.num_classes', cfg['num_classes']
         for key, inner in cfg.items():
-            yield from _head_classes(inner, f'{path}.{key}', in_head or key in ('bbox_head', 'mask_head'))
+            yield from _head_classes(inner, f'{path}.{key}', in_head or key in keys, keys)
 
 
 def _compare_heads(heads: list[tuple[str, int]], classes: Any) -> list[Exception]:

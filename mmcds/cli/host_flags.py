@@ -1,4 +1,4 @@
-"""Applies the flags of mmdet's and mmpretrain's train.py and test.py to a config, and builds the runner."""
+"""Applies the flags of the host packages' train.py and test.py to a config, and builds the runner."""
 
 from argparse import Namespace
 from copy import deepcopy
@@ -9,7 +9,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.registry import METRICS, RUNNERS
 from mmengine.runner import Runner
 
-from .prepare import host_of
+from .prepare import DETECTORS, host_of
 
 
 def set_train_flags(cfg: Config, args: Namespace, resumed: str | None) -> None:
@@ -25,7 +25,7 @@ def set_train_flags(cfg: Config, args: Namespace, resumed: str | None) -> None:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     if args.amp:
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
-        if host == 'mmdet':
+        if host != 'mmpretrain':
             cfg.optim_wrapper.loss_scale = 'dynamic'
         cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
     if args.auto_scale_lr:
@@ -65,8 +65,11 @@ def set_test_flags(cfg: Config, args: Namespace) -> None:
         else:
             hook.draw = True
             hook.update({'show': True, 'wait_time': args.wait_time} if args.show else {})
-            hook.update({'test_out_dir': args.show_dir} if args.show_dir else {})
             hook.update({'interval': args.interval} if args.interval else {})
+            if args.show_dir and host in DETECTORS:
+                hook.test_out_dir = args.show_dir
+            elif args.show_dir:
+                cfg.visualizer.save_dir = args.show_dir
     if args.tta:
         _augment(cfg, host)
     _set_loader(cfg, 'test', {}, {'pin_memory': False} if args.no_pin_memory else {})
@@ -86,7 +89,8 @@ def run_test(runner: Runner, out: str | None, item: str | None) -> None:
         item (str, optional): 'metrics' or 'pred', what to write. With None, the predictions.
     """
     if out and item != 'metrics':
-        dump = dict(type='DumpDetResults' if host_of(runner.cfg) == 'mmdet' else 'DumpResults', out_file_path=out)
+        kind = 'mmdet.DumpDetResults' if host_of(runner.cfg) in DETECTORS else 'DumpResults'
+        dump = dict(type=kind, out_file_path=out)
         runner.test_evaluator.metrics.append(METRICS.build(dump))
     metrics = runner.test()
     if out and item == 'metrics':
@@ -94,9 +98,9 @@ def run_test(runner: Runner, out: str | None, item: str | None) -> None:
 
 
 def _start(cfg: Config, args: Namespace) -> str:
-    """Setup that all four host tools share. Returns the name of the host package."""
+    """Setup that the host tools share. Returns the name of the host package."""
     host = host_of(cfg)
-    if host == 'mmdet':
+    if host in DETECTORS:
         from mmdet.utils import setup_cache_size_limit_of_dynamo
 
         setup_cache_size_limit_of_dynamo()
@@ -118,6 +122,9 @@ def _set_loader(cfg: Config, split: str, defaults: dict[str, Any], changes: dict
 
 def _augment(cfg: Config, host: str) -> None:
     """Set up test-time augmentation: the config's, or flipped images if it has none."""
+    missing = [key for key in ('tta_model', 'tta_pipeline') if key not in cfg]
+    if missing and host not in ('mmdet', 'mmpretrain'):
+        raise ValueError(f'--tta: the config has no {" and no ".join(missing)}; give one of {host} that has them')
     if 'tta_model' not in cfg:
         nms = dict(nms=dict(type='nms', iou_threshold=0.5), max_per_img=100)
         merged = dict(type='DetTTAModel', tta_cfg=nms)
@@ -134,4 +141,7 @@ def _augment(cfg: Config, host: str) -> None:
         cfg.tta_pipeline = deepcopy(data.pipeline)
         cfg.tta_pipeline[-1] = dict(type='TestTimeAug', transforms=[flips, [pack]])
     cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
+    if host == 'mmyolo':
+        # It sorts the images by shape and pads them to it, which test-time augmentation does in its own way.
+        cfg.test_dataloader.dataset.batch_shapes_cfg = None
     cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline

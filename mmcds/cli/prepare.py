@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,16 @@ from mmcds.datasets.transforms import TwoViews
 from mmcds.registry import TRANSFORMS
 from mmcds.utils.type_name import type_name
 
-#: Packages whose train.py and test.py can be called, by the default scope of a config.
-HOSTS = ('mmdet', 'mmpretrain')
+#: Packages whose configs can be trained and tested, by the default scope of a config.
+HOSTS = ('mmdet', 'mmpretrain', 'mmrotate', 'mmseg', 'mmyolo')
+#: Those that detect objects, by mmdet's means.
+DETECTORS = ('mmdet', 'mmrotate', 'mmyolo')
+#: What installs the packages that a plain environment lacks, for messages.
+INSTALLS = {
+    'mmrotate': 'tools/setup_env.sh --with rotate',
+    'mmseg': 'tools/setup_env.sh --with seg',
+    'mmyolo': 'tools/setup_env.sh --with yolo',
+}
 
 
 def stem_of(config: str) -> str:
@@ -44,11 +53,24 @@ def host_of(cfg: Config) -> str:
     """The package whose tools run a config.
 
     Raises:
-        ValueError: If it is neither mmdet's nor mmpretrain's.
+        ValueError: If it is none of :data:`HOSTS`, or cannot be imported.
     """
     scope = cfg.get('default_scope') or 'mmdet'
     if scope not in HOSTS:
         raise ValueError(f'default_scope={scope!r} is not supported; valid: {", ".join(HOSTS)}')
+    if scope in INSTALLS:
+        try:
+            import_module(scope)
+        except ImportError as error:
+            raise ValueError(
+                f'default_scope={scope!r}: the package is not there ({error}); {INSTALLS[scope]} installs it'
+            ) from error
+        except AssertionError as error:
+            # The packages check each other's versions by assertions.
+            raise ValueError(
+                f'default_scope={scope!r}: the package refuses this environment ({error}); '
+                'docs/other_packages.md says what to do'
+            ) from error
     return scope
 
 
@@ -254,11 +276,19 @@ def _check_data(
     cfg: Config, loaders: Sequence[str], trained_classes: Callable[[], Sequence[str] | None] = lambda: None
 ) -> None:
     """Check the data of some loaders: raise fatal findings, print the others."""
-    if host_of(cfg) == 'mmpretrain':
+    host = host_of(cfg)
+    if host == 'mmpretrain':
         from mmcds.cli.check_classification import check_classification
 
         for warning in check_classification(cfg, loaders, trained_classes):
             print(f'warning: {warning}', file=sys.stderr)
+        return
+    if host in ('mmrotate', 'mmseg'):
+        from mmcds.cli.check_listed import check_listed
+
+        for warning in check_listed(cfg, loaders, trained_classes):
+            print(f'warning: {warning}', file=sys.stderr)
+    if host not in DETECTORS:
         return
     from mmcds.cli.check_detection import check_datasets
 

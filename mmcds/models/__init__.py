@@ -10,7 +10,7 @@ from .losses import ContrastiveLoss, DistillationLoss, EmbeddingQueue, contrasti
 from .necks import PassThroughNeck, build_cds_neck, build_dsn_neck, find_supervision
 from .parts import Loss, Projector, Sampler, View
 from .projectors import IdentityProjector, MLPProjector, SepConvProjector
-from .samplers import DenseSampler, ImageSampler, InstanceSampler, Samples, ViewPair
+from .samplers import DenseSampler, ImageSampler, InstanceSampler, PixelSampler, Samples, ViewPair
 from .supervision import ContrastiveSupervision, DeepSupervision, Supervision, Teacher
 from .views import DataloaderView, PhotometricView, SingleView
 
@@ -30,6 +30,7 @@ __all__ = [
     'MLPProjector',
     'PassThroughNeck',
     'PhotometricView',
+    'PixelSampler',
     'Projector',
     'Sampler',
     'Samples',

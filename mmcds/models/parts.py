@@ -31,9 +31,7 @@ class View(nn.Module):
     can_augment = False
 
     @abstractmethod
-    def forward(
-        self, inputs: Tensor, data_samples: Any, preprocessor: nn.Module
-    ) -> tuple[Tensor | None, ViewPair]:
+    def forward(self, inputs: Tensor, data_samples: Any, preprocessor: nn.Module) -> tuple[Tensor | None, ViewPair]:
         """Make the second view, and describe both views.
 
         Random numbers come from torch's global generators, which mmcds seeds before and restores after.
@@ -53,9 +51,7 @@ class View(nn.Module):
         """(H', W') of the second view of an input (H, W), in pixels. Called only if ``can_augment``."""
         raise NotImplementedError(f'{type(self).__name__}.size_of')
 
-    def augment(
-        self, inputs: Tensor, image_sizes: Tensor, preprocessor: nn.Module, size: tuple[int, int]
-    ) -> Tensor:
+    def augment(self, inputs: Tensor, image_sizes: Tensor, preprocessor: nn.Module, size: tuple[int, int]) -> Tensor:
         """The second view alone (N, C, H', W'), of a given ``size`` (H', W'). Called only if ``can_augment``.
 
         ``image_sizes`` (N, 2) are (h, w) of each image in ``inputs``, without its padding.

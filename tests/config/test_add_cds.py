@@ -1,6 +1,7 @@
 """Adding CDS to stock configs of mmdet and mmpretrain, and taking it off again."""
 
 from copy import deepcopy
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -174,7 +175,7 @@ def refused(name: str) -> Config:
         (
             Config(dict(model=dict(type='SoftTeacher', detector=dict(type='FasterRCNN')))),
             {},
-            r"^model\.type='SoftTeacher' is refused: .*model\.detector \(FasterRCNN\)",
+            r"^model 'FasterRCNN' has no 'backbone' in its config",
         ),
     ],
 )
@@ -244,19 +245,44 @@ def test_refused_models_are_recognised_however_they_are_written(kind: Any) -> No
         add_cds(cfg)
 
 
-@pytest.mark.parametrize('package', ['mmrotate', 'mmyolo', 'mmseg', 'mmpose', 'mmdet3d'])
+@pytest.mark.parametrize('package', ['mmpose', 'mmdet3d', 'mmaction'])
 def test_models_of_other_packages_are_refused_by_name(package: str) -> None:
     by_scope, by_type, by_head = (toy_model('retinanet') for _ in range(3))
     by_scope.default_scope = package
     by_type.model.type = f'{package}.TheirModel'
     by_head.model.bbox_head.type = f'{package}.TheirHead'
     for cfg in (by_scope, by_type, by_head):
-        with pytest.raises(ValueError, match=rf'is refused: {package} trains on batches that mmcds does not read yet'):
+        with pytest.raises(ValueError, match=rf'is refused: mmcds does not read the batches of {package}: .*register_'):
             add_cds(cfg)
     # A loss may be anybody's.
     other = toy_model('retinanet')
     other.model.bbox_head.loss_bbox.type = f'{package}.TheirLoss'
     assert has_cds(add_cds(other))
+
+
+def test_trackers_of_clips_are_refused_and_those_of_images_are_not() -> None:
+    detector = toy_model('retinanet').model
+    clips = dict(type='TrackDataPreprocessor', mean=[0, 0, 0], std=[1, 1, 1])
+    cfg = Config(dict(default_scope='mmdet', model=dict(type='QDTrack', detector=detector, data_preprocessor=clips)))
+    with pytest.raises(ValueError, match=r"^model\.type='QDTrack' is refused: it trains on clips of frames"):
+        add_cds(cfg)
+    cfg.model.type, cfg.model.data_preprocessor.use_det_processor = 'ByteTrack', True
+    cds = add_cds(cfg)
+    assert cds.model.detector.neck.type == 'mmcds.CDSNeck'
+    assert 'neck' not in cds.model
+    check_cds(cds)
+    assert has_cds(cds)
+    assert remove_cds(cds).to_dict() == cfg.to_dict()
+
+
+def test_a_segmentor_gets_pixels_and_the_class_that_its_head_ignores() -> None:
+    backbone = dict(type='mmdet.ResNet', depth=18)
+    head = dict(type='mmseg.FCNHead', ignore_index=7)
+    cfg = Config(dict(default_scope='mmseg', model=dict(type='mmseg.EncoderDecoder', backbone=backbone)))
+    for heads in (head, [dict(type='mmseg.FCNHead'), head]):
+        cfg.model.decode_head = heads
+        if find_spec('mmseg'):
+            assert add_cds(cfg).model.neck.sampler == dict(type='PixelSampler', ignore_index=7)
 
 
 def test_arguments_for_a_config_that_has_cds_are_not_ignored() -> None:

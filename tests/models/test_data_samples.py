@@ -1,12 +1,12 @@
-"""What is read off mmdet's and mmpretrain's own data samples."""
+"""What is read off the data samples of mmdet, mmrotate, mmpretrain and mmsegmentation."""
 
 import pytest
 import torch
 from mmdet.structures import DetDataSample
 from mmdet.structures.bbox import HorizontalBoxes
-from mmengine.structures import BaseDataElement, InstanceData
+from mmengine.structures import BaseDataElement, InstanceData, PixelData
 
-from mmcds.models.data_samples.sample_list import image_labels, image_sizes, instances, occupied
+from mmcds.models.data_samples.sample_list import image_labels, image_sizes, instances, occupied, pixels, without_labels
 
 CPU = torch.device('cpu')
 
@@ -65,3 +65,43 @@ def test_a_mixed_image_has_no_class() -> None:
     assert image_labels(samples, CPU).tolist() == [0, -1, 1]
     del samples[0].gt_score
     assert image_labels(samples, CPU).tolist() == [0, 1, 1]
+
+
+def test_rotated_boxes_are_kept_and_images_without_boxes_have_as_many_columns() -> None:
+    rows = torch.tensor([[10.0, 20, 8, 4, 0.5]])
+    rotated = sample(bboxes=rows, labels=torch.tensor([2]))
+    boxes, labels = instances([DetDataSample(), rotated], CPU)
+    assert [tuple(each.shape) for each in boxes] == [(0, 5), (1, 5)]
+    assert labels[1].tolist() == [2]
+    rotated.ignored_instances = InstanceData(bboxes=torch.zeros(0, 5))
+    assert [tuple(each.shape) for each in occupied([DetDataSample(), rotated], CPU)] == [(0, 5), (1, 5)]
+
+
+def test_quadrilaterals_become_rotated_boxes() -> None:
+    boxes = pytest.importorskip('mmrotate.structures.bbox')
+    # A rectangle of 20 by 10 px, turned clockwise by 30 degrees about (50, 40).
+    cos, sin = 3**0.5 / 2, 0.5
+    around = [(-10, -5), (10, -5), (10, 5), (-10, 5)]
+    row = [value for x, y in around for value in (50 + x * cos - y * sin, 40 + x * sin + y * cos)]
+    for given in (boxes.QuadriBoxes(torch.tensor([row])), torch.tensor([row])):
+        (found,), _ = instances([sample(bboxes=given, labels=torch.tensor([0]))], CPU)
+        x, y, w, h, angle = found[0].tolist()
+        assert (x, y) == pytest.approx((50, 40), abs=0.01)
+        long, short = max(w, h), min(w, h)
+        assert (long, short) == pytest.approx((20, 10), abs=0.01)
+        turned = angle if w > h else angle + torch.pi / 2
+        assert abs(torch.tensor(turned - torch.pi / 6).sin()) < 1e-3
+
+
+@pytest.mark.parametrize('field', ['sem_seg', 'data'])
+def test_classes_of_pixels(field: str) -> None:
+    maps = [torch.randint(0, 5, (1, 6, 8)) for _ in range(2)]
+    samples = [BaseDataElement(gt_sem_seg=PixelData(**{field: map_})) for map_ in maps]
+    found = pixels(samples, torch.zeros(2, 3, 6, 8))
+    assert found is not None
+    assert torch.equal(found, torch.cat(maps))
+    # Of another size than the input, or not of all images: not known.
+    assert pixels(samples, torch.zeros(2, 3, 8, 8)) is None
+    assert pixels([samples[0], BaseDataElement()], torch.zeros(2, 3, 6, 8)) is None
+    without_labels(samples[0])
+    assert samples[0].gt_sem_seg.get(field).unique().tolist() == [255]

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from mmcds.models import DenseSampler, ImageSampler, InstanceSampler, ViewPair
-from mmcds.models.samplers.instance import contains_centre, transform_boxes
 
 
 def test_every_image_is_one_sample_with_its_class() -> None:
@@ -354,26 +353,6 @@ def test_images_keep_their_places() -> None:
     nothing = InstanceSampler().sample(views_of([], labels=[]))
     assert len(nothing) == 0
     assert nothing.rois[1].shape == (0, 5)
-
-
-def test_moved_boxes_are_the_upright_ones_around_the_moved_corners() -> None:
-    angle = math.radians(30)
-    turn = torch.tensor([[math.cos(angle), -math.sin(angle), 5.0], [math.sin(angle), math.cos(angle), -2.0], [0, 0, 1]])
-    x1, y1, x2, y2 = 3.0, 4.0, 11.0, 9.0
-    moved = [
-        (x * math.cos(angle) - y * math.sin(angle) + 5, x * math.sin(angle) + y * math.cos(angle) - 2)
-        for x in (x1, x2)
-        for y in (y1, y2)
-    ]
-    xs, ys = zip(*moved, strict=True)
-    found = transform_boxes(torch.tensor([[x1, y1, x2, y2]]), turn)[0]
-    assert found.tolist() == pytest.approx([min(xs), min(ys), max(xs), max(ys)], abs=1e-4)
-    # A perspective: the third coordinate divides.
-    assert transform_boxes(torch.tensor([[2.0, 4.0, 6.0, 8.0]]), torch.diag(torch.tensor([1.0, 1.0, 2.0])))[
-        0
-    ].tolist() == [1, 2, 3, 4]
-    inside = contains_centre(torch.tensor([[0.0, 0, 8, 8], [0, 0, 8, 21], [-9, 0, 8, 8]]), torch.tensor([10.0, 20.0]))
-    assert inside.tolist() == [True, False, False]
 
 
 @pytest.mark.parametrize(

@@ -299,10 +299,10 @@ def test_concatenated_views_are_one_batch_of_the_stock_backbone() -> None:
     assert {key for key in found if 'cds' in key} == {f'loss_cds_backbone{i}' for i in range(4)}
 
 
-def rotated_sample() -> Any:
-    """As mmrotate's data sets give it: (x, y, w, h, angle)."""
+def polygon_sample() -> Any:
+    """Five corners, which no package's boxes have."""
     sample = toy_sample([], [])
-    sample.gt_instances = InstanceData(bboxes=torch.tensor([[9.0, 9.0, 8.0, 4.0, 0.3]]), labels=torch.tensor([0]))
+    sample.gt_instances = InstanceData(bboxes=torch.zeros(1, 10), labels=torch.tensor([0]))
     return sample
 
 
@@ -482,9 +482,7 @@ def test_mistakes_are_named() -> None:
         TwoViewForward(bare)
     TwoViewForward(model).attach()
     images, samples = toy_inputs((1,))
-    with pytest.raises(
-        ValueError, match=r'^ToyDetector trains on inputs of the form list; CDS reads one batch of images'
-    ):
+    with pytest.raises(ValueError, match=r'^ToyDetector trains on inputs of the form list; CDS reads images '):
         model([images], samples, mode='loss')
     with pytest.raises(
         ValueError,
@@ -497,12 +495,12 @@ def test_mistakes_are_named() -> None:
     ('samples', 'message'),
     [
         (
-            dict(bboxes_labels=1, img_metas=2),
-            r"data_samples of the type dict with \['bboxes_labels', 'img_metas'\]; CDS",
+            dict(keypoints=1, img_metas=2),
+            r"data_samples of the type dict with \['img_metas', 'keypoints'\]; CDS",
         ),
         (['a', 'b'], r'data_samples of the type list; CDS'),
         ([toy_sample([], [])], r'2 images with 1 data samples; CDS'),
-        ([rotated_sample(), toy_sample([], [])], r'boxes \(1, 5\); CDS reads upright boxes \(n, 4\)'),
+        ([polygon_sample(), toy_sample([], [])], r'boxes \(1, 10\), not upright \(n, 4\), rotated \(n, 5\) or'),
     ],
 )
 def test_batches_of_other_packages_are_refused_in_one_line(samples: Any, message: str) -> None:

@@ -75,7 +75,7 @@ def instances(data_samples: Sequence[Any], device: torch.device) -> tuple[list[T
 
 
 def occupied(data_samples: Sequence[Any], device: torch.device) -> list[Tensor]:
-    """All annotated boxes of each image (m_i, 4), or rotated (m_i, 5), float32, including ignored ones, such as crowds."""
+    """All annotated boxes of each image (m_i, 4), or rotated (m_i, 5), float32, including crowds and ignored ones."""
     per_image = []
     for sample in data_samples:
         parts = [getattr(sample, name, None) for name in ('gt_instances', 'ignored_instances')]

@@ -1,4 +1,4 @@
-"""Samplers of whole images, annotated instances, annotated pixels or grid points. Derive your own from ``parts.Sampler``."""
+"""Samplers of images, annotated instances, annotated pixels or grid points. Derive your own from ``parts.Sampler``."""
 
 from ..step_data import Samples, ViewPair
 from .dense import DenseSampler

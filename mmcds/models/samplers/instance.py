@@ -201,9 +201,9 @@ class InstanceSampler(Sampler):
         moved, good = [], torch.ones_like(image, dtype=torch.bool)
         for view, view_boxes in enumerate(boxes):
             objects = view_boxes.repeat(self.near, 1)
-            iou, share = torch.rand(2, len(objects), device=objects.device, dtype=objects.dtype)
+            wanted, share = torch.rand(2, len(objects), device=objects.device, dtype=objects.dtype)
             # Moved by shares (a, b) of its sides, a box has the IoU u with itself where (1 - a)(1 - b) = 2 u / (1 + u).
-            common = (low + (high - low) * iou).mul(2).div(1 + low + (high - low) * iou)
+            common = (low + (high - low) * wanted).mul(2).div(1 + low + (high - low) * wanted)
             shares = 1 - torch.stack([common**share, common ** (1 - share)], 1)
             sizes = views.image_sizes[view].flip(1)[image].to(objects.dtype)
             # Move to the side with more room.

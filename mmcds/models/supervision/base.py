@@ -102,9 +102,7 @@ class Supervision(BaseModule):
         """Names in the model of the tapped modules inside the backbone."""
         return [tap.path for tap in self.all_taps if tap.path]
 
-    def describe(
-        self, inputs: Tensor, data_samples: Any, preprocessor: nn.Module
-    ) -> tuple[Tensor | None, ViewPair]:
+    def describe(self, inputs: Tensor, data_samples: Any, preprocessor: nn.Module) -> tuple[Tensor | None, ViewPair]:
         """Make the backbone's input for view 2, None if there is one view, and describe both views.
 
         Args:
@@ -178,8 +176,8 @@ class Supervision(BaseModule):
         return (
             f'the sampler {type(self.sampler).__name__} finds no sample, or one alone without negatives; an '
             'InstanceSampler takes annotated boxes with labels (data_samples.gt_instances), models without boxes need '
-            "neck.sampler=dict(type='ImageSampler'), those with classes of pixels dict(type='PixelSampler'); for batches "
-            'of one image raise batch_size or neck.queue_length'
+            "neck.sampler=dict(type='ImageSampler'), those with classes of pixels dict(type='PixelSampler'); for "
+            'batches of one image raise batch_size or neck.queue_length'
         )
 
     def crops(self, tap: Tap, features: Features, samples: Samples, views: ViewPair) -> tuple[Tensor, Tensor]:

@@ -178,9 +178,7 @@ class ContrastiveSupervision(Supervision):
                 logging.WARNING,
             )
 
-    def describe(
-        self, inputs: Tensor, data_samples: Any, preprocessor: nn.Module
-    ) -> tuple[Tensor | None, ViewPair]:
+    def describe(self, inputs: Tensor, data_samples: Any, preprocessor: nn.Module) -> tuple[Tensor | None, ViewPair]:
         """See :meth:`Supervision.describe`; small second views are packed on canvases."""
         if not self.packs:
             return super().describe(inputs, data_samples, preprocessor)

@@ -55,8 +55,8 @@ class Packing:
         """Move the RoIs of the second views to the canvases, once for each tile that shows them.
 
         Args:
-            samples (Samples): Of the N images; ``rois`` (M, 1 + 2 k) as (image, x, y, ...), or (M, 6) as (image, cx, cy, w, h,
-                angle), in pixels.
+            samples (Samples): Of the N images; ``rois`` (M, 1 + 2 k) as (image, x, y, ...), or (M, 6) as
+                (image, cx, cy, w, h, angle), in pixels.
         """
         rois = samples.rois[1]
         image = rois[:, 0].long()

@@ -125,9 +125,7 @@ class PhotometricView(View):
         return h, w
 
     @torch.no_grad()
-    def augment(
-        self, inputs: Tensor, image_sizes: Tensor, preprocessor: nn.Module, size: tuple[int, int]
-    ) -> Tensor:
+    def augment(self, inputs: Tensor, image_sizes: Tensor, preprocessor: nn.Module, size: tuple[int, int]) -> Tensor:
         """The second view alone (N, C, H', W'), of a given ``size`` (H', W'); see :meth:`View.augment`."""
         second = inputs.float()
         if size != tuple(inputs.shape[2:]):
