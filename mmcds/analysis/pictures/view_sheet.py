@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,13 +11,15 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
-from mmengine.registry import DATASETS, MODELS, init_default_scope
+from mmengine.registry import DATASETS, FUNCTIONS, MODELS, init_default_scope
 from mmengine.runner import set_random_seed
 from torch import Tensor
 
 from mmcds.config.add_cds import has_cds, supervised_model
 from mmcds.config.load_config import model_config
 from mmcds.config.resolved import ResolvedCDS
+from mmcds.models.boxes import as_rotated
+from mmcds.models.samplers import PixelSampler
 from mmcds.models.views import SingleView
 from mmcds.models.views.photometric import normalisation_of, white_of
 from mmcds.utils.errors import check_count
@@ -28,16 +31,20 @@ class TwoViews:
 
     Attributes:
         images (tuple[np.ndarray, np.ndarray]): (h, w, 3) uint8 RGB, padding included.
-        boxes (tuple[np.ndarray, np.ndarray]): (n, 4) as (x1, y1, x2, y2) in pixels of each view; row k of both is
-            the same object.
+        boxes (tuple[np.ndarray, np.ndarray]): (n, 4) as (x1, y1, x2, y2), or rotated (n, 5) as (cx, cy, w, h, angle),
+            in pixels of each view and radians; row k of both is the same object.
         labels (np.ndarray): Class of each box (n,), int64.
         label (int): Class of the image, -1 where it has none.
+        points (tuple[np.ndarray, np.ndarray]): Pixels that a PixelSampler chose (m, 2) as (x, y), in each view.
+        classes (np.ndarray): Class of each of them (m,), int64.
     """
 
     images: tuple[np.ndarray, np.ndarray]
     boxes: tuple[np.ndarray, np.ndarray]
     labels: np.ndarray
     label: int
+    points: tuple[np.ndarray, np.ndarray]
+    classes: np.ndarray
 
 
 def training_views(cfg: Config, num: int = 6, seed: int = 0) -> tuple[list[TwoViews], list[str]]:
@@ -66,9 +73,20 @@ def training_views(cfg: Config, num: int = 6, seed: int = 0) -> tuple[list[TwoVi
     preprocessor: Any = build_preprocessor(cfg)
     dataset: Any = DATASETS.build(cfg.train_dataloader.dataset)
     places = sorted(set(np.linspace(0, len(dataset) - 1, min(num, len(dataset))).astype(int).tolist()))
-    data = preprocessor(pseudo_collate([dataset[place] for place in places]), True)
+    collate: Any = pseudo_collate
+    if cfg.train_dataloader.get('collate_fn'):
+        # As MMEngine's Runner builds it.
+        arguments = dict(cfg.train_dataloader.collate_fn)
+        collate = partial(FUNCTIONS.get(arguments.pop('type')), **arguments)  # type: ignore[arg-type]
+    data = preprocessor(collate([dataset[place] for place in places]), True)
     inputs = data['inputs']
     second, views = view(inputs, data['data_samples'], preprocessor)
+    sampler = resolved.supervision.sampler
+    rows = torch.zeros(2, 0, 3)
+    chosen = torch.zeros(0, dtype=torch.long)
+    if isinstance(sampler, PixelSampler):
+        samples = sampler.sample(views)
+        rows, chosen = torch.stack(samples.rois), samples.labels
     pictures = [to_pictures(each, preprocessor) for each in (inputs, second)]
     found = [
         TwoViews(
@@ -76,6 +94,8 @@ def training_views(cfg: Config, num: int = 6, seed: int = 0) -> tuple[list[TwoVi
             (views.boxes[0][i].numpy(), views.boxes[1][i].numpy()),
             views.labels[i].numpy(),
             int(views.image_labels[i]),
+            (rows[0, rows[0, :, 0] == i, 1:].numpy(), rows[1, rows[1, :, 0] == i, 1:].numpy()),
+            chosen[rows[0, :, 0] == i].numpy(),
         )
         for i in range(len(places))
     ]
@@ -131,13 +151,20 @@ def draw_views(found: Sequence[TwoViews], classes: Sequence[str], title: str = '
         for v in (0, 1):
             axis, image = axes[2 * i + v], views.images[v]
             axis.imshow(image, interpolation='nearest')
-            for (x1, y1, x2, y2), label in zip(views.boxes[v], views.labels, strict=True):
-                colour = f'C{label % 10}'
-                axis.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, edgecolor=colour, linewidth=1.5))
+            boxes = as_rotated(torch.as_tensor(views.boxes[v]))
+            for (x, y, w, h, angle), label in zip(boxes, views.labels, strict=True):
+                corner, turn = (float(x - w / 2), float(y - h / 2)), float(angle.rad2deg())
+                patch = Rectangle(corner, float(w), float(h), angle=turn, rotation_point='center', fill=False)
+                patch.set(edgecolor=f'C{label % 10}', linewidth=1.5)
+                axis.add_patch(patch)
+            if len(views.classes):
+                colours = [f'C{label % 10}' for label in views.classes]
+                axis.scatter(*views.points[v].T, s=8, c=colours, edgecolors='white', linewidths=0.4)
             name = f', {_name(classes, views.label)}' if views.label >= 0 else ''
             objects = f', {len(views.labels)} objects' if len(views.labels) else ''
+            objects += f', {len(views.classes)} pixels' if len(views.classes) else ''
             axis.set_title(f'view {v + 1}: {image.shape[0]} x {image.shape[1]}{objects}{name}', fontsize=8)
-    present = sorted({int(label) for views in found for label in views.labels})
+    present = sorted({int(label) for views in found for label in (*views.labels, *views.classes)})
     if present:
         handles = [Rectangle((0, 0), 1, 1, fill=False, edgecolor=f'C{label % 10}') for label in present]
         names = [_name(classes, label) for label in present]
