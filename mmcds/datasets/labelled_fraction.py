@@ -16,7 +16,10 @@ from mmengine.registry import DATASETS as ROOT_DATASETS
 from mmcds.models.data_samples.sample_list import without_labels
 from mmcds.registry import DATASETS
 from mmcds.utils.errors import check_count, check_range
-from mmcds.utils.type_name import bare_name, type_name
+from mmcds.utils.type_name import bare_kind, bare_name, type_name
+
+#: Samplers that need annotations, with what is annotated.
+ANNOTATED = {'InstanceSampler': 'boxes', 'PixelSampler': 'pixels'}
 
 
 def choose_labelled(classes: Sequence[Sequence[int]], fraction: float, seed: int) -> list[int]:
@@ -275,6 +278,12 @@ def _check_wrapper(cfg: Config, dataset: Mapping[str, Any]) -> None:
     check_fraction(dataset.get('fraction', 0.1), dataset.get('labelled_share'))
     if not dataset.get('keep_unlabelled', True):
         return
+    collate = cfg.train_dataloader.get('collate_fn') or {}
+    if bare_kind(collate.get('type')) == 'yolov5_collate':
+        raise ValueError(
+            "train_dataloader.collate_fn='yolov5_collate' joins the boxes of all images without the marks of "
+            'unlabelled ones, which would train the heads as images without objects; set keep_unlabelled=False'
+        )
     neck = (cfg.get('model') or {}).get('neck')
     if type_name(neck) != 'mmcds.CDSNeck':
         raise ValueError(
@@ -282,8 +291,8 @@ def _check_wrapper(cfg: Config, dataset: Mapping[str, Any]) -> None:
             'add CDS (--cds) or set keep_unlabelled=False'
         )
     sampler = bare_name(neck.get('sampler')) or 'InstanceSampler'  # type: ignore[union-attr]
-    if sampler == 'InstanceSampler':
+    if sampler in ANNOTATED:
         raise ValueError(
-            "neck.sampler='InstanceSampler' contrasts annotated boxes, which unlabelled images have not; "
+            f'neck.sampler={sampler!r} contrasts annotated {ANNOTATED[sampler]}, which unlabelled images have not; '
             "set sampler=dict(type='DenseSampler') or 'ImageSampler'"
         )

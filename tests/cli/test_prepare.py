@@ -28,8 +28,8 @@ def test_names() -> None:
     assert stem_of(STOCK) == 'retinanet_r18_fpn_1x_coco'
     assert stem_of('configs/cds/a.py') == 'a'
     assert host_of(Config({})) == 'mmdet'
-    with pytest.raises(ValueError, match=r"default_scope='mmseg'.*mmdet, mmpretrain"):
-        host_of(Config({'default_scope': 'mmseg'}))
+    with pytest.raises(ValueError, match=r"default_scope='mmpose'.*mmdet, mmpretrain, mmrotate, mmseg, mmyolo"):
+        host_of(Config({'default_scope': 'mmpose'}))
 
 
 def test_options_reach_the_stock_part_before_and_the_contrast_after() -> None:

@@ -311,3 +311,17 @@ def test_unlabelled_images_that_nothing_learns_from_are_refused(wrap: bool) -> N
             check_labelled_fraction(config(dict(cds, sampler=sampler), wrap))
     with pytest.raises(ValueError, match=r'^LabelledFraction\.fraction=2 is out of range'):
         check_labelled_fraction(config(cds, wrap, fraction=2))
+
+
+def test_unlabelled_images_of_other_batches_are_refused() -> None:
+    cds: dict[str, Any] = dict(type='mmcds.CDSNeck', sampler=dict(type='DenseSampler'))
+    pixels = config(dict(cds, sampler=dict(type='PixelSampler')))
+    with pytest.raises(ValueError, match=r"^neck\.sampler='PixelSampler' contrasts annotated pixels"):
+        check_labelled_fraction(pixels)
+    yolo = config(cds)
+    for kind in ('yolov5_collate', 'mmyolo.yolov5_collate'):
+        yolo.train_dataloader.collate_fn = dict(type=kind)
+        with pytest.raises(ValueError, match=r"^train_dataloader\.collate_fn='yolov5_collate' .*without the marks"):
+            check_labelled_fraction(yolo)
+    yolo.train_dataloader.dataset.keep_unlabelled = False
+    check_labelled_fraction(yolo)

@@ -11,7 +11,7 @@ from mmengine.config import Config
 
 from mmcds import add_cds
 from mmcds.analysis.pictures.save import save_figure
-from mmcds.analysis.pictures.view_sheet import draw_views, to_pictures, training_views
+from mmcds.analysis.pictures.view_sheet import TwoViews, draw_views, to_pictures, training_views
 
 
 def test_a_detector(stock_config: Config, toy_data: Path, tmp_path: Path) -> None:
@@ -104,3 +104,22 @@ def test_what_is_refused(stock_config: Config) -> None:
         training_views(stock_config)
     with pytest.raises(ValueError, match=r'^num=0'):
         training_views(add_cds(stock_config), 0)
+
+
+def test_rotated_boxes_and_chosen_pixels_are_drawn_where_they_are() -> None:
+    images = (np.zeros((40, 60, 3), np.uint8), np.zeros((20, 30, 3), np.uint8))
+    boxes = (np.array([[30.0, 20, 20, 8, 0.5]]), np.array([[15.0, 10, 10, 4, 0.5]]))
+    points = (np.array([[3.5, 8.5], [30.5, 2.5]]), np.array([[1.75, 4.25], [15.25, 1.25]]))
+    views = TwoViews(images, boxes, np.array([1]), -1, points, np.array([0, 2]))
+    figure = draw_views([views], ['a', 'b', 'c'])
+    for axis, scale in zip(figure.axes, (1, 0.5), strict=True):
+        (patch,) = axis.patches
+        corners = patch.get_patch_transform().transform([(0, 0), (1, 0), (1, 1), (0, 1)])
+        cos, sin = np.cos(0.5), np.sin(0.5)
+        expected = [
+            (30 + x * cos - y * sin, 20 + x * sin + y * cos) for x, y in ((-10, -4), (10, -4), (10, 4), (-10, 4))
+        ]
+        assert corners == pytest.approx(np.array(expected) * scale)
+        assert np.asarray(axis.collections[0].get_offsets()) == pytest.approx(points[0] * scale)
+        assert '1 objects, 2 pixels' in axis.get_title()
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ['a', 'b', 'c']
