@@ -103,7 +103,7 @@ if [ "$stack" = both ]; then
     scratch=$(mktemp -d)
     tools/setup_env.sh --stack upstream > "$scratch/upstream" 2>&1 & background=$!
 fi
-[ "$stack" = upstream ] || part 'environment, default stack' tools/setup_env.sh --with docs
+[ "$stack" = upstream ] || part 'environment, default stack' tools/setup_env.sh --with docs --with rotate --with seg --with yolo
 [ "$stack" != upstream ] || part 'environment, upstream stack' tools/setup_env.sh --stack upstream
 [ "$stack" = upstream ] || lint
 [ "$stack" = upstream ] || on_default
