@@ -137,7 +137,7 @@ def rotated(tmp_path: Path) -> Path:
 
 def test_bad_rotated_data(rotated: Path) -> None:
     assert check_listed(rotated_config(rotated), ['train_dataloader']) == []
-    cases = [
+    cases: list[tuple[dict[str, Any], type[Exception], str]] = [
         (
             dict(ann_file='nowhere'),
             FileNotFoundError,

@@ -77,7 +77,7 @@ def training_views(cfg: Config, num: int = 6, seed: int = 0) -> tuple[list[TwoVi
     if cfg.train_dataloader.get('collate_fn'):
         # As MMEngine's Runner builds it.
         arguments = dict(cfg.train_dataloader.collate_fn)
-        collate = partial(FUNCTIONS.get(arguments.pop('type')), **arguments)  # type: ignore[arg-type]
+        collate = partial(FUNCTIONS.get(arguments.pop('type')), **arguments)
     data = preprocessor(collate([dataset[place] for place in places]), True)
     inputs = data['inputs']
     second, views = view(inputs, data['data_samples'], preprocessor)
