@@ -14,7 +14,8 @@ from torch.nn.parallel import DistributedDataParallel
 from toys import RANDOM_PARTS, ToyDetector, gradients, run_ranks, total, toy_inputs
 
 from mmcds.models import TwoViewForward
-from mmcds.models.losses import ContrastiveLoss, blockwise
+from mmcds.models.losses import ContrastiveLoss
+from mmcds.utils import blockwise
 
 
 @pytest.fixture(scope='module', params=[1, 2, 4])

@@ -71,8 +71,8 @@ parallel=(-n "$((cores < 2 ? 0 : cores < 8 ? cores : 8))" --dist loadfile --no-l
 
 # What runs on the upstream stack: all that calls its packages in a way that their versions change.
 upstream=(tests/smoke tests/test_parity.py
-    tests/models/test_{blockwise,contrastive,distillation,embedding_queue}.py
-    tests/models/test_{data_samples,step_data,samplers,dataloader_view,photometric_view,necks,two_view_forward}.py)
+    tests/utils/test_{blockwise,boxes}.py tests/models/test_{contrastive,distillation,embedding_queue}.py
+    tests/models/test_{data_samples,batch_formats,step_data,samplers,pixel_sampler,dataloader_view,photometric_view,necks,two_view_forward}.py)
 
 lint() {
     part 'ruff check' .venv/bin/ruff check .

@@ -120,7 +120,7 @@ def peak() -> int:
 
 def block_of(rows: int, keys: int, device: str = 'cpu') -> float:
     """Bytes of a block of similarities."""
-    from mmcds.models.losses.blockwise import BLOCK_ELEMENTS
+    from mmcds.utils.blockwise import BLOCK_ELEMENTS
 
     return 4 * keys * min(rows, max(BLOCK_ELEMENTS[device] // keys, 16))
 

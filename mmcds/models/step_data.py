@@ -108,7 +108,7 @@ class Targets:
         image_sizes (Tensor): (h, w) of each image without its padding (N, 2), float32, in pixels.
         image_labels (Tensor): Class of each image (N,), int64, -1 where there is none.
         boxes (list[Tensor]): Per image, boxes (n_i, 4) as (x1, y1, x2, y2), or rotated ones (n_i, 5) as
-            (cx, cy, w, h, angle), in pixels of the input and radians (:mod:`~mmcds.models.boxes`), float32. All images
+            (cx, cy, w, h, angle), in pixels of the input and radians (:mod:`~mmcds.utils.boxes`), float32. All images
             have the same kind.
         labels (list[Tensor]): Per image, the class of each box (n_i,), int64.
         occupied (list[Tensor]): Per image, all annotated boxes (m_i, 4) or (m_i, 5), float32, including crowds and

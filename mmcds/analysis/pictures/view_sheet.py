@@ -18,10 +18,10 @@ from torch import Tensor
 from mmcds.config.add_cds import has_cds, supervised_model
 from mmcds.config.load_config import model_config
 from mmcds.config.resolved import ResolvedCDS
-from mmcds.models.boxes import as_rotated
 from mmcds.models.samplers import PixelSampler
 from mmcds.models.views import SingleView
 from mmcds.models.views.photometric import normalisation_of, white_of
+from mmcds.utils.boxes import as_rotated
 from mmcds.utils.errors import check_count
 
 

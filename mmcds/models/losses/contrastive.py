@@ -4,12 +4,12 @@ import torch
 from torch import Tensor
 
 from mmcds.registry import MODELS
+from mmcds.utils.blockwise import compare, contrastive_sums
 from mmcds.utils.dist import gather_counts, gather_rows, get_rank, get_world_size
 from mmcds.utils.errors import check_count, check_range, unknown_name
 from mmcds.utils.tree import connected_zero
 
 from ..parts import Loss
-from .blockwise import compare, contrastive_sums
 
 #: Group of a key that is no anchor's positive: background, or a queued embedding without a label.
 NO_GROUP = -1
@@ -34,7 +34,7 @@ def contrastive_loss(
     it is :math:`L^{sup}_{out}` of SupCon (Khosla et al. 2020, eq. 2), with the instance as group it
     is NT-Xent (SimCLR; the poster's L_contra of CDS). The similarity to all positives needs no
     mask of all pairs, since it is :math:`z_i \cdot (\sum_{group} k - k_i)`, and the denominator is summed
-    block by block (:mod:`.blockwise`). An anchor without a positive adds nothing.
+    block by block (:mod:`mmcds.utils.blockwise`). An anchor without a positive adds nothing.
 
     Args:
         anchors (Tensor): L2-normalised embeddings (A, D), floating.

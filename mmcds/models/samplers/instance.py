@@ -8,9 +8,7 @@ from torch import Tensor
 
 from mmcds.compat.old_names import renamed_method
 from mmcds.registry import MODELS
-from mmcds.utils.errors import check_count, check_range
-
-from ..boxes import (
+from mmcds.utils.boxes import (
     clip_boxes,
     contains_centre,
     covered_share,
@@ -24,6 +22,8 @@ from ..boxes import (
     towards_middle,
     transform_boxes,
 )
+from mmcds.utils.errors import check_count, check_range
+
 from ..parts import Sampler
 from ..step_data import Samples, ViewPair
 

@@ -10,9 +10,9 @@ from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from mmcds.registry import MODELS
+from mmcds.utils.boxes import scale_boxes
 from mmcds.utils.errors import check_count, check_range
 
-from ..boxes import scale_boxes
 from ..data_samples import read_targets
 from ..parts import View
 from ..step_data import Targets, ViewPair

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmcds.models.losses.blockwise import LEAST_TEMPERATURE, Comparison, compare, contrastive_sums
+from mmcds.utils.blockwise import LEAST_TEMPERATURE, Comparison, compare, contrastive_sums
 
 
 def inputs(

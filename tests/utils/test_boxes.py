@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from mmcds.models import InstanceSampler, ViewPair
-from mmcds.models.boxes import (
+from mmcds.models.step_data import Samples
+from mmcds.models.views.packing import packing_of
+from mmcds.utils.boxes import (
     as_rotated,
     contains_centre,
     covered_share,
@@ -21,8 +23,6 @@ from mmcds.models.boxes import (
     towards_middle,
     transform_boxes,
 )
-from mmcds.models.step_data import Samples
-from mmcds.models.views.packing import packing_of
 
 ANGLE = 0.6
 
