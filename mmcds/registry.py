@@ -3,17 +3,20 @@
 Each is a child of MMEngine's root registry, so a config of any MM project may write
 ``type='mmcds.CDSNeck'``. ``locations`` are the modules that a registry imports by itself, so the only
 import that a config needs is ``custom_imports = dict(imports=['mmcds'])``.
+
+The last ones hold nothing. MMEngine looks up what stands in a config that is inherited as ``mmcds::...`` in the scope
+mmcds first, and warns about a registry that this scope lacks.
 """
 
 from importlib.util import find_spec
 
+from mmengine.registry import DATA_SAMPLERS, LOOPS, OPTIM_WRAPPERS, OPTIMIZERS, PARAM_SCHEDULERS, Registry
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import METRICS as MMENGINE_METRICS
 from mmengine.registry import MODEL_WRAPPERS as MMENGINE_MODEL_WRAPPERS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
-from mmengine.registry import Registry
 
 from mmcds.compat.mim import register_package
 
@@ -29,3 +32,7 @@ HOOKS = Registry('hook', parent=MMENGINE_HOOKS, scope=SCOPE, locations=['mmcds.e
 DATASETS = Registry('dataset', parent=MMENGINE_DATASETS, scope=SCOPE, locations=['mmcds.datasets', *PAPER_DATASETS])
 TRANSFORMS = Registry('transform', parent=MMENGINE_TRANSFORMS, scope=SCOPE, locations=['mmcds.datasets.transforms'])
 METRICS = Registry('metric', parent=MMENGINE_METRICS, scope=SCOPE, locations=['mmcds.analysis.metrics'])
+EMPTY = [
+    Registry(root.name, parent=root, scope=SCOPE)
+    for root in (DATA_SAMPLERS, LOOPS, OPTIM_WRAPPERS, OPTIMIZERS, PARAM_SCHEDULERS)
+]

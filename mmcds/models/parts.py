@@ -3,6 +3,7 @@
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import Any
 
 from mmengine.model import BaseModule
@@ -173,6 +174,10 @@ class Loss(nn.Module):
         """
 
 
+#: Kinds of parameters that have a name of their own.
+NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+
+
 def build_part(field: str, cfg: Any, kinds: tuple[str, ...], **kwargs: Any) -> Any:
     """Build a part from its config, independently of the default scope.
 
@@ -193,17 +198,44 @@ def build_part(field: str, cfg: Any, kinds: tuple[str, ...], **kwargs: Any) -> A
         raise ValueError(f"{field}={cfg!r} is not a config of a part; give dict(type='{kinds[0]}', ...)")
     name = type_name(cfg)
     part = cfg['type']
-    cfg = {key: value for key, value in cfg.items() if key not in ('type', '_scope_')}
+    # MMEngine leaves _delete_ where the inherited config has no such part.
+    cfg = {key: value for key, value in cfg.items() if key not in ('type', '_scope_', '_delete_')}
     if isinstance(part, str):
         bare = name.removeprefix(f'{MODELS.scope}.')
         registered = MODELS.get(bare) if bare in kinds or '.' in bare else None
+        package = bare.partition('.')[0]
+        if registered is None and '.' in bare and find_spec(package) is None:
+            raise ValueError(
+                f'{field}.type={part!r}: there is no package {package!r} to import; add the folder that it lies in to '
+                f"PYTHONPATH, and '{package}' to custom_imports"
+            )
         if registered is None:
             raise unknown_name(f'{field}.type', part, kinds)
         part = registered
-    known = inspect.signature(part).parameters
-    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values())
+    known, takes_any = _arguments_of(part)
     for key in cfg:
         # Arguments that mmcds passes cannot be set in the config.
         if key in kwargs or (key not in known and not takes_any):
             raise unknown_name(f'{field}: argument', key, [name for name in known if name not in kwargs])
     return part(**{key: value for key, value in kwargs.items() if key in known or takes_any}, **cfg)
+
+
+def _arguments_of(part: Any) -> tuple[list[str], bool]:
+    """Names of the arguments of a part, and whether it takes any others.
+
+    A class with ``**kwargs`` is taken to hand them on to its parents, as subclasses do.
+    """
+    if inspect.isclass(part):
+        classes = [cls for cls in part.__mro__ if '__init__' in vars(cls) and cls not in (nn.Module, object)]
+        functions = [vars(cls)['__init__'] for cls in classes]
+    else:
+        functions = [part]
+    names: dict[str, None] = {}
+    takes_any = False
+    for function in functions:
+        parameters = [each for each in inspect.signature(function).parameters.values() if each.name != 'self']
+        names.update({each.name: None for each in parameters if each.kind in NAMED})
+        takes_any = any(each.kind is each.VAR_KEYWORD for each in parameters)
+        if not takes_any:
+            break
+    return list(names), takes_any

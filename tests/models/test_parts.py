@@ -61,7 +61,8 @@ def test_a_user_s_own_part_gets_what_it_asks_for() -> None:
         ),
         (
             dict(type='nowhere.Projector'),
-            "neck.projector.type='nowhere.Projector' is not known; valid: MLPProjector, IdentityProjector",
+            "neck.projector.type='nowhere.Projector': there is no package 'nowhere' to import; add the folder that it "
+            "lies in to PYTHONPATH, and 'nowhere' to custom_imports",
         ),
         (
             dict(type='MLPProjector', out_chanels=3),
@@ -89,6 +90,23 @@ def test_wrong_parts_are_named(cfg: Any, message: str) -> None:
         build_part('neck.projector', cfg, KINDS, in_channels=3, steps=1)
     # Which names are nearest is difflib's choice.
     assert re.sub('nearest: [^;]*; ', '', str(caught.value)) == message
+
+
+def test_what_mmengine_leaves_in_a_config_is_no_argument() -> None:
+    part = build_part('neck.projector', dict(type='MLPProjector', _delete_=True), KINDS, in_channels=3, steps=1)
+    assert isinstance(part, MLPProjector)
+
+
+def test_a_subclass_that_hands_its_arguments_on_has_those_of_its_parents() -> None:
+    class Small(InstanceSampler):
+        def __init__(self, largest: int = 9, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+
+    assert build_part('neck.sampler', dict(type=Small, largest=3, roi_size=1), KINDS).roi_size == 1
+    with pytest.raises(
+        ValueError, match=r"argument='roi_sise' is not known; nearest: roi_size; .*valid: largest, roi_size"
+    ):
+        build_part('neck.sampler', dict(type=Small, roi_sise=1), KINDS)
 
 
 def test_a_sampler_without_one_of_its_methods_is_refused() -> None:

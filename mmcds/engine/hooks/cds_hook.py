@@ -71,6 +71,7 @@ class CDSHook(Hook):
             elif isinstance(hook, DiagnosticsHook):
                 options['meter'] = hook.meter()
         self.two_views = TwoViewForward(model, **options).attach()
+        runner.logger.info(self.two_views.supervision.summary())
         self._empty = 0
         if count_classes(model, dataset) == 1:
             self.two_views.supervision.adapt_to_one_class()

@@ -63,6 +63,9 @@ class InstanceSampler(Sampler):
 
     indexed_by_image = True
     in_pixels = True
+    #: Whether the labels are the classes of the data set. Set it to False in a subclass with labels of its own: it then
+    #: gets no background as negatives if the data set has one class.
+    labels_are_classes = True
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -119,7 +122,7 @@ class InstanceSampler(Sampler):
         if max(counts, default=0) > self.max_per_image:
             keep = self._subset(keep, image)
         boxes, labels, image = [view[keep] for view in joined], labels[keep], image[keep]
-        parts = [_Part(boxes, labels, image)]
+        parts = [_Boxes(boxes, labels, image)]
         if self.jitter:
             parts.append(self._jittered(boxes, labels, image))
         if self.near:
@@ -129,7 +132,7 @@ class InstanceSampler(Sampler):
             pairs = [self._background(views, i) for i in range(len(views))]
             image_of = _image_of_each([len(pair[0]) for pair in pairs]).to(device)
             free = [torch.cat(view) for view in zip(*pairs, strict=True)][: len(boxes)]
-            parts.append(_Part(free, torch.full_like(image_of, -1), image_of, is_anchor=False))
+            parts.append(_Boxes(free, torch.full_like(image_of, -1), image_of, is_anchor=False))
         return _samples(parts, len(labels))
 
     def crop(self, feature: Tensor, rois: Tensor, input_size: tuple[int, int]) -> Tensor:
@@ -182,7 +185,7 @@ class InstanceSampler(Sampler):
             parts.append(chosen)
         return torch.cat(parts)
 
-    def _jittered(self, boxes: Sequence[Tensor], labels: Tensor, image: Tensor) -> '_Part':
+    def _jittered(self, boxes: Sequence[Tensor], labels: Tensor, image: Tensor) -> '_Boxes':
         """Jitter each box of each view: move and scale it a little."""
         moved = []
         for view in boxes:
@@ -191,12 +194,12 @@ class InstanceSampler(Sampler):
         weights = None
         if self.jitter_weighted:
             weights = torch.stack([paired_iou(a, b) for a, b in zip(boxes, moved, strict=True)]).mean(0)
-        return _Part(moved, labels, image, weights=weights)
+        return _Boxes(moved, labels, image, weights=weights)
 
-    def _near(self, boxes: Sequence[Tensor], image: Tensor, views: ViewPair) -> '_Part':
+    def _near(self, boxes: Sequence[Tensor], image: Tensor, views: ViewPair) -> '_Boxes':
         """Boxes that overlap their object a little and no other object much, in both views."""
         if not len(image):
-            return _Part(boxes, image, image, is_anchor=False)
+            return _Boxes(boxes, image, image, is_anchor=False)
         image, (low, high) = image.repeat(self.near), self.near_iou
         moved, good = [], torch.ones_like(image, dtype=torch.bool)
         for view, view_boxes in enumerate(boxes):
@@ -218,7 +221,7 @@ class InstanceSampler(Sampler):
             moved.append(near)
         chosen = good.nonzero().flatten()
         image = image[chosen]
-        return _Part([view_boxes[chosen] for view_boxes in moved], torch.full_like(image, -1), image, is_anchor=False)
+        return _Boxes([view_boxes[chosen] for view_boxes in moved], torch.full_like(image, -1), image, is_anchor=False)
 
     def _background(self, views: ViewPair, i: int) -> tuple[Tensor, Tensor]:
         """Random upright background boxes (k, 4) of one image, in both views."""
@@ -265,7 +268,7 @@ class InstanceSampler(Sampler):
 InstanceSampler._choose = InstanceSampler.choose  # type: ignore[attr-defined]
 
 
-class _Part(NamedTuple):
+class _Boxes(NamedTuple):
     """Boxes of one purpose: per view (M, 4) or (M, 5), with the label and the image index of each box (M,)."""
 
     boxes: Sequence[Tensor]
@@ -275,7 +278,7 @@ class _Part(NamedTuple):
     weights: Tensor | None = None
 
 
-def _samples(parts: Sequence[_Part], objects: int) -> Samples:
+def _samples(parts: Sequence[_Boxes], objects: int) -> Samples:
     """Join parts to samples, ordered by image. A second part of anchors has the ``objects`` of the first again."""
     boxes, labels, image = parts[0].boxes, parts[0].labels, parts[0].image
     is_anchor = torch.ones_like(labels, dtype=torch.bool)

@@ -168,6 +168,11 @@ class Supervision(BaseModule):
         name = next(iter(losses))
         return {**losses, name: losses[name] + self._nothing(left_out)}
 
+    def summary(self) -> str:
+        """Taps, view, sampler and projector in one line, for the log."""
+        parts = [type(part).__name__ for part in (self.view, self.sampler, self.projectors[self.all_taps[0].key])]
+        return f'{self.prefix}_* of {", ".join(tap.name for tap in self.all_taps)}: {", ".join(parts)}'
+
     def adapt_to_one_class(self) -> None:
         """Adapt to a data set of one class. The base class does nothing."""
 

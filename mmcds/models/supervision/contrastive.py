@@ -160,7 +160,7 @@ class ContrastiveSupervision(Supervision):
         sampler = self.sampler
         if getattr(self.loss, 'positives', None) != 'class' or not isinstance(sampler, InstanceSampler):
             return
-        if sampler.background:
+        if sampler.background or not sampler.labels_are_classes:
             return
         sampler.background, sampler.is_automatic = sampler.one_class_background, True
         if sampler.background:

@@ -14,6 +14,7 @@ from toys import ToyDetector, hooks_of
 
 from mmcds import add_cds
 from mmcds.engine.hooks import CDSHook, cds_hook
+from mmcds.models import InstanceSampler
 
 
 class Watch(Hook):
@@ -155,6 +156,12 @@ def test_a_step_past_the_model_s_forward_is_an_error(stock_config: Config) -> No
             runner.train()
 
 
+class OwnLabels(InstanceSampler):
+    """Its labels are not the classes of the data set."""
+
+    labels_are_classes = False
+
+
 def one_class(cfg: Config) -> Config:
     cfg.train_dataloader.dataset.metainfo = dict(classes=('a',))
     cfg.model.roi_head.bbox_head.num_classes = 1
@@ -172,6 +179,7 @@ def one_class(cfg: Config) -> Config:
             'neck.sampler.one_class_background=0 with one class: the contrast has no negatives',
         ),
         (dict(loss=dict(positives='instance')), 0, ''),
+        (dict(sampler=dict(type=OwnLabels)), 0, ''),
     ],
 )
 def test_one_class_gets_background_as_negatives(
