@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 from mmengine.hooks import Hook
+from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from mmengine.runner import IterBasedTrainLoop, Runner
 
@@ -71,7 +72,7 @@ class CDSHook(Hook):
             elif isinstance(hook, DiagnosticsHook):
                 options['meter'] = hook.meter()
         self.two_views = TwoViewForward(model, **options).attach()
-        runner.logger.info(self.two_views.supervision.summary())
+        print_log(self.two_views.supervision.summary(), 'current')
         self._empty = 0
         if count_classes(model, dataset) == 1:
             self.two_views.supervision.adapt_to_one_class()
