@@ -23,20 +23,25 @@ class Job:
         package (str): Import name of the package.
         config (str): The stock config.
         metric (str): Name of its metric in the log.
+        kind (str): Kind of the generated data.
         options (tuple[str, ...]): What makes it small, for ``--cfg-options``.
     """
 
     package: str
     config: str
     metric: str
+    kind: str
     options: tuple[str, ...] = ()
 
 
 JOBS = [
+    Job('mmrotate', 'configs/shapes/rotated_retinanet_r18_shapes.py', 'dota/mAP', 'rotated'),
+    Job('mmseg', 'configs/shapes/fcn_r18_shapes.py', 'mIoU', 'pixels'),
     Job(
         'mmyolo',
         'configs/shapes/yolov8_n_shapes.py',
         'coco/bbox_mAP_50',
+        'boxes',
         (
             f'default_hooks.param_scheduler.max_epochs={EPOCHS}',
             'default_hooks.param_scheduler.warmup_mim_iter=2',
@@ -69,7 +74,8 @@ def options(job: Job, data: Path) -> list[str]:
 def test_train_kill_resume_test_export(job: Job, preloaded: Preloaded, tmp_path: Path) -> None:
     pytest.importorskip(job.package)
     data = tmp_path / 'shapes'
-    made = preloaded.run('tools/make_shapes.py', '--out', str(data), '--train', '24', '--val', '8')
+    numbers = ('--train', '24', '--val', '8', '--kind', job.kind)
+    made = preloaded.run('tools/make_shapes.py', '--out', str(data), *numbers)
     assert made.returncode == 0, made.stderr
 
     whole = train(preloaded, job, data, tmp_path / 'whole')
