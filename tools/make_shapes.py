@@ -1,11 +1,14 @@
 """Make the small detection data set of drawn shapes that the first examples train on.
 
 Nothing has to be downloaded. The configs of the examples make it by themselves in data/shapes; this tool
-makes others: larger ones, of another seed or image size. The same arguments give the same images.
+makes others: larger ones, of another seed or image size, with rotated boxes for mmrotate or with classes of pixels for
+mmsegmentation. The same arguments give the same images.
 
 Examples:
   python tools/make_shapes.py --out data/shapes
   python tools/make_shapes.py --out data/shapes_large --train 4000 --val 500 --size 256
+  python tools/make_shapes.py --out data/shapes_rotated --kind rotated
+  python tools/make_shapes.py --out data/shapes_pixels --kind pixels
 """
 
 import argparse
@@ -29,6 +32,13 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--val', type=int, default=100, help='validation images (default %(default)s)')
     parser.add_argument('--seed', type=int, default=0, help='seed of all images (default %(default)s)')
     parser.add_argument('--size', type=int, default=160, help='side of the images in pixels (default %(default)s)')
+    parser.add_argument(
+        '--kind',
+        default='boxes',
+        choices=('boxes', 'rotated', 'pixels'),
+        help="boxes: COCO; rotated: long shapes and their rotated boxes in DOTA's format, too; pixels: label maps, too "
+        '(default %(default)s)',
+    )
     return parser.parse_args()
 
 
@@ -38,7 +48,7 @@ def main() -> None:
     from mmcds.datasets.shapes import make_shapes
 
     start = time.perf_counter()
-    root = make_shapes(args.out, args.train, args.val, args.seed, args.size)
+    root = make_shapes(args.out, args.train, args.val, args.seed, args.size, args.kind)
     seconds = time.perf_counter() - start
     for split in ('train', 'val'):
         content = json.loads((root / 'annotations' / f'instances_{split}.json').read_text())

@@ -10,6 +10,9 @@ CLASSES = ('circle', 'square', 'triangle', 'cross')
 # that the last per cent have to come from the shape.
 _HUES = (0.0, 90.0, 180.0, 270.0)
 _HUE_SPREAD = 18.0
+# Angle, in radians, of the axis along which a kind is stretched. A square, whose corners are at 0, 90, ... degrees, is
+# stretched along a side: it becomes a rectangle.
+_AXES = (0.0, np.pi / 4, 0.0, 0.0)
 
 
 class Scene(NamedTuple):
@@ -23,15 +26,23 @@ class Scene(NamedTuple):
         boxes (np.ndarray): ``(N, 4)`` float32, ``x1, y1, x2, y2`` in pixels, inside the image.
         labels (np.ndarray): ``(N,)`` int64, indices into ``CLASSES``.
         polygons (list[np.ndarray]): N outlines, each ``(K, 2)`` float32, ``x, y`` in pixels.
+        corners (np.ndarray): ``(N, 4, 2)`` float32, corners of the rotated boxes along the objects' own axes.
+        pixels (np.ndarray): ``(size, size)`` uint8, class of each pixel as it is drawn: 0 for the background, label + 1
+            for the object that is seen there. OpenCV draws the border line, too, so an object reaches about a pixel
+            further than its outline.
     """
 
     image: np.ndarray
     boxes: np.ndarray
     labels: np.ndarray
     polygons: list[np.ndarray]
+    corners: np.ndarray
+    pixels: np.ndarray
 
 
-def shape_polygon(label: int, center: tuple[float, float], radius: float, angle: float) -> np.ndarray:
+def shape_polygon(
+    label: int, center: tuple[float, float], radius: float, angle: float, stretch: float = 1.0
+) -> np.ndarray:
     """Outline of one shape.
 
     The circumradii differ so that the four kinds cover similar areas; size must not give the class away.
@@ -41,6 +52,8 @@ def shape_polygon(label: int, center: tuple[float, float], radius: float, angle:
         center (tuple[float, float]): ``x, y`` in pixels.
         radius (float): Radius, in pixels, of the circle of about the same area.
         angle (float): Rotation in radians.
+        stretch (float): Ratio by which it becomes longer than wide, at the same area, >= 1: a square becomes a
+            rectangle, a circle an ellipse. Defaults to 1.
 
     Returns:
         np.ndarray: ``(K, 2)`` float32, ``x, y`` in pixels.
@@ -55,19 +68,40 @@ def shape_polygon(label: int, center: tuple[float, float], radius: float, angle:
         corners, circumradius = {'circle': (32, 1.0), 'square': (4, 1.2), 'triangle': (3, 1.35)}[name]
         theta = np.arange(corners) * 2 * np.pi / corners
         points = circumradius * np.stack([np.cos(theta), np.sin(theta)], axis=1)
+    if stretch != 1:
+        axes = _rotation(_AXES[label])
+        points = points @ axes * [stretch**0.5, stretch**-0.5] @ axes.T
     return (points @ _rotation(angle).T * radius + np.asarray(center)).astype(np.float32)
 
 
-def draw_scene(rng: np.random.Generator, size: int = 160, max_objects: int = 6) -> Scene:
+def own_corners(polygon: np.ndarray, center: tuple[float, float], angle: float) -> np.ndarray:
+    """Corners of the rotated box around an outline, along the axes that ``angle`` turned.
+
+    Args:
+        polygon (np.ndarray): ``(K, 2)``, ``x, y`` in pixels.
+        center (tuple[float, float]): The point that it was turned about.
+        angle (float): Rotation in radians.
+
+    Returns:
+        np.ndarray: ``(4, 2)`` float32.
+    """
+    own = (polygon - np.asarray(center)) @ _rotation(angle)
+    (x1, y1), (x2, y2) = own.min(axis=0), own.max(axis=0)
+    corners = np.array([[x1, y1], [x2, y1], [x2, y2], [x1, y2]])
+    return (corners @ _rotation(angle).T + np.asarray(center)).astype(np.float32)
+
+
+def draw_scene(rng: np.random.Generator, size: int = 160, max_objects: int = 6, stretch: float = 1.0) -> Scene:
     """Draw one image of 1 to ``max_objects`` shapes, partly overlapping, on a textured background.
 
     Args:
         rng (np.random.Generator): The only source of randomness.
         size (int): Side of the square image in pixels, at least 64. Defaults to 160.
         max_objects (int): Largest number of objects, at least 1. Defaults to 6.
+        stretch (float): Of all shapes, see :func:`shape_polygon`. Defaults to 1.
 
     Returns:
-        Scene: Image, boxes, labels and outlines.
+        Scene: Image, boxes, labels, outlines, rotated boxes and classes of pixels.
 
     Raises:
         ValueError: If ``size`` or ``max_objects`` is too small.
@@ -78,6 +112,8 @@ def draw_scene(rng: np.random.Generator, size: int = 160, max_objects: int = 6) 
     boxes: list[np.ndarray] = []
     labels: list[int] = []
     polygons: list[np.ndarray] = []
+    corners: list[np.ndarray] = []
+    pixels = np.zeros((size, size), np.uint8)
     wanted = int(rng.integers(1, max_objects + 1))
     # A crowded image may have no room left: after some tries it keeps fewer objects.
     for _ in range(20 * wanted):
@@ -86,13 +122,16 @@ def draw_scene(rng: np.random.Generator, size: int = 160, max_objects: int = 6) 
         label = int(rng.integers(len(CLASSES)))
         # The logarithm of the size is uniform: as many small objects as large ones.
         radius = size * float(np.exp(rng.uniform(np.log(0.08), np.log(0.18))))
-        low, high = 1.4 * radius, size - 1.4 * radius  # no shape reaches further from its centre
+        reach = 1.4 * radius * stretch**0.5  # no shape reaches further from its centre
+        low, high = reach, size - reach
         center = (float(rng.uniform(low, high)), float(rng.uniform(low, high)))
-        polygon = shape_polygon(label, center, radius, float(rng.uniform(0, 2 * np.pi)))
+        angle = float(rng.uniform(0, 2 * np.pi))
+        polygon = shape_polygon(label, center, radius, angle, stretch)
         box = np.concatenate([polygon.min(axis=0), polygon.max(axis=0)])
         if any(_overlap(box, other) > 0.2 for other in boxes):
             continue
-        _paint(rng, image, polygon, _HUES[label])
+        pixels[_paint(rng, image, polygon, _HUES[label])] = label + 1
+        corners.append(own_corners(polygon, center, angle + _AXES[label]))
         boxes.append(box)
         labels.append(label)
         polygons.append(polygon)
@@ -102,6 +141,8 @@ def draw_scene(rng: np.random.Generator, size: int = 160, max_objects: int = 6) 
         np.stack(boxes).astype(np.float32),
         np.array(labels, dtype=np.int64),
         polygons,
+        np.stack(corners),
+        pixels,
     )
 
 
@@ -117,8 +158,11 @@ def _background(rng: np.random.Generator, size: int) -> np.ndarray:
     return np.clip(image, 0, 255)
 
 
-def _paint(rng: np.random.Generator, image: np.ndarray, polygon: np.ndarray, hue: float) -> None:
-    """Paint one object into ``image`` (float32), anti-aliased, in a colour that stands out from below it."""
+def _paint(rng: np.random.Generator, image: np.ndarray, polygon: np.ndarray, hue: float) -> np.ndarray:
+    """Paint one object into ``image`` (float32), anti-aliased, in a colour that stands out from below it.
+
+    Returns where it is seen, ``(size, size)`` bool: where its share of the colour is more than half.
+    """
     mask = np.zeros(image.shape[:2], np.uint8)
     # OpenCV puts pixel centres at whole numbers, COCO at halves; the shift gives 1/16 pixel.
     cv2.fillPoly(mask, [np.round((polygon - 0.5) * 16).astype(np.int32)], 255, cv2.LINE_AA, shift=4)
@@ -129,6 +173,7 @@ def _paint(rng: np.random.Generator, image: np.ndarray, polygon: np.ndarray, hue
     alpha = mask[..., None].astype(np.float32) / 255
     image *= 1 - alpha
     image += alpha * np.clip(colour + _texture(rng, image.shape[0])[..., None], 0, 255)
+    return mask > 127
 
 
 def _colours(rng: np.random.Generator, hue: float, count: int = 16) -> np.ndarray:

@@ -15,14 +15,26 @@ import cv2
 import numpy as np
 from filelock import FileLock
 
+from mmcds.utils.errors import unknown_name
+
 from .scenes import CLASSES, Scene, at_least, draw_scene
 
 STAMP = 'shapes.json'
+#: Kinds of a set: COCO's boxes and outlines; long shapes with rotated boxes, too; with classes of pixels, too.
+KINDS = ('boxes', 'rotated', 'pixels')
+#: Length to width of the shapes with rotated boxes.
+STRETCH = 2.5
 _VERSION = 1  # raise it when the drawing changes, so that an older set is not taken for the same one
 
 
-def make_shapes(root: str | os.PathLike[str], train: int = 400, val: int = 100, seed: int = 0, size: int = 160) -> Path:
+def make_shapes(
+    root: str | os.PathLike[str], train: int = 400, val: int = 100, seed: int = 0, size: int = 160, kind: str = 'boxes'
+) -> Path:
     """Write the data set in COCO's layout; do nothing if it already exists.
+
+    With ``kind='rotated'`` the shapes are :data:`STRETCH` times as long as wide, and ``labels_train/`` and
+    ``labels_val/`` hold their rotated boxes in DOTA's format, a text file for each image. With ``kind='pixels'``
+    ``maps_train/`` and ``maps_val/`` hold the class of each pixel, a PNG for each image.
 
     The set is written beside ``root`` and renamed into place, so ``root`` is never seen half-written. Of
     several processes that ask at once, one draws and the others wait for it.
@@ -33,6 +45,7 @@ def make_shapes(root: str | os.PathLike[str], train: int = 400, val: int = 100, 
         val (int): Number of validation images. Defaults to 100.
         seed (int): Seed of all images, not negative. Defaults to 0.
         size (int): Side of the images in pixels, at least 64. Defaults to 160.
+        kind (str): One of :data:`KINDS`. Defaults to 'boxes'.
 
     Returns:
         Path: ``root``.
@@ -43,8 +56,12 @@ def make_shapes(root: str | os.PathLike[str], train: int = 400, val: int = 100, 
     """
     for name, value, least in (('train', train, 1), ('val', val, 1), ('seed', seed, 0), ('size', size, 64)):
         at_least(name, value, least)
+    if kind not in KINDS:
+        raise unknown_name('kind', kind, KINDS)
     root = Path(root)
-    asked = {'version': _VERSION, 'train': train, 'val': val, 'seed': seed, 'size': size}
+    asked: dict[str, Any] = {'version': _VERSION, 'train': train, 'val': val, 'seed': seed, 'size': size}
+    if kind != KINDS[0]:  # older sets have no kind
+        asked['kind'] = kind
     if _already_made(root, asked):
         return root
     root.parent.mkdir(parents=True, exist_ok=True)
@@ -55,7 +72,7 @@ def make_shapes(root: str | os.PathLike[str], train: int = 400, val: int = 100, 
             # A folder inside the temporary one: that one is readable by its owner alone.
             fresh = Path(temporary) / 'fresh'
             for split_id, (split, count) in enumerate(zip(('train', 'val'), (train, val), strict=True)):
-                _write_split(fresh, split, split_id, count, seed, size)
+                _write_split(fresh, split, split_id, count, seed, size, kind)
             files = {str(f.relative_to(fresh)): f.stat().st_size for f in fresh.rglob('*') if f.is_file()}
             (fresh / STAMP).write_text(json.dumps({**asked, 'files': files}))
             if root.exists():
@@ -80,7 +97,13 @@ def is_complete(root: str | os.PathLike[str]) -> bool:
     return all(path.is_file() and path.stat().st_size == written for path, written in paths)
 
 
-def _already_made(root: Path, asked: dict[str, int]) -> bool:
+def kind_of(root: str | os.PathLike[str]) -> str | None:
+    """The kind of the set in ``root``, one of :data:`KINDS`; None if there is none."""
+    stamp = _read_stamp(Path(root))
+    return None if stamp is None else str(stamp.get('kind', KINDS[0]))
+
+
+def _already_made(root: Path, asked: dict[str, Any]) -> bool:
     stamp = _read_stamp(root)
     if stamp is None:
         if root.exists() and (not root.is_dir() or any(root.iterdir())):
@@ -91,9 +114,10 @@ def _already_made(root: Path, asked: dict[str, int]) -> bool:
         return False
     if not is_complete(root):
         return False
-    made = {key: stamp.get(key) for key in asked}
+    made = {key: value for key, value in stamp.items() if key != 'files'}
     if made != asked:
-        differing = ', '.join(f'{key}={made[key]} (asked {asked[key]})' for key in asked if made[key] != asked[key])
+        keys = [key for key in {**asked, **made} if made.get(key) != asked.get(key)]
+        differing = ', '.join(f'{key}={made.get(key, KINDS[0])} (asked {asked.get(key, KINDS[0])})' for key in keys)
         raise ValueError(f"root='{root}' holds shapes made with {differing}; choose another folder or remove this one")
     return True
 
@@ -106,23 +130,39 @@ def _read_stamp(root: Path) -> dict[str, Any] | None:
     return stamp if isinstance(stamp, dict) and isinstance(stamp.get('files'), dict) else None
 
 
-def _write_split(root: Path, split: str, split_id: int, count: int, seed: int, size: int) -> None:
+def _write_split(root: Path, split: str, split_id: int, count: int, seed: int, size: int, kind: str) -> None:
     (root / split).mkdir(parents=True)
+    stretch = STRETCH if kind == 'rotated' else 1.0
     (root / 'annotations').mkdir(exist_ok=True)
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for index in range(count):
-        scene = draw_scene(np.random.default_rng([seed, split_id, index]), size)
+        scene = draw_scene(np.random.default_rng([seed, split_id, index]), size, stretch=stretch)
         name = f'{index:05d}.jpg'
         path = root / split / name
         if not cv2.imwrite(str(path), scene.image, [cv2.IMWRITE_JPEG_QUALITY, 92]):
             raise OSError(f"could not write '{path}'; is the disk full?")
+        if kind == 'rotated':
+            _write_rotated(root / f'labels_{split}' / f'{index:05d}.txt', scene)
+        if kind == 'pixels':
+            path = root / f'maps_{split}' / f'{index:05d}.png'
+            path.parent.mkdir(exist_ok=True)
+            if not cv2.imwrite(str(path), scene.pixels):
+                raise OSError(f"could not write '{path}'; is the disk full?")
         images.append({'id': index, 'file_name': name, 'width': size, 'height': size})
         for fields in _coco_annotations(scene):
             annotations.append({'id': len(annotations) + 1, 'image_id': index, **fields})
     categories = [{'id': i + 1, 'name': name} for i, name in enumerate(CLASSES)]
     content = {'images': images, 'annotations': annotations, 'categories': categories}
     (root / 'annotations' / f'instances_{split}.json').write_text(json.dumps(content))
+
+
+def _write_rotated(path: Path, scene: Scene) -> None:
+    """A line for each object: four corners, the class, and 0, which is DOTA's 'not difficult'."""
+    path.parent.mkdir(exist_ok=True)
+    corners = (' '.join(f'{v:.2f}' for v in each.ravel()) for each in scene.corners)
+    rows = (f'{each} {CLASSES[label]} 0' for each, label in zip(corners, scene.labels, strict=True))
+    path.write_text('\n'.join(rows) + '\n')
 
 
 def _coco_annotations(scene: Scene) -> Iterator[dict[str, Any]]:
