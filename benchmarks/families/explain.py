@@ -6,10 +6,12 @@ from typing import Any
 
 #: What the errors of mmdet and its packages look like, and what they mean.
 MEANINGS = (
+    (r'No module named \W([\w-]+)', 'needs the optional package {0}'),
+    (r'requirements/(\w+)\.txt', 'needs the optional package {0}'),
     (r'pip install [\'"`]*([\w-]+)', 'needs the optional package {0}'),
     (r'Please install (\w+) first', 'needs the optional package {0}'),
     (r'(\w+): implementation for device cpu not found', 'needs a GPU: mmcv has no {0} for the CPU'),
-    (r'(\w+) is not in the \S+ registry', 'mmdet ships the config, but not its part {0}'),
+    (r'(\w+) is not in the \S+ registry', 'its package ships the config, but not its part {0}'),
     (r'Please train `detector` and `reid`', 'has no training step: it puts trained models together'),
 )
 

@@ -6,6 +6,7 @@ from itertools import product
 from typing import Any
 
 import torch
+from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
@@ -17,15 +18,17 @@ from mmcds.utils.tree import as_map, as_outputs
 SIDES = (224, 256)
 
 
-def probe_channels(model: Mapping[str, Any], scope: str = 'mmdet') -> dict[str, list[int]]:
+def probe_channels(model: Mapping[str, Any], scope: str = 'mmdet', training: bool = True) -> dict[str, list[int]]:
     """Read the channels of all outputs of backbone and neck.
 
-    Both are built once and called on one empty image, on torch's 'meta' device, which computes nothing. If an operator
-    does not support that device, the CPU is used.
+    Both are built and called on empty images, on torch's 'meta' device, which computes nothing. If an operator does not
+    support that device, the CPU is used.
 
     Args:
         model (Mapping): Config of a detector or classifier.
         scope (str): Default scope of the config. Defaults to 'mmdet'.
+        training (bool): Whether to read the outputs of training mode; some backbones return more maps there, for
+            auxiliary heads. If it is not possible, those of inference are read. Defaults to True.
 
     Returns:
         dict[str, list[int]]: For 'backbone' and, if there is one that can be called on such an image, 'neck';
@@ -42,9 +45,12 @@ def probe_channels(model: Mapping[str, Any], scope: str = 'mmdet') -> dict[str, 
     # Some necks need other inputs; the backbone can be tapped without calling the neck.
     for call_neck in (True, False) if model.get('neck') else (True,):
         depths = image_channels(model)
-        for depth, device, side in product(depths, ('meta', 'cpu'), SIDES):
+        modes = (True, False) if training else (False,)
+        for depth, device, side, mode in product(depths, ('meta', 'cpu'), SIDES, modes):
+            # Batch normalisation in training mode needs more than one value per channel.
+            images = (2 if mode else 1, depth, side, side)
             try:
-                return _read_channels(model, scope, device, (depth, side, side), call_neck)
+                return _read_channels(model, scope, device, images, mode, call_neck)
             # A backbone may raise anything on an unusual device or input. Keep the last error of the likeliest images.
             except Exception as problem:
                 error = problem if depth == depths[0] else error
@@ -106,30 +112,40 @@ def _read_stages(model: Mapping[str, Any], device: str, image: tuple[int, int, i
 
 
 def _read_channels(
-    model: Mapping[str, Any], scope: str, device: str, image: tuple[int, int, int], call_neck: bool
+    model: Mapping[str, Any],
+    scope: str,
+    device: str,
+    images: tuple[int, int, int, int],
+    training: bool,
+    call_neck: bool,
 ) -> dict[str, list[int]]:
     with DefaultScope.overwrite_default_scope(scope):
         # Import before the device changes: a module imported under 'meta' keeps its constants there.
         with MODELS.switch_scope_and_registry(None) as registry:
             registry.import_from_location()
-        return _read_channels_on(model, device, image, call_neck)
+        return _read_channels_on(model, device, images, training, call_neck)
 
 
 def _read_channels_on(
-    model: Mapping[str, Any], device: str, image: tuple[int, int, int], call_neck: bool
+    model: Mapping[str, Any], device: str, images: tuple[int, int, int, int], training: bool, call_neck: bool
 ) -> dict[str, list[int]]:
     with torch.device(device), torch.no_grad():
-        backbone = MODELS.build(deepcopy(model['backbone']))
-        # Not chained: mmdet's backbones override train(), which returns nothing.
-        backbone.eval()
-        features = backbone(torch.zeros(1, *image, device=device))
+        backbone = _set_mode(MODELS.build(deepcopy(model['backbone'])), training)
+        features = backbone(torch.zeros(*images, device=device))
         channels = {'backbone': _widths(features)}
         if model.get('neck'):
-            neck = _build_neck(model['neck'])
-            neck.eval()
+            neck = _set_mode(_build_neck(model['neck']), training)
             if call_neck:
                 channels['neck'] = _widths(neck(features))
     return channels
+
+
+def _set_mode(module: nn.Module, training: bool) -> nn.Module:
+    """Set the mode of a module. In training mode SyncBN becomes BN, since it refuses other devices than GPUs."""
+    module = revert_sync_batchnorm(module) if training else module
+    # Not chained: mmdet's backbones override train(), which returns nothing.
+    module.train(training)
+    return module
 
 
 def _build_neck(neck: Any) -> nn.Module:
