@@ -20,6 +20,7 @@ OTHER_SIZES = {
     'DCN': ((192, 192), (160, 192)),  # a map of its own must not be smaller than its kernel, 3 cells
     'DDODHead': ((384, 384), (384, 384)),  # the same, at a stride of 128
     'SAC': ((192, 192), (160, 192)),  # pads each map by 2 cells that the map must have
+    'LRASPPHead': ((416, 416), (400, 416)),  # pools windows of 49 cells at a stride of 8
     'YOLACTHead': ((138, 138), (138, 138)),  # stacks losses of the images, which must have one size
     'CLRHead': ((320, 800), (320, 800)),  # its priors and its decoder are made for this size
 }
@@ -90,7 +91,7 @@ class _Annotated:
         model = cfg['model']
         masks = any(_find(model.get('data_preprocessor'), 'pad_mask')) or any(_find(model, 'mask_head'))
         classes = _smallest(model, 'num_classes', 2)
-        return cls(_sizes(model), classes, _semantic_classes(model), masks, _box_type(cfg))
+        return cls(sizes_of(model), classes, _semantic_classes(model), masks, _box_type(cfg))
 
 
 def _box_type(cfg: Mapping[str, Any]) -> str:
@@ -101,7 +102,8 @@ def _box_type(cfg: Mapping[str, Any]) -> str:
     return str([*types, *converted][-1])
 
 
-def _sizes(model: Mapping[str, Any]) -> tuple[tuple[int, int], ...]:
+def sizes_of(model: Mapping[str, Any]) -> tuple[tuple[int, int], ...]:
+    """(height, width) of each toy image of a model."""
     found = [OTHER_SIZES[kind] for kind in _find(model, 'type') if kind in OTHER_SIZES]
     return max(found, default=SIZES)
 
@@ -240,7 +242,7 @@ def _segmentation_inputs(rng: np.random.RandomState, model: Mapping[str, Any]) -
     classes = _smallest(model, 'num_classes', 2)
     channels = max(len(model['data_preprocessor'].get('mean') or ()), 3)
     samples, images = [], []
-    for index, (height, width) in enumerate(_sizes(model)):
+    for index, (height, width) in enumerate(sizes_of(model)):
         boxes = torch.tensor(BOXES[: len(BOXES) - index]) * torch.tensor([width, height, width, height])
         _, segments = _maps(boxes, torch.arange(len(boxes)) % classes, (height, width), classes)
         edges = torch.zeros_like(segments)

@@ -8,11 +8,12 @@ from mmengine.config import Config, ConfigDict
 from mmcds.config.load_config import load_config, model_config
 from mmcds.utils.type_name import bare_name
 
-from .inputs import SIZES
+from .inputs import SIZES, sizes_of
 
 #: At most this much of what only costs time. What a config has less of stays.
 LIMITS = {
     'num_queries': 20,
+    'sos_token_num': 20,
     'num_proposals': 20,
     'max_per_img': 50,
     'nms_pre': 200,
@@ -50,6 +51,8 @@ def shrink(cfg: Config) -> Config:
     model.pop('tracker', None)
     for change in (_no_download, _toy_size, _single_process, _limits, _samplers, _layers, _backbone):
         _each_dict(model, change)
+    if bare_name(model.get('data_preprocessor')) == 'SegDataPreProcessor':
+        model.data_preprocessor.update(size=sizes_of(model)[0], size_divisor=None)
     if model.get('backbone', {}).get('type') == 'HourglassNet':
         _hourglass(model)
     return cfg
@@ -90,8 +93,6 @@ def _toy_size(part: dict) -> None:
         for each in kept:
             each.update(random_size_range=SIZES[0], interval=1)
         part['batch_augments'] = kept or None
-    if kind == 'SegDataPreProcessor':
-        part.update(size=SIZES[0], size_divisor=None)
     if isinstance(part.get('crop_size'), (list, tuple)):
         part['crop_size'] = SIZES[0]
     if kind in FIXED_SIZE:

@@ -46,9 +46,9 @@ def probe_channels(model: Mapping[str, Any], scope: str = 'mmdet', training: boo
     for call_neck in (True, False) if model.get('neck') else (True,):
         depths = image_channels(model)
         modes = (True, False) if training else (False,)
-        for depth, device, side, mode in product(depths, ('meta', 'cpu'), SIDES, modes):
+        for depth, device, size, mode in product(depths, ('meta', 'cpu'), _sizes(model), modes):
             # Batch normalisation in training mode needs more than one value per channel.
-            images = (2 if mode else 1, depth, side, side)
+            images = (2 if mode else 1, depth, *size)
             try:
                 return _read_channels(model, scope, device, images, mode, call_neck)
             # A backbone may raise anything on an unusual device or input. Keep the last error of the likeliest images.
@@ -59,6 +59,42 @@ def probe_channels(model: Mapping[str, Any], scope: str = 'mmdet', training: boo
         f'of {SIDES[-1]}x{SIDES[-1]} to read its channels ({error}); '
         'give channels=dict(backbone=[...], neck=[...]) to add_cds'
     ) from error
+
+
+def takes_one_size(model: Mapping[str, Any], scope: str = 'mmdet') -> bool:
+    """Whether a backbone takes images of its ``img_size`` only, as BEiT does.
+
+    Args:
+        model (Mapping): Config of a detector, classifier or segmentor.
+        scope (str): Default scope of the config. Defaults to 'mmdet'.
+    """
+    size = _own_size(model)
+    if size is None:
+        return False
+
+    def can_be_called(height: int, width: int, device: str) -> bool:
+        images = (1, image_channels(model)[0], height, width)
+        try:
+            _read_channels(model, scope, device, images, training=False, call_neck=False)
+        except Exception:  # as above: a backbone may raise anything
+            return False
+        return True
+
+    device = next((device for device in ('meta', 'cpu') if can_be_called(*size, device)), None)
+    return device is not None and not can_be_called(size[0] // 2, size[1] // 2, device)
+
+
+def _own_size(model: Mapping[str, Any]) -> tuple[int, int] | None:
+    """(height, width) of the images that the backbone's config names."""
+    given = model['backbone'].get('img_size')
+    sides = given if isinstance(given, Sequence) else (given, given)
+    return tuple(sides) if len(sides) == 2 and all(isinstance(side, int) for side in sides) else None
+
+
+def _sizes(model: Mapping[str, Any]) -> list[tuple[int, int]]:
+    """Sizes of the empty images to try."""
+    own = _own_size(model)
+    return [*((side, side) for side in SIDES), *([own] if own else [])]
 
 
 def probe_stages(model: Mapping[str, Any], scope: str = 'mmpretrain', stages: int = 4) -> dict[str, int]:
@@ -157,5 +193,5 @@ def _build_neck(neck: Any) -> nn.Module:
 def _widths(outputs: Any) -> list[int]:
     return [
         int(output.shape[1]) if isinstance(output, torch.Tensor) and output.dim() in (2, 4) else 0
-        for output in as_outputs(outputs)
+        for output in map(as_map, as_outputs(outputs))
     ]
