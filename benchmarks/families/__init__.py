@@ -1,4 +1,4 @@
-"""One toy training step for every family of configs that the installed mmdet ships."""
+"""One toy training step for every family of configs that mmdet, mmrotate, mmseg and mmyolo ship."""
 
 from .choose import Family, list_families
 from .inputs import toy_inputs

@@ -2,14 +2,18 @@
 
 import re
 from collections.abc import Mapping
+from importlib.util import find_spec
 from typing import Any
 
 #: What the errors of mmdet and its packages look like, and what they mean.
 MEANINGS = (
-    (r'pip install [\'"`]*([\w-]+)', 'needs the optional package {0}'),
-    (r'Please install (\w+) first', 'needs the optional package {0}'),
+    (r'No module named \W([\w-]+)', 'needs the optional package {0}'),
+    (r'requirements/(mm\w+)\.txt', 'needs the optional package {0}'),
+    (r'Please install (\w+) (?:first|by)', 'needs the optional package {0}'),
+    (r'pip install [\'"`]*(?!-)([\w-]+)', 'needs the optional package {0}'),
     (r'(\w+): implementation for device cpu not found', 'needs a GPU: mmcv has no {0} for the CPU'),
-    (r'(\w+) is not in the \S+ registry', 'mmdet ships the config, but not its part {0}'),
+    (r'(\w+) is not in the \S+ registry', 'its package ships the config, but not its part {0}'),
+    (r"'super' object has no attribute 'init_weights'", 'cannot be initialised without the download of its weights'),
     (r'Please train `detector` and `reid`', 'has no training step: it puts trained models together'),
 )
 
@@ -29,6 +33,9 @@ def explain(error: BaseException, model: Mapping[str, Any] | None = None) -> str
     Returns:
         str: For example 'needs the optional package lap'; the error itself where it is not a known one.
     """
+    scope = (model or {}).get('_scope_')
+    if scope and find_spec(scope) is None:
+        return f'needs the optional package {scope}'
     text = one_line(error)
     for pattern, meaning in MEANINGS:
         found = re.search(pattern, text)

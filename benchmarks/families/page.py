@@ -4,10 +4,11 @@ import os
 from collections.abc import Sequence
 from importlib.metadata import packages_distributions, version
 
+from .choose import folder_of, package_of
 from .walk import WORKS, FamilyResult
 
 _TEXT = """\
-One config of every folder that mmdet ships is shrunk to toy size (random weights, small images, few queries and
+One config of every folder that the packages ship is shrunk to toy size (random weights, small images, few queries and
 proposals). It takes one training step, stock and with CDS as `add_cds` adds it, with the same weights, batch and seed.
 *works* in the column CDS means:
 
@@ -29,29 +30,39 @@ def families_page(results: Sequence[FamilyResult], arguments: Sequence[str], sec
     """
     import torch
 
-    rows = [
-        f'| {each.family} | {each.config.rpartition("/")[2].removesuffix(".py")} | {cell(each.stock)} | '
-        f'{cell(each.cds)} | {" ".join(each.taps)} | {each.seconds:.1f} |'
-        for each in results
-    ]
     command = ' '.join(['python', 'benchmarks/families/run.py', *arguments])
+    packages = list(dict.fromkeys(package_of(each.family) for each in results))
     parts = [
-        '# Families of mmdet',
-        f'Written by `{command}`: {distribution("mmdet")}, torch {torch.__version__}, {seconds:.0f} s in {jobs} '
-        f'processes on {os.cpu_count()} CPU cores.',
+        '# Families of configs',
+        f'Written by `{command}`: {", ".join(map(distribution, packages))}, torch {torch.__version__}, {seconds:.0f} s '
+        f'in {jobs} processes on {os.cpu_count()} CPU cores.',
         _TEXT,
-        '\n'.join(f'- {line}' for line in summary(results)),
-        '\n'.join(['| family | config | stock | CDS | taps | s |', '|---|---|---|---|---|---|', *rows]),
     ]
+    for package in packages:
+        parts += _section(package, [each for each in results if package_of(each.family) == package])
     return '\n\n'.join(parts) + '\n'
 
 
+def _section(package: str, results: Sequence[FamilyResult]) -> list[str]:
+    """The paragraphs of a package: heading, summary and table."""
+    rows = [
+        f'| {folder_of(each.family)} | {each.config.rpartition("/")[2].removesuffix(".py")} | {cell(each.stock)} | '
+        f'{cell(each.cds)} | {" ".join(each.taps)} | {each.seconds:.1f} |'
+        for each in results
+    ]
+    return [
+        f'## {package}',
+        '\n'.join(f'- {line}' for line in summary(results)),
+        '\n'.join(['| family | config | stock | CDS | taps | s |', '|---|---|---|---|---|---|', *rows]),
+    ]
+
+
 def summary(results: Sequence[FamilyResult]) -> list[str]:
-    """Counts of the outcomes, one line each."""
+    """Counts of the outcomes of a package, one line each."""
     models = [each for each in results if each.config]
     steps = [each for each in models if each.stock == WORKS]
-    refused = [each.family for each in steps if each.cds.startswith('refused')]
-    failed = [each.family for each in steps if each.cds.startswith('fails')]
+    refused = [folder_of(each.family) for each in steps if each.cds.startswith('refused')]
+    failed = [folder_of(each.family) for each in steps if each.cds.startswith('fails')]
 
     def named(names: list[str]) -> str:
         return f'{len(names)}' + (f' ({", ".join(names)})' if names else '')
@@ -59,7 +70,7 @@ def summary(results: Sequence[FamilyResult]) -> list[str]:
     return [
         f'folders: {len(results)}, with a model of their own: {len(models)}',
         f'the stock model takes its step: {len(steps)}; it does not: '
-        + named([each.family for each in models if each.stock != WORKS]),
+        + named([folder_of(each.family) for each in models if each.stock != WORKS]),
         f'CDS works: {sum(each.cds == WORKS for each in steps)}; refused: {named(refused)}; fails: {named(failed)}',
     ]
 

@@ -5,11 +5,15 @@ from typing import Any
 
 from mmengine.config import Config, ConfigDict
 
-from mmcds.config.load_config import load_config
+from mmcds.config.load_config import load_config, model_config
+from mmcds.utils.type_name import bare_name
+
+from .inputs import SIZES, sizes_of
 
 #: At most this much of what only costs time. What a config has less of stays.
 LIMITS = {
     'num_queries': 20,
+    'sos_token_num': 20,
     'num_proposals': 20,
     'max_per_img': 50,
     'nms_pre': 200,
@@ -21,6 +25,12 @@ CLASSES, MANY_CLASSES = 20, 200
 SAMPLED = 64
 #: Layers of an encoder or decoder.
 LAYERS = 2
+#: Backbones of equal layers, which get one for each output.
+EQUAL_LAYERS = ('BEiT', 'MAE', 'VisionTransformer')
+#: Those of them that take images of one size.
+FIXED_SIZE = ('BEiT', 'MAE')
+#: Batch augmentations of mmyolo that also stack the images or convert them to float.
+NEEDED_AUGMENTS = ('PPYOLOEBatchRandomResize', 'YOLOXBatchSyncRandomResize')
 
 
 def shrink(cfg: Config) -> Config:
@@ -35,11 +45,14 @@ def shrink(cfg: Config) -> Config:
         Config: The same.
     """
     cfg.load_from = None
+    cfg.model = model_config(cfg)
     model = cfg.model
     # Only inference has a tracker, and some need an optional package.
     model.pop('tracker', None)
-    for change in (_no_download, _no_resize, _single_process, _limits, _samplers, _layers, _backbone):
+    for change in (_no_download, _toy_size, _single_process, _limits, _samplers, _layers, _backbone):
         _each_dict(model, change)
+    if bare_name(model.get('data_preprocessor')) == 'SegDataPreProcessor':
+        model.data_preprocessor.update(size=sizes_of(model)[0], size_divisor=None)
     if model.get('backbone', {}).get('type') == 'HourglassNet':
         _hourglass(model)
     return cfg
@@ -71,10 +84,19 @@ def _no_download(part: dict) -> None:
         part['teacher_config'] = ConfigDict(model=shrink(load_config(f'mmdet::{inner}')).model)
 
 
-def _no_resize(part: dict) -> None:
-    # They make every batch as large as in training.
-    if 'batch_augments' in part:
-        part['batch_augments'] = None
+def _toy_size(part: dict) -> None:
+    """Sizes of images and crops."""
+    kind = bare_name(part)
+    if part.get('batch_augments'):
+        # They make every batch as large as in training.
+        kept = [each for each in part['batch_augments'] if bare_name(each) in NEEDED_AUGMENTS]
+        for each in kept:
+            each.update(random_size_range=SIZES[0], interval=1)
+        part['batch_augments'] = kept or None
+    if isinstance(part.get('crop_size'), (list, tuple)):
+        part['crop_size'] = SIZES[0]
+    if kind in FIXED_SIZE:
+        part['img_size'] = SIZES[0]
 
 
 def _single_process(part: dict) -> None:
@@ -110,11 +132,17 @@ def _backbone(part: dict) -> None:
     for key, backbone in part.items():
         if not str(key).endswith('backbone') or not isinstance(backbone, dict):
             continue
-        kind = str(backbone.get('type'))
+        kind = bare_name(backbone)
         if isinstance(backbone.get('depth'), int) and backbone['depth'] > 50 and 'Res' in kind:
             backbone['depth'] = 50
         if kind == 'CSPDarknet':
             backbone['deepen_factor'] = min(backbone.get('deepen_factor', 1.0), 0.33)
+        if kind in EQUAL_LAYERS:
+            indices = backbone.get('out_indices', -1)
+            count = max(len(indices), LAYERS) if isinstance(indices, (list, tuple)) else LAYERS
+            backbone['num_layers'] = count
+            if isinstance(indices, (list, tuple)):
+                backbone['out_indices'] = tuple(range(count - len(indices), count))
         if kind == 'TridentResNet':
             # Its own convolution is empty memory until a checkpoint is loaded.
             layers = dict(type='Kaiming', layer=['Conv2d', 'TridentConv'])

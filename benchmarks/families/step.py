@@ -1,6 +1,7 @@
 """One training step of a toy model, and the comparison of two."""
 
 import random
+import re
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
@@ -15,6 +16,9 @@ from torch import Tensor, nn
 from mmcds.compat.torchvision_compat import ensure_torchvision
 
 from .inputs import toy_inputs
+
+#: Keys of the contrast, in the model or in the detector that it trains. A teacher has them, too, but does not use them.
+CONTRAST = re.compile(r'(?:(?P<inner>student|teacher|detector)\.)?neck\.cds\.')
 
 
 class StepError(Exception):
@@ -57,7 +61,7 @@ def build_toy(cfg: Config) -> nn.Module:
 def toy_batch(cfg: Config, model: nn.Module) -> dict:
     """Toy inputs as the model's own data preprocessor gives them on."""
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmdet'):
-        return model.data_preprocessor(toy_inputs(cfg.model), True)  # type: ignore[operator]
+        return model.data_preprocessor(toy_inputs(cfg), True)  # type: ignore[operator]
 
 
 def take_step(model: nn.Module, data: dict) -> Step:
@@ -104,12 +108,18 @@ def load_all_weights(model: nn.Module, weights: Mapping[str, Mapping[str, Tensor
     wrong = [key for key in old if key not in own or own[key].shape != old[key].shape]
     if wrong:
         raise StepError(f'keys of the stock that are missing or of another shape: {wrong[:3]}')
-    extra = [key for key in own if key not in old and not key.startswith('neck.cds.')]
+    extra = [key for key in own if key not in old and not CONTRAST.match(key)]
     if extra:
         raise StepError(f'keys that neither the stock has nor the contrast: {extra[:3]}')
     for name, state in weights.items():
         part: nn.Module = getattr(model, name) if name else model
         part.load_state_dict(state, strict=False)
+
+
+def contrast_parameters(model: nn.Module) -> set[str]:
+    """Names of the parameters that the contrast trains."""
+    found = ((name, CONTRAST.match(name)) for name, _ in model.named_parameters())
+    return {name for name, match in found if match is not None and match['inner'] != 'teacher'}
 
 
 def check_step(stock: Step, cds: Step, contrast: set[str]) -> None:
@@ -121,7 +131,8 @@ def check_step(stock: Step, cds: Step, contrast: set[str]) -> None:
         contrast (set[str]): Names of the parameters of the contrast.
 
     Raises:
-        StepError: If there is no contrast, a gradient is missing, or losses or buffers differ in any bit.
+        StepError: If there is no contrast, a gradient is missing, a teacher has one, or losses or buffers differ in
+            any bit.
     """
     added = {key: float(value[0]) for key, value in cds.losses.items() if key.startswith('loss_cds_')}
     if not any(value > 0 for value in added.values()):
@@ -129,6 +140,9 @@ def check_step(stock: Step, cds: Step, contrast: set[str]) -> None:
     lost = sorted((stock.gradients | contrast) - cds.gradients)
     if lost:
         raise StepError(f'parameters without a gradient: {lost[:3]}')
+    taught = sorted(key for key in cds.gradients - stock.gradients if key.startswith('teacher.'))
+    if taught:
+        raise StepError(f'parameters of the teacher with a gradient: {taught[:3]}')
     task = {key: value for key, value in cds.losses.items() if key not in added}
     if stock.losses.keys() != task.keys():
         raise StepError(f'the losses are {sorted(task)}, those of the stock {sorted(stock.losses)}')

@@ -13,7 +13,7 @@ from mmcds.models.forward import TwoViewForward
 from .choose import family_of
 from .explain import explain, one_line
 from .shrink import shrink
-from .step import Step, all_weights, build_toy, check_step, load_all_weights, take_step, toy_batch
+from .step import Step, all_weights, build_toy, check_step, contrast_parameters, load_all_weights, take_step, toy_batch
 
 WORKS = 'works'
 
@@ -23,7 +23,7 @@ class FamilyResult:
     """What came of a family.
 
     Attributes:
-        family (str): Folder of mmdet's configs.
+        family (str): Name of the family, :attr:`Family.name`.
         config (str): The config that stood for it.
         stock (str): 'works', or why the stock model takes no step here.
         cds (str): 'works', 'refused: ...', 'fails: ...', or '-' where the stock model takes no step.
@@ -47,13 +47,13 @@ def walk_family(name: str) -> FamilyResult:
     step, buffers, which are mostly running statistics.
 
     Args:
-        name (str): Folder of mmdet's configs.
+        name (str): A folder of mmdet's configs, or ``'<package>/<folder>'``.
 
     Returns:
         FamilyResult: What came of it; nothing that a model raises gets out.
 
     Raises:
-        ValueError: If mmdet ships no such folder.
+        ValueError: If the package is not installed, or ships no such folder.
     """
     family = family_of(name)
     start = time.perf_counter()
@@ -61,7 +61,7 @@ def walk_family(name: str) -> FamilyResult:
         stock, cds, taps = _walk(family.config)
     else:
         stock, cds, taps = family.reason, '-', ()
-    return FamilyResult(name, family.config, stock, cds, taps, time.perf_counter() - start)
+    return FamilyResult(family.name, family.config, stock, cds, taps, time.perf_counter() - start)
 
 
 def _walk(config: str) -> tuple[str, str, tuple[str, ...]]:
@@ -93,6 +93,5 @@ def _step_with_cds(cfg: Config, weights: dict, data: dict, stock: Step) -> tuple
     load_all_weights(model, weights)
     two_views = TwoViewForward(model).attach()
     two_views.begin_step(seed=2)
-    contrast = {key for key, _ in model.named_parameters() if key.startswith('neck.cds.')}
-    check_step(stock, take_step(model, data), contrast)
+    check_step(stock, take_step(model, data), contrast_parameters(model))
     return tuple(tap.name for tap in two_views.supervision.taps)

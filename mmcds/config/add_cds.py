@@ -9,7 +9,7 @@ from typing import Any
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import MODELS
 
-from mmcds.config.channels import probe_channels, probe_stages
+from mmcds.config.channels import probe_channels, probe_stages, takes_one_size
 from mmcds.config.check_teacher import check_teacher
 from mmcds.config.resolved import NECK, NECKS, ResolvedCDS
 from mmcds.config.schedule import ContrastSchedule
@@ -52,6 +52,11 @@ REFUSED = {
     'BaseSelfSupervisor': 'it trains on lists of views, CDS on images (N, 3, H, W)',
     'BaseReID': 'it trains on groups of crops (1, T, 3, H, W), CDS on images (N, 3, H, W)',
     'Mask2FormerVideo': 'it trains on videos (N, T, 3, H, W), CDS on images (N, 3, H, W)',
+    **dict.fromkeys(
+        ('H2RBoxDetector', 'H2RBoxV2Detector'),
+        'its backbone gets crops and rotations that the model makes of the images, CDS needs the images themselves',
+    ),
+    'DepthEstimator': 'it learns the depth of pixels, CDS contrasts classes',
     'Detectron2Wrapper': 'its model is built by detectron2, which knows no CDSNeck',
 }
 #: Packages whose models train on batches that mmcds does not read, with what is missing.
@@ -109,6 +114,8 @@ def add_cds(cfg: Config, schedule: dict | None = None, **neck: Any) -> Config:
         # A classifier's backbone returns its last map only; to supervise earlier stages, tap them as modules.
         stages = probe_stages(model, scope)
         channels = {**channels, **({'modules': stages} if stages else {})}
+    if 'view' not in {**recipe, **neck} and takes_one_size(model, scope):
+        recipe['view'] = dict(type='PhotometricView')
     recipe.update(neck)
     # Keep a missing neck apart from neck=None, so that remove_cds can restore either.
     wrapped = dict(type=NECK, **({'neck': model['neck']} if 'neck' in model else {}), **recipe)

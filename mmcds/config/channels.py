@@ -6,6 +6,7 @@ from itertools import product
 from typing import Any
 
 import torch
+from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
@@ -17,15 +18,17 @@ from mmcds.utils.tree import as_map, as_outputs
 SIDES = (224, 256)
 
 
-def probe_channels(model: Mapping[str, Any], scope: str = 'mmdet') -> dict[str, list[int]]:
+def probe_channels(model: Mapping[str, Any], scope: str = 'mmdet', training: bool = True) -> dict[str, list[int]]:
     """Read the channels of all outputs of backbone and neck.
 
-    Both are built once and called on one empty image, on torch's 'meta' device, which computes nothing. If an operator
-    does not support that device, the CPU is used.
+    Both are built and called on empty images, on torch's 'meta' device, which computes nothing. If an operator does not
+    support that device, the CPU is used.
 
     Args:
         model (Mapping): Config of a detector or classifier.
         scope (str): Default scope of the config. Defaults to 'mmdet'.
+        training (bool): Whether to read the outputs of training mode; some backbones return more maps there, for
+            auxiliary heads. If it is not possible, those of inference are read. Defaults to True.
 
     Returns:
         dict[str, list[int]]: For 'backbone' and, if there is one that can be called on such an image, 'neck';
@@ -42,9 +45,12 @@ def probe_channels(model: Mapping[str, Any], scope: str = 'mmdet') -> dict[str, 
     # Some necks need other inputs; the backbone can be tapped without calling the neck.
     for call_neck in (True, False) if model.get('neck') else (True,):
         depths = image_channels(model)
-        for depth, device, side in product(depths, ('meta', 'cpu'), SIDES):
+        modes = (True, False) if training else (False,)
+        for depth, device, size, mode in product(depths, ('meta', 'cpu'), _sizes(model), modes):
+            # Batch normalisation in training mode needs more than one value per channel.
+            images = (2 if mode else 1, depth, *size)
             try:
-                return _read_channels(model, scope, device, (depth, side, side), call_neck)
+                return _read_channels(model, scope, device, images, mode, call_neck)
             # A backbone may raise anything on an unusual device or input. Keep the last error of the likeliest images.
             except Exception as problem:
                 error = problem if depth == depths[0] else error
@@ -53,6 +59,42 @@ def probe_channels(model: Mapping[str, Any], scope: str = 'mmdet') -> dict[str, 
         f'of {SIDES[-1]}x{SIDES[-1]} to read its channels ({error}); '
         'give channels=dict(backbone=[...], neck=[...]) to add_cds'
     ) from error
+
+
+def takes_one_size(model: Mapping[str, Any], scope: str = 'mmdet') -> bool:
+    """Whether a backbone takes images of its ``img_size`` only, as BEiT does.
+
+    Args:
+        model (Mapping): Config of a detector, classifier or segmentor.
+        scope (str): Default scope of the config. Defaults to 'mmdet'.
+    """
+    size = _own_size(model)
+    if size is None:
+        return False
+
+    def can_be_called(height: int, width: int, device: str) -> bool:
+        images = (1, image_channels(model)[0], height, width)
+        try:
+            _read_channels(model, scope, device, images, training=False, call_neck=False)
+        except Exception:  # as above: a backbone may raise anything
+            return False
+        return True
+
+    device = next((device for device in ('meta', 'cpu') if can_be_called(*size, device)), None)
+    return device is not None and not can_be_called(size[0] // 2, size[1] // 2, device)
+
+
+def _own_size(model: Mapping[str, Any]) -> tuple[int, int] | None:
+    """(height, width) of the images that the backbone's config names."""
+    given = model['backbone'].get('img_size')
+    sides = given if isinstance(given, Sequence) else (given, given)
+    return tuple(sides) if len(sides) == 2 and all(isinstance(side, int) for side in sides) else None
+
+
+def _sizes(model: Mapping[str, Any]) -> list[tuple[int, int]]:
+    """Sizes of the empty images to try."""
+    own = _own_size(model)
+    return [*((side, side) for side in SIDES), *([own] if own else [])]
 
 
 def probe_stages(model: Mapping[str, Any], scope: str = 'mmpretrain', stages: int = 4) -> dict[str, int]:
@@ -106,30 +148,40 @@ def _read_stages(model: Mapping[str, Any], device: str, image: tuple[int, int, i
 
 
 def _read_channels(
-    model: Mapping[str, Any], scope: str, device: str, image: tuple[int, int, int], call_neck: bool
+    model: Mapping[str, Any],
+    scope: str,
+    device: str,
+    images: tuple[int, int, int, int],
+    training: bool,
+    call_neck: bool,
 ) -> dict[str, list[int]]:
     with DefaultScope.overwrite_default_scope(scope):
         # Import before the device changes: a module imported under 'meta' keeps its constants there.
         with MODELS.switch_scope_and_registry(None) as registry:
             registry.import_from_location()
-        return _read_channels_on(model, device, image, call_neck)
+        return _read_channels_on(model, device, images, training, call_neck)
 
 
 def _read_channels_on(
-    model: Mapping[str, Any], device: str, image: tuple[int, int, int], call_neck: bool
+    model: Mapping[str, Any], device: str, images: tuple[int, int, int, int], training: bool, call_neck: bool
 ) -> dict[str, list[int]]:
     with torch.device(device), torch.no_grad():
-        backbone = MODELS.build(deepcopy(model['backbone']))
-        # Not chained: mmdet's backbones override train(), which returns nothing.
-        backbone.eval()
-        features = backbone(torch.zeros(1, *image, device=device))
+        backbone = _set_mode(MODELS.build(deepcopy(model['backbone'])), training)
+        features = backbone(torch.zeros(*images, device=device))
         channels = {'backbone': _widths(features)}
         if model.get('neck'):
-            neck = _build_neck(model['neck'])
-            neck.eval()
+            neck = _set_mode(_build_neck(model['neck']), training)
             if call_neck:
                 channels['neck'] = _widths(neck(features))
     return channels
+
+
+def _set_mode(module: nn.Module, training: bool) -> nn.Module:
+    """Set the mode of a module. In training mode SyncBN becomes BN, since it refuses other devices than GPUs."""
+    module = revert_sync_batchnorm(module) if training else module
+    # Not chained: mmdet's backbones override train(), which returns nothing.
+    module.train(training)
+    return module
 
 
 def _build_neck(neck: Any) -> nn.Module:
@@ -141,5 +193,5 @@ def _build_neck(neck: Any) -> nn.Module:
 def _widths(outputs: Any) -> list[int]:
     return [
         int(output.shape[1]) if isinstance(output, torch.Tensor) and output.dim() in (2, 4) else 0
-        for output in as_outputs(outputs)
+        for output in map(as_map, as_outputs(outputs))
     ]

@@ -110,7 +110,7 @@ def _embedding_widths(taps: Sequence[Tap], teacher: Config, name: str) -> list[i
         if type_name(wrapped) == NECK:
             projectors = dict(ResolvedCDS.of(wrapped).supervision.projectors)
     try:
-        outputs = probe_channels(model, teacher.get('default_scope') or 'mmdet')
+        outputs = probe_channels(model, teacher.get('default_scope') or 'mmdet', training=False)
     except ValueError:
         # Its channels cannot be read from its config; training checks its outputs.
         outputs = {}

@@ -90,7 +90,7 @@ def feature_of(tap: Tap, outputs: Mapping[str, Any]) -> Tensor:
             f'name one of {[f"{tap.source}.{i}" for i in range(len(returned))]}'
         )
     else:
-        feature = returned[tap.index]
+        feature = as_map(returned[tap.index])
     shape = tuple(feature.shape) if isinstance(feature, Tensor) else type(feature).__name__
     if not isinstance(feature, Tensor) or feature.dim() not in (2, 4) or feature.shape[1] != tap.channels:
         raise ValueError(

@@ -47,10 +47,13 @@ def select_outputs(output: Any, rows: Tensor) -> Any:
 def as_map(output: Any) -> Any:
     """A module's output as a feature map (N, C, h, w), if it is one in another form.
 
-    Transformers' stages return tokens (N, L, C) together with the (h, w) they came from.
+    Transformers' stages return tokens (N, L, C) together with the (h, w) they came from; a vision transformer returns
+    the map together with its class token (N, C).
     """
     if isinstance(output, (tuple, list)) and len(output) == 2 and isinstance(output[0], Tensor):
         tokens, size = output
+        if tokens.dim() == 4 and isinstance(size, Tensor) and size.shape == tokens.shape[:2]:
+            return tokens
         if tokens.dim() == 3 and len(size) == 2 and int(size[0]) * int(size[1]) == tokens.shape[1]:
             return tokens.transpose(1, 2).unflatten(2, (int(size[0]), int(size[1])))
     return output

@@ -4,9 +4,16 @@ from typing import Any
 
 import pytest
 import torch
+from mmengine.config import Config
+from mmengine.model import BaseModule
+from mmengine.registry import MODELS
+from torch import nn
 from toys import build, toy_model
 
-from mmcds.config.channels import image_channels, probe_channels
+from mmcds.apis import add_cds
+from mmcds.config.channels import image_channels, probe_channels, takes_one_size
+from mmcds.models.step_data import Tap, feature_of
+from mmcds.utils.tree import as_map
 
 
 @pytest.mark.parametrize('name', ['faster_rcnn', 'retinanet'])
@@ -64,3 +71,59 @@ def test_mistakes_are_named() -> None:
         r'give channels=dict\(backbone=\[\.\.\.\], neck=\[\.\.\.\]\) to add_cds$',
     ):
         probe_channels(dict(type='Own', backbone=dict(type='NoSuchNet')))
+
+
+@MODELS.register_module()
+class MoreInTraining(BaseModule):
+    """Returns a second map, for an auxiliary head, in training only, as PIDNet does."""
+
+    def __init__(self, norm: str = 'BN') -> None:
+        super().__init__()
+        self.norm = nn.SyncBatchNorm(5) if norm == 'SyncBN' else nn.BatchNorm2d(5)
+        self.conv = nn.Conv2d(3, 5, 3, stride=16)
+
+    def forward(self, inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        feature = self.norm(self.conv(inputs))
+        return (feature[:, :2], feature) if self.training else (feature,)
+
+
+@MODELS.register_module()
+class OneSize(BaseModule):
+    """Adds a map of positions, and so takes images of one size."""
+
+    def __init__(self, img_size: Any) -> None:
+        super().__init__()
+        height, width = img_size if isinstance(img_size, tuple) else (img_size, img_size)
+        self.positions = nn.Parameter(torch.zeros(1, 3, height, width))
+
+    def forward(self, inputs: torch.Tensor) -> tuple[torch.Tensor]:
+        return (inputs + self.positions,)
+
+
+@pytest.mark.parametrize('norm', ['BN', 'SyncBN'])
+def test_outputs_are_those_of_training(norm: str) -> None:
+    model = dict(type='Own', backbone=dict(type='MoreInTraining', norm=norm))
+    assert probe_channels(model) == dict(backbone=[2, 5])
+    assert probe_channels(model, training=False) == dict(backbone=[5])
+
+
+@pytest.mark.parametrize('size', [320, (96, 160)])
+def test_a_backbone_of_one_size_is_called_with_it(size: Any) -> None:
+    model = dict(type='Own', backbone=dict(type='OneSize', img_size=size))
+    assert probe_channels(model) == dict(backbone=[3])
+    assert takes_one_size(model)
+    # A second view of half the side could not be made.
+    assert add_cds(Config(dict(model=model))).model.neck.view == dict(type='PhotometricView')
+    given = dict(type='SingleView')
+    assert add_cds(Config(dict(model=model)), view=given).model.neck.view == given
+    assert not takes_one_size(toy_model().model)
+    assert 'view' not in add_cds(toy_model()).model.neck
+
+
+def test_a_map_with_a_class_token_is_a_map() -> None:
+    feature, token = torch.zeros(2, 7, 4, 4), torch.zeros(2, 7)
+    assert as_map([feature, token]) is feature
+    tap = Tap('backbone', 0, 7, 0)
+    assert feature_of(tap, {'backbone': ([feature, token],)}) is feature
+    # Two maps are no such pair.
+    assert isinstance(as_map([feature, feature]), list)

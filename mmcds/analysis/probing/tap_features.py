@@ -89,7 +89,7 @@ class TapRecorder:
 
     def _keep(self, source: str) -> Any:
         def hook(module: nn.Module, args: tuple, output: Any) -> None:
-            self.outputs[source] = as_outputs(output)
+            self.outputs[source] = tuple(map(as_map, as_outputs(output)))
 
         return hook
 

@@ -17,7 +17,7 @@ def fits(data_samples: Any) -> bool:
 def problem(inputs: Tensor, data_samples: Mapping[str, Any]) -> str:
     """What is wrong with a batch, '' if nothing is."""
     shape = tuple(data_samples['bboxes_labels'].shape)
-    return '' if len(shape) == 2 and shape[1] == 6 else f'bboxes_labels {shape}, not (M, 6)'
+    return '' if len(shape) == 2 and shape[1] in (6, 7) else f'bboxes_labels {shape}, not (M, 6) or, rotated, (M, 7)'
 
 
 def read_targets(inputs: Tensor, data_samples: Mapping[str, Any]) -> Targets:
@@ -28,7 +28,8 @@ def read_targets(inputs: Tensor, data_samples: Mapping[str, Any]) -> Targets:
 
     Args:
         inputs (Tensor): The images as the model gets them (N, C, H, W).
-        data_samples (Mapping): With ``bboxes_labels`` (M, 6), rows of (image, class, x1, y1, x2, y2) in pixels.
+        data_samples (Mapping): With ``bboxes_labels`` (M, 6), rows of (image, class, x1, y1, x2, y2) in pixels, or
+            (M, 7) with rotated boxes, (image, class, cx, cy, w, h, angle).
     """
     rows = data_samples['bboxes_labels'].to(inputs.device, torch.float32)
     image = rows[:, 0].long()
