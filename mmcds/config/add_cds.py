@@ -102,7 +102,8 @@ def add_cds(cfg: Config, schedule: dict | None = None, **neck: Any) -> Config:
                 'change cfg.model.neck and cfg.custom_hooks, or call remove_cds first'
             )
         return cfg
-    scope = cfg.get('default_scope') or 'mmdet'
+    # A model that is inherited from another package has a scope of its own.
+    scope = model.get('_scope_') or cfg.model.get('_scope_') or cfg.get('default_scope') or 'mmdet'
     _refuse(cfg.model, model, scope)
     recipe = deepcopy(RECIPES.get(scope, DETECTION))
     if bare_name(model) in OTHER_SAMPLERS:

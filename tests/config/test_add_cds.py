@@ -285,6 +285,15 @@ def test_a_segmentor_gets_pixels_and_the_class_that_its_head_ignores() -> None:
             assert add_cds(cfg).model.neck.sampler == dict(type='PixelSampler', ignore_index=7)
 
 
+def test_a_model_is_read_in_the_scope_that_it_was_inherited_from() -> None:
+    """MMEngine writes ``_scope_`` into a model that a config of another scope inherits."""
+    cfg = toy_model('retinanet')
+    cfg.default_scope = 'another'
+    cfg.model._scope_ = 'mmdet'
+    cfg.model.neck = dict(type='ChannelMapper', in_channels=[16, 32, 64, 128], out_channels=16, num_outs=5)
+    assert add_cds(cfg).model.neck.neck.type == 'ChannelMapper'
+
+
 def test_arguments_for_a_config_that_has_cds_are_not_ignored() -> None:
     cfg = add_cds(toy_model())
     assert add_cds(cfg).to_dict() == cfg.to_dict()
