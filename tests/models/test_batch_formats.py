@@ -83,7 +83,7 @@ def test_a_registered_package_is_not_refused_any_more() -> None:
         ([INPUTS], [BaseDataElement()], 'inputs of the form list'),
         (INPUTS, [BaseDataElement()], '3 images with 1 data samples'),
         (INPUTS, 'abc', 'data_samples of the type str'),
-        (INPUTS, {'bboxes_labels': torch.zeros(2, 5)}, r'bboxes_labels \(2, 5\), not \(M, 6\)'),
+        (INPUTS, {'bboxes_labels': torch.zeros(2, 5)}, r'bboxes_labels \(2, 5\), not \(M, 6\) or, rotated, \(M, 7\)'),
     ],
 )
 def test_other_batches_are_refused_in_one_line(inputs: Any, samples: Any, message: str) -> None:
