@@ -152,7 +152,7 @@ def test_taps_that_only_the_student_has_are_the_teacher_s_pooled_maps(teacher: P
 def test_a_teacher_that_the_probe_cannot_call_is_left_to_training(
     teacher: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*args: Any) -> Any:
+    def fail(*args: Any, **kwargs: Any) -> Any:
         raise ValueError('cannot be probed')
 
     monkeypatch.setattr(mmcds.config.check_teacher, 'probe_channels', fail)
