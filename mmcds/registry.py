@@ -33,6 +33,6 @@ DATASETS = Registry('dataset', parent=MMENGINE_DATASETS, scope=SCOPE, locations=
 TRANSFORMS = Registry('transform', parent=MMENGINE_TRANSFORMS, scope=SCOPE, locations=['mmcds.datasets.transforms'])
 METRICS = Registry('metric', parent=MMENGINE_METRICS, scope=SCOPE, locations=['mmcds.analysis.metrics'])
 EMPTY = [
-    Registry(root.name, parent=root, scope=SCOPE)
+    Registry(root.name, parent=root, scope=SCOPE, locations=['mmcds.registry'])
     for root in (DATA_SAMPLERS, LOOPS, OPTIM_WRAPPERS, OPTIMIZERS, PARAM_SCHEDULERS)
 ]
