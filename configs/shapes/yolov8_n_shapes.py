@@ -45,7 +45,7 @@ train_dataloader = dict(
     collate_fn=dict(_delete_=True, type='yolov5_collate'),
     dataset=dict(
         _delete_=True,
-        type='YOLOv5CocoDataset',
+        type='mmyolo.YOLOv5CocoDataset',
         data_root=data_root,
         metainfo=metainfo,
         ann_file='annotations/instances_train.json',
@@ -61,7 +61,7 @@ val_dataloader = dict(
     pin_memory=False,
     dataset=dict(
         _delete_=True,
-        type='YOLOv5CocoDataset',
+        type='mmyolo.YOLOv5CocoDataset',
         data_root=data_root,
         metainfo=metainfo,
         ann_file='annotations/instances_val.json',
