@@ -12,6 +12,10 @@ import pytest
 import torch
 from preloaded import Preloaded
 
+from mmcds.apis import add_cds
+from mmcds.config.load_config import load_config
+from mmcds.utils.type_name import type_name
+
 EPOCHS = 2
 
 
@@ -124,3 +128,13 @@ def test_train_kill_resume_test_export(job: Job, preloaded: Preloaded, tmp_path:
     page = preloaded.run('tools/report.py', str(tmp_path / 'killed'), '--out', str(tmp_path / 'report.html'))
     assert page.returncode == 0, page.stderr
     assert 'loss_cds_' in (tmp_path / 'report.html').read_text()
+
+
+@pytest.mark.parametrize('job', JOBS, ids=[job.package for job in JOBS])
+def test_the_shipped_config_is_what_the_flag_makes(job: Job) -> None:
+    """docs/other_packages.md trains configs/cds/..., the test above the stock config with --cds."""
+    pytest.importorskip(job.package)
+    shipped = load_config(job.config.replace('configs/shapes', 'configs/cds').replace('_shapes.py', '_cds_shapes.py'))
+    made = add_cds(load_config(job.config))
+    assert shipped.model.to_dict() == made.model.to_dict()
+    assert {type_name(hook) for hook in shipped.custom_hooks} == {type_name(hook) for hook in made.custom_hooks}

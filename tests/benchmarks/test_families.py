@@ -42,18 +42,17 @@ REFUSED = {
     'qdtrack': 'it trains on clips of frames',
     'reid': 'it trains on groups of crops',
 }
-#: Each has something that no other one here has: a backbone called twice, corner pooling, queries, masks, ...
+#: Each has something that no other one here has: corner pooling, queries, masks, a student and a teacher, ...
 KINDS = (
-    'boxinst', 'bytetrack', 'cascade_rcnn', 'centernet', 'clrnet', 'cornernet', 'crowddet', 'deformable_detr',
-    'detectors', 'dino', 'grid_rcnn', 'hrnet', 'htc', 'mask2former', 'nas_fpn', 'panoptic_fpn', 'pvt', 'queryinst',
-    'reppoints', 'resnest', 'rtmdet', 'soft_teacher', 'solo', 'sparse_rcnn', 'swin', 'tridentnet', 'yolact', 'yolo',
+    'boxinst', 'bytetrack', 'cascade_rcnn', 'centernet', 'clrnet', 'cornernet', 'deformable_detr', 'dino', 'hrnet',
+    'mask2former', 'panoptic_fpn', 'pvt', 'rtmdet', 'soft_teacher', 'solo', 'sparse_rcnn', 'swin', 'tridentnet',
+    'yolact', 'yolo',
 )  # fmt: skip
 #: Seconds each, of the packages around mmdet: rotated boxes and quadrilaterals; mmyolo's dict with images as a tensor
 #: and as a list, with masks, and its data samples; maps of edges; backbones with more maps in training.
 OTHERS = (
-    'mmrotate/gliding_vertex', 'mmrotate/h2rbox', 'mmrotate/rotated_fcos', 'mmrotate/s2anet',
-    'mmseg/bisenetv2', 'mmseg/erfnet', 'mmseg/icnet', 'mmseg/pidnet', 'mmseg/segformer',
-    'mmyolo/ppyoloe', 'mmyolo/yolov5', 'mmyolo/yolov5/crowdhuman', 'mmyolo/yolov5/ins_seg', 'mmyolo/yolox',
+    'mmrotate/gliding_vertex', 'mmrotate/h2rbox', 'mmrotate/s2anet', 'mmseg/bisenetv2', 'mmseg/pidnet',
+    'mmseg/segformer', 'mmyolo/ppyoloe', 'mmyolo/yolov5/crowdhuman', 'mmyolo/yolov5/ins_seg', 'mmyolo/yolox',
 )  # fmt: skip
 #: Families of these that add_cds refuses, with a part of the reason.
 OTHERS_REFUSED = {'mmrotate/h2rbox': 'crops and rotations'}
