@@ -46,6 +46,8 @@ def meant(name: str, scope: str) -> list[Any]:
 
 @pytest.mark.parametrize('path', sorted(CONFIGS))
 def test_types_are_those_of_the_shipped_config(path: str, tmp_path: Path) -> None:
+    if 'yolov8' in path:
+        pytest.importorskip('mmyolo')
     (tmp_path / 'mine.py').write_text(f"_base_ = 'mmcds::{path}'\n")
     mine, shipped = Config.fromfile(tmp_path / 'mine.py'), Config.fromfile(ROOT / 'configs' / path)
     scope = shipped.get('default_scope', 'mmdet')
