@@ -114,6 +114,11 @@ def test_other_preprocessors() -> None:
     view, samples = PhotometricView(jitter_prob=0.0, grayscale_prob=1.0), samples_of([(64, 64)] * 2)
     raw = view(rgb.flip(1), samples, DetDataPreprocessor())[0]
     torch.testing.assert_close(raw, luma.expand_as(raw), rtol=0, atol=0.1)
+    # Upstream's mmsegmentation says the same by a public name.
+    seg: Any = nn.Module()
+    seg.channel_conversion, seg._enable_normalize = True, True
+    seg.mean, seg.std = torch.tensor(MEAN)[:, None, None], torch.tensor(STD)[:, None, None]
+    torch.testing.assert_close(colours(view(normalise(rgb), samples, seg)[0]), luma.expand_as(raw), rtol=0, atol=0.1)
     models = pytest.importorskip('mmpretrain.models')
     turned = models.ClsDataPreprocessor(mean=MEAN, std=STD, to_rgb=True)
     torch.testing.assert_close(colours(view(normalise(rgb), samples, turned)[0]), luma.expand_as(raw), rtol=0, atol=0.1)

@@ -216,9 +216,11 @@ def normalisation_of(preprocessor: Any, images: Tensor) -> tuple[Tensor, Tensor,
     Raises:
         ValueError: If the normalisation cannot be read.
     """
-    converts = [getattr(preprocessor, name, None) for name in ('_channel_conversion', 'to_rgb')]
+    # MMEngine's, mmpretrain's, and that of upstream's mmsegmentation.
+    names = ('_channel_conversion', 'to_rgb', 'channel_conversion')
+    converts = [getattr(preprocessor, name, None) for name in names]
     normalises = getattr(preprocessor, '_enable_normalize', None)
-    if normalises is None or converts == [None, None]:
+    if normalises is None or not any(convert is not None for convert in converts):
         raise ValueError(
             f'neck.view: model.data_preprocessor is a {type(preprocessor).__name__}, which does not say how it '
             "normalises (_enable_normalize, and _channel_conversion or to_rgb, of mmengine's ImgDataPreprocessor); "
