@@ -108,8 +108,6 @@ def add_cds(cfg: Config, schedule: dict | None = None, **neck: Any) -> Config:
     recipe = deepcopy(RECIPES.get(scope, DETECTION))
     if bare_name(model) in OTHER_SAMPLERS:
         recipe['sampler'] = deepcopy(OTHER_SAMPLERS[bare_name(model)])
-    if type_name(recipe.get('sampler')) == 'PixelSampler':
-        recipe['sampler'].update(_ignored_class(model))
     channels = neck.pop('channels', None) or _channels(model, scope)
     if scope == 'mmpretrain' and 'modules' not in channels and sum(map(bool, channels['backbone'])) == 1:
         # A classifier's backbone returns its last map only; to supervise earlier stages, tap them as modules.
@@ -118,6 +116,9 @@ def add_cds(cfg: Config, schedule: dict | None = None, **neck: Any) -> Config:
     if 'view' not in {**recipe, **neck} and takes_one_size(model, scope):
         recipe['view'] = dict(type='PhotometricView')
     recipe.update(neck)
+    if bare_name(recipe.get('sampler')) == 'PixelSampler':
+        # Also for one that the caller gave, unless it says so itself.
+        recipe['sampler'] = {**recipe['sampler'], **_ignored_class(model), **recipe['sampler']}
     # Keep a missing neck apart from neck=None, so that remove_cds can restore either.
     wrapped = dict(type=NECK, **({'neck': model['neck']} if 'neck' in model else {}), **recipe)
     if output_channels(model.get('neck')) != {'backbone': [], 'neck': [], **channels}:

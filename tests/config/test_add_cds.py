@@ -283,6 +283,10 @@ def test_a_segmentor_gets_pixels_and_the_class_that_its_head_ignores() -> None:
         cfg.model.decode_head = heads
         if find_spec('mmseg'):
             assert add_cds(cfg).model.neck.sampler == dict(type='PixelSampler', ignore_index=7)
+            own = dict(type='mmcds.PixelSampler', per_class=4)
+            assert add_cds(cfg, sampler=own).model.neck.sampler == dict(own, ignore_index=7)
+            own['ignore_index'] = 0
+            assert add_cds(cfg, sampler=own).model.neck.sampler == own
 
 
 def test_a_model_is_read_in_the_scope_that_it_was_inherited_from() -> None:
