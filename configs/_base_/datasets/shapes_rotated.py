@@ -1,6 +1,6 @@
 """Generated long shapes with rotated boxes at 128x128 px, for mmrotate: 400 training and 100 validation images."""
 
-custom_imports = dict(imports=['mmcds'], allow_failed_imports=False)
+_base_ = './shapes_detection.py'
 
 dataset_type = 'mmcds.RotatedShapesDataset'
 data_root = 'data/shapes_rotated/'
@@ -24,35 +24,24 @@ test_pipeline = [
     dict(type='mmdet.PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),
 ]
 train_dataloader = dict(
-    batch_size=8,
-    num_workers=0,
-    persistent_workers=False,
-    sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(
         type=dataset_type,
         data_root=data_root,
         ann_file='labels_train/',
-        data_prefix=dict(img_path='train/'),
-        filter_cfg=dict(filter_empty_gt=True),
+        data_prefix=dict(_delete_=True, img_path='train/'),
         pipeline=train_pipeline,
     ),
 )
 val_dataloader = dict(
-    batch_size=8,
-    num_workers=0,
-    persistent_workers=False,
-    drop_last=False,
-    sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type=dataset_type,
         data_root=data_root,
         ann_file='labels_val/',
-        data_prefix=dict(img_path='val/'),
-        test_mode=True,
+        data_prefix=dict(_delete_=True, img_path='val/'),
         pipeline=test_pipeline,
     ),
 )
 test_dataloader = val_dataloader
 
-val_evaluator = dict(type='mmrotate.DOTAMetric', metric='mAP')
+val_evaluator = dict(_delete_=True, type='mmrotate.DOTAMetric', metric='mAP')
 test_evaluator = val_evaluator

@@ -1,6 +1,6 @@
 """Generated shapes with classes of pixels at 128x128 px, for mmsegmentation: 400 training and 100 validation images."""
 
-custom_imports = dict(imports=['mmcds'], allow_failed_imports=False)
+_base_ = './shapes_detection.py'
 
 dataset_type = 'mmcds.ShapesSegDataset'
 data_root = 'data/shapes_pixels/'
@@ -20,11 +20,8 @@ test_pipeline = [
     dict(type='mmseg.PackSegInputs'),
 ]
 train_dataloader = dict(
-    batch_size=8,
-    num_workers=0,
-    persistent_workers=False,
-    sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(
+        _delete_=True,
         type=dataset_type,
         data_root=data_root,
         data_prefix=dict(img_path='train/', seg_map_path='maps_train/'),
@@ -32,12 +29,8 @@ train_dataloader = dict(
     ),
 )
 val_dataloader = dict(
-    batch_size=8,
-    num_workers=0,
-    persistent_workers=False,
-    drop_last=False,
-    sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
+        _delete_=True,
         type=dataset_type,
         data_root=data_root,
         data_prefix=dict(img_path='val/', seg_map_path='maps_val/'),
@@ -47,5 +40,5 @@ val_dataloader = dict(
 )
 test_dataloader = val_dataloader
 
-val_evaluator = dict(type='mmseg.IoUMetric', iou_metrics=['mIoU'])
+val_evaluator = dict(_delete_=True, type='mmseg.IoUMetric', iou_metrics=['mIoU'])
 test_evaluator = val_evaluator
