@@ -284,9 +284,9 @@ def _check_data(
             print(f'warning: {warning}', file=sys.stderr)
         return
     if host in ('mmrotate', 'mmseg'):
-        from mmcds.cli.check_listed import check_listed
+        from mmcds.cli.check_rotate_seg import check_rotate_seg
 
-        for warning in check_listed(cfg, loaders, trained_classes):
+        for warning in check_rotate_seg(cfg, loaders, trained_classes):
             print(f'warning: {warning}', file=sys.stderr)
     if host not in DETECTORS:
         return

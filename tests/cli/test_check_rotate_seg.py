@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from mmengine.config import Config
 
-from mmcds.cli.check_listed import check_listed
+from mmcds.cli.check_rotate_seg import check_rotate_seg
 from mmcds.cli.prepare import host_of
 
 CLASSES = ('sky', 'road', 'car')
@@ -48,10 +48,10 @@ def seg(tmp_path: Path) -> Path:
 
 
 def test_a_good_data_set_is_accepted(seg: Path) -> None:
-    assert check_listed(seg_config(seg)) == []
+    assert check_rotate_seg(seg_config(seg)) == []
     assert host_of(seg_config(seg)) == 'mmseg'
     # The checkpoint's classes in another order: a warning that names the remedy.
-    (warning,) = check_listed(seg_config(seg), ['val_dataloader'], lambda: ('road', 'sky', 'car'))
+    (warning,) = check_rotate_seg(seg_config(seg), ['val_dataloader'], lambda: ('road', 'sky', 'car'))
     assert warning.startswith('val_dataloader.dataset has the classes of the checkpoint in another order')
 
 
@@ -101,7 +101,7 @@ def test_bad_segmentation_data(seg: Path, spoil: Any, dataset: dict, error: type
     if spoil:
         spoil(seg)
     with pytest.raises(error, match=message) as caught:
-        check_listed(seg_config(seg, **dataset))
+        check_rotate_seg(seg_config(seg, **dataset))
     assert '\n' not in str(caught.value)
 
 
@@ -109,7 +109,7 @@ def test_the_zero_label_is_not_counted_where_it_is_reduced(seg: Path) -> None:
     unknown_class(seg)
     cfg = seg_config(seg, reduce_zero_label=True)
     cfg.val_dataloader = None
-    assert check_listed(cfg) == []
+    assert check_rotate_seg(cfg) == []
 
 
 def rotated_config(root: Path, **dataset: Any) -> Config:
@@ -136,7 +136,7 @@ def rotated(tmp_path: Path) -> Path:
 
 
 def test_bad_rotated_data(rotated: Path) -> None:
-    assert check_listed(rotated_config(rotated), ['train_dataloader']) == []
+    assert check_rotate_seg(rotated_config(rotated), ['train_dataloader']) == []
     cases: list[tuple[dict[str, Any], type[Exception], str]] = [
         (
             dict(ann_file='nowhere'),
@@ -149,12 +149,12 @@ def test_bad_rotated_data(rotated: Path) -> None:
     ]
     for dataset, error, message in cases:
         with pytest.raises(error, match=message):
-            check_listed(rotated_config(rotated, **dataset), ['train_dataloader'])
+            check_rotate_seg(rotated_config(rotated, **dataset), ['train_dataloader'])
     (rotated / 'labels/1.txt').write_text('1 1 6 1 6 4 1 four ship 0\n')
     with pytest.raises(
         ValueError, match=r"^train_dataloader\.dataset: annotations in '.*labels' cannot be read \(could"
     ):
-        check_listed(rotated_config(rotated), ['train_dataloader'])
+        check_rotate_seg(rotated_config(rotated), ['train_dataloader'])
 
 
 @pytest.mark.parametrize(

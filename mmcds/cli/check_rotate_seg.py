@@ -22,7 +22,7 @@ MAPS = 20
 IGNORED = 255
 
 
-def check_listed(
+def check_rotate_seg(
     cfg: Config,
     loaders: Sequence[str] = LOADERS[:2],
     trained_classes: Callable[[], Sequence[str] | None] | None = None,
