@@ -52,10 +52,6 @@ REFUSED = {
     'BaseSelfSupervisor': 'it trains on lists of views, CDS on images (N, 3, H, W)',
     'BaseReID': 'it trains on groups of crops (1, T, 3, H, W), CDS on images (N, 3, H, W)',
     'Mask2FormerVideo': 'it trains on videos (N, T, 3, H, W), CDS on images (N, 3, H, W)',
-    **dict.fromkeys(
-        ('H2RBoxDetector', 'H2RBoxV2Detector'),
-        'its backbone gets crops and rotations that the model makes of the images, CDS needs the images themselves',
-    ),
     'DepthEstimator': 'it learns the depth of pixels, CDS contrasts classes',
     'Detectron2Wrapper': 'its model is built by detectron2, which knows no CDSNeck',
 }

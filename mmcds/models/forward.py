@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 import torch
+from mmengine.logging import print_log
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -83,6 +84,7 @@ class _Step:
         inside (dict[str, Any]): Outputs of tapped modules in the current pass, by name.
         rows (Tensor | None): Indices of the labelled images (k,), int64; None if all are labelled.
         neck_again (bool): Whether view 1 passes the neck once more for the contrast.
+        other_images (bool): Whether the model gave its backbone something other than the inputs.
         mute (bool): Whether no image is labelled, so that the task's losses are set to 0.
         logits: Output of the head for view 1, for distillation.
     """
@@ -96,6 +98,7 @@ class _Step:
     inside: dict[str, Any] = field(default_factory=dict)
     rows: Tensor | None = None
     neck_again: bool = False
+    other_images: bool = False
     mute: bool = False
     logits: Any = None
 
@@ -107,6 +110,9 @@ class TwoViewForward:
     project and compare. The task sees view 1 only. View 2 passes the backbone, and the neck if a tap is behind it, in
     a pass of its own or in one batch with view 1 (``concat``). The losses of the contrast are added to those of the
     model. The hooks run inside ``module.__call__``, so they work under any wrapper.
+
+    A model may give its backbone images that it makes of its inputs, as H2RBox does with crops and rotations. Then each
+    view has a pass of its own, after the model's.
 
     Images whose data samples have ``labelled=False`` are used for the contrast only: the backbone sees them, the neck
     and the heads do not.
@@ -273,9 +279,19 @@ class TwoViewForward:
 
     def _before_backbone(self, backbone: nn.Module, args: tuple) -> tuple | None:
         step = self._step
+        if step is None or step.views is None:
+            return None
+        if not args or args[0] is not step.inputs:
+            step.other_images = True
+            if step.rows is not None and not step.features.first:
+                raise ValueError(
+                    f'{type(self.model).__name__} gives its backbone other images than its inputs, so those without '
+                    'annotations cannot be kept from its heads; train it without LabelledFraction'
+                )
+            return None
         # Only the first call on the batch itself: some detectors call their backbone more than once, and only the
         # outputs of the first call are split by view.
-        if step is None or not args or args[0] is not step.inputs or step.batch is not None:
+        if step.batch is not None:
             return None
         if step.second is None or not self.supervision.concat:
             return None
@@ -297,10 +313,13 @@ class TwoViewForward:
             self._second_pass(step, output, *args[1:])
         else:
             self._split_batch(step, output)
-        for outputs, raw in zip((step.features.first, step.features.second), step.raw, strict=True):
-            outputs['backbone'] = as_outputs(raw)
+        self._store(step)
         # The neck sees the labelled images only.
         return step.raw[0] if step.rows is None else select_outputs(step.raw[0], step.rows)
+
+    def _store(self, step: _Step) -> None:
+        for outputs, raw in zip((step.features.first, step.features.second), step.raw, strict=True):
+            outputs['backbone'] = as_outputs(raw)
 
     def _split_batch(self, step: _Step, output: Any) -> None:
         """Split the outputs of one batch of both views by view."""
@@ -330,6 +349,21 @@ class TwoViewForward:
                 refuse_unknown_recomputing(self.backbone, second)
         step.raw, step.features.second['module'] = (output, second), step.inside
 
+    def _own_passes(self, step: _Step) -> None:
+        """Pass view 1 and view 2 through the backbone and the neck, for a model that gave them other images."""
+        if self.steps == 0:
+            print_log(
+                f'{type(self.model).__name__} gives its backbone other images than its inputs: the inputs pass the '
+                'backbone once more for the contrast',
+                'current',
+            )
+        step.inside, step.neck_again = {}, True
+        with self.context.aside(step.inputs):
+            output = self._pass(self.backbone, step.inputs)
+        self._second_pass(step, output)
+        self._store(step)
+        self._pass_neck(step, None)
+
     def _pass(self, backbone: nn.Module, *args: Any) -> Any:
         """Call the backbone without updating its running statistics."""
 
@@ -350,17 +384,22 @@ class TwoViewForward:
 
     def _after_neck(self, neck: nn.Module, args: tuple, output: Any) -> None:
         step = self._step
-        if step is None or not step.features.first or 'neck' in step.features.first or not self.supervision.uses_neck:
+        if step is not None and step.features.first and 'neck' not in step.features.first:
+            self._pass_neck(step, output, *args[1:])
+
+    def _pass_neck(self, step: _Step, output: Any, *args: Any) -> None:
+        """Store the neck's outputs for both views, if a tap is behind it."""
+        if not self.supervision.uses_neck:
             return
         first = output
         if step.neck_again:
-            # The task's call saw the labelled images only.
-            with self.context.aside(step.inputs), keep_statistics(neck):
-                first = neck.forward(step.raw[0], *args[1:])
+            # The task's call saw other images than the inputs, or not all of them.
+            with self.context.aside(step.inputs), keep_statistics(self.neck):
+                first = self.neck.forward(step.raw[0], *args)
         second = first
         if step.second is not None:
-            with self.context.aside(step.inputs), keep_statistics(neck), self._gradient():
-                second = neck.forward(step.raw[1], *args[1:])
+            with self.context.aside(step.inputs), keep_statistics(self.neck), self._gradient():
+                second = self.neck.forward(step.raw[1], *args)
         step.features.first['neck'], step.features.second['neck'] = as_outputs(first), as_outputs(second)
 
     def _after_head(self, head: nn.Module, args: tuple, output: Any) -> None:
@@ -381,6 +420,8 @@ class TwoViewForward:
             losses = {k: map_outputs(v, connected_zero) for k, v in losses.items() if 'loss' in k}
         added: dict[str, Tensor] | None = None
         if step is not None and step.views is not None:
+            if step.other_images and not step.features.first:
+                self._own_passes(step)
             self._check_features(step.features)
             self.supervision.choose_taps(step.features)
             if self.supervision.taps:

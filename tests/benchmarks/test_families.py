@@ -48,14 +48,13 @@ KINDS = (
     'mask2former', 'panoptic_fpn', 'pvt', 'rtmdet', 'soft_teacher', 'solo', 'sparse_rcnn', 'swin', 'tridentnet',
     'yolact', 'yolo',
 )  # fmt: skip
-#: Seconds each, of the packages around mmdet: rotated boxes and quadrilaterals; mmyolo's dict with images as a tensor
-#: and as a list, with masks, and its data samples; maps of edges; backbones with more maps in training.
+#: Seconds each, of the packages around mmdet: rotated boxes and quadrilaterals, a backbone that gets crops; mmyolo's
+#: dict with images as a tensor and as a list, with masks, and its data samples; maps of edges; backbones with more maps
+#: in training.
 OTHERS = (
-    'mmrotate/gliding_vertex', 'mmrotate/h2rbox', 'mmrotate/s2anet', 'mmseg/bisenetv2', 'mmseg/pidnet',
+    'mmrotate/gliding_vertex', 'mmrotate/h2rbox_v2', 'mmrotate/s2anet', 'mmseg/bisenetv2', 'mmseg/pidnet',
     'mmseg/segformer', 'mmyolo/ppyoloe', 'mmyolo/yolov5/crowdhuman', 'mmyolo/yolov5/ins_seg', 'mmyolo/yolox',
 )  # fmt: skip
-#: Families of these that add_cds refuses, with a part of the reason.
-OTHERS_REFUSED = {'mmrotate/h2rbox': 'crops and rotations'}
 SHIPPED = {family.name for family in list_families()}
 FAMILIES = [
     pytest.param(name, marks=[] if name in QUICK else [pytest.mark.slow])
@@ -89,12 +88,8 @@ def test_family_of_another_package(name: str) -> None:
     result = walk_family(name)
     assert result.family == name
     assert result.stock == WORKS
-    if name in OTHERS_REFUSED:
-        assert result.cds.startswith('refused: ')
-        assert OTHERS_REFUSED[name] in result.cds
-    else:
-        assert result.cds == WORKS
-        assert result.taps
+    assert result.cds == WORKS
+    assert result.taps
 
 
 def test_every_named_family_is_shipped() -> None:

@@ -416,6 +416,53 @@ def test_a_backbone_called_on_something_else_too(concat: bool, extra: str, other
             torch.testing.assert_close(a, b)
 
 
+class Cropping(ToyDetector):
+    """Trains on crops of its inputs, as H2RBox does."""
+
+    def forward(self, inputs: Tensor, data_samples: Any = None, mode: str = 'tensor') -> Any:
+        return super().forward(inputs[:, :, 4:28, 4:28], data_samples, mode)
+
+
+@pytest.mark.parametrize('concat', [False, True])
+@pytest.mark.parametrize('taps', [['backbone.0', 'backbone.1'], ['neck.1']])
+def test_a_backbone_that_never_gets_the_batch_itself(taps: list[str], concat: bool) -> None:
+    """The task is that of the crops, the contrast that of the images."""
+    options: dict[str, Any] = dict(norm=True, taps=taps, channels=dict(backbone=[4, 6], neck=[4, 6]))
+    options['view'] = dict(type='PhotometricView')
+    plain, stock = toy(**options), toy(**options)
+    torch.manual_seed(0)
+    cropping: Any = Cropping(**options, concat=concat).double().train()
+    crops = toy_inputs((2, 1))[0][:, :, 4:28, 4:28]
+    before = statistics(stock)
+    assert torch.equal(cropping(toy_inputs((2, 1))[0]), stock(crops))
+    expected, found = step_gradients(plain, 'loss_cds'), step_gradients(cropping, 'loss_cds')
+    stock(crops)
+    assert any(not torch.equal(before[name], value) for name, value in statistics(stock).items())
+    for name, value in statistics(stock).items():
+        assert torch.equal(statistics(cropping)[name], value), name
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value)
+
+
+def step_gradients(model: Any, key: str) -> dict[str, Tensor]:
+    """The losses of a step whose names start with ``key``, and the gradients of their sum."""
+    TwoViewForward(model).attach().begin_step(seed=3)
+    losses = {name: value for name, value in step(model).items() if name.startswith(key)}
+    total(losses).backward()
+    return {**{name: value.detach() for name, value in losses.items()}, **gradients(model)}
+
+
+def test_unlabelled_images_of_a_model_that_crops_are_refused() -> None:
+    torch.manual_seed(0)
+    model: Any = Cropping().double().train()
+    TwoViewForward(model).attach()
+    images, samples = toy_inputs((2, 1))
+    samples[1].set_metainfo({'labelled': False})
+    with pytest.raises(ValueError, match=r'^Cropping gives its backbone other images than its inputs, so .*Labelled'):
+        model(images, samples, mode='loss')
+
+
 def tensors_in(output: Any) -> list[Tensor]:
     if isinstance(output, Tensor):
         return [output]
