@@ -3,6 +3,7 @@
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -36,6 +37,12 @@ runner.train()
 """
 
 
+#: The contrast of one view, which draws jittered boxes and negatives near the objects.
+ONE_VIEW: dict[str, Any] = dict(
+    view=dict(type='SingleView'), sampler=dict(type='InstanceSampler', background=2, jitter=0.2, near=2)
+)
+
+
 def finish(process: Process) -> None:
     assert process.wait() == 0, process.errors.read_text()[-3000:]
 
@@ -45,8 +52,10 @@ def weights(work: Path) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('workers', [0, 1])
-def test_killed_and_resumed(workers: int, preloaded: Preloaded, toy_data: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(('workers', 'form'), [(0, {}), (1, ONE_VIEW)], ids=['two views', 'one view, a worker'])
+def test_killed_and_resumed(
+    workers: int, form: dict[str, Any], preloaded: Preloaded, toy_data: Path, tmp_path: Path
+) -> None:
     """Four epochs of three iterations, killed in the third; queue, schedule and random state take part."""
     cfg = toy_config(toy_data, tmp_path / 'unused')
     cfg.model.backbone.norm_eval = False
@@ -54,8 +63,8 @@ def test_killed_and_resumed(workers: int, preloaded: Preloaded, toy_data: Path, 
         cfg,
         schedule=dict(warmup=0.3, decay='cosine', decay_begin=0.5),
         queue_length=12,
-        sampler=dict(type='InstanceSampler', background=2),
         loss_weight=1.0,
+        **{'sampler': dict(type='InstanceSampler', background=2), **form},
     )
     cfg.train_cfg.max_epochs = 4
     cfg.train_dataloader.num_workers = workers

@@ -17,6 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -38,6 +39,10 @@ WIDTH, CLASSES = 128, 100
 #: With labels, and without.
 SUPCON = ('mmcds', 'released form', 'pytorch-metric-learning')
 NTXENT = ('mmcds, no labels', 'released form, no labels', 'lightly')
+#: Of four taps at once, the masked form one tap after the other.
+FOUR_TAPS = ('released form, four taps', 'mmcds, four taps')
+#: Rounds for few embeddings, whose steps are short.
+ROUNDS_OF_FEW = 51
 #: Relative difference of loss and gradient that still counts as the same.
 TOLERANCE = 1e-3
 #: What torch and numpy say where there is not enough memory, and what the page then says.
@@ -48,16 +53,16 @@ GROWTH = (512, 1024, 2048, 4096, 8192, 16384)
 
 
 def make_loss(name: str, labels: Tensor) -> Callable[[Tensor], Tensor]:
-    """A loss of embeddings (N, 128) of two views, view 1 first; ``labels`` (N,) are those of all rows."""
+    """A loss of embeddings (N, 128), or of taps (4, N, 128), of two views, view 1 first; ``labels`` (N,)."""
     half = len(labels) // 2
     if name.startswith('mmcds'):
         ours = ContrastiveLoss(TEMPERATURE, positives='instance' if 'no labels' in name else 'class')
         ids = torch.arange(half, device=labels.device).repeat(2)
         anchors = torch.ones_like(labels, dtype=torch.bool)
-        return lambda z: ours(z, labels, ids, anchors)
+        return lambda z: ours(z, labels, ids, anchors).sum()
     if name.startswith('released form'):
         groups = torch.arange(half, device=labels.device) if 'no labels' in name else labels[:half]
-        return lambda z: released_form(z, groups)
+        return lambda z: sum((released_form(tap, groups) for tap in z.view(-1, *z.shape[-2:])), z.new_zeros(()))
     if name == 'lightly':
         from lightly.loss import NTXentLoss
 
@@ -93,7 +98,7 @@ def embeddings(count: int, device: str) -> tuple[Tensor, Tensor]:
 def step(loss: Callable[[Tensor], Tensor], z: Tensor) -> tuple[Tensor, Tensor]:
     """Value and gradient with respect to what is normalised to the embeddings, since some normalise again."""
     z = z.detach().requires_grad_()
-    value = loss(F.normalize(z, dim=1))
+    value = loss(F.normalize(z, dim=-1))
     (gradient,) = torch.autograd.grad(value, z)
     return value.detach(), gradient
 
@@ -103,6 +108,8 @@ def timed(
 ) -> tuple[list[list[str]], dict[str, np.ndarray]]:
     """Rows of the table of times, and the seconds; all take turns, after one round that does not count."""
     z, labels = embeddings(count, device)
+    if names is FOUR_TAPS:
+        z = torch.stack([z, z.roll(1, 1), z.flip(1), z.roll(7, 1)])
     losses = {name: make_loss(name, labels) for name in names}
     check_same({name: step(loss, z) for name, loss in losses.items()})
     seconds: dict[str, list[float]] = {name: [] for name in names}
@@ -118,7 +125,7 @@ def timed(
     for name in names:
         ratios = np.array(seconds[name]) / np.array(seconds[names[0]])
         spread = f'{ratios.min():.1f} .. {ratios.max():.1f}'
-        rows.append([str(count), name, f'{np.median(seconds[name]) * 1e3:.1f}', f'{np.median(ratios):.2f}', spread])
+        rows.append([str(count), name, f'{np.median(seconds[name]) * 1e3:.2f}', f'{np.median(ratios):.2f}', spread])
     return rows, {name: np.array(values) for name, values in seconds.items()}
 
 
@@ -195,6 +202,7 @@ def main() -> None:
     """Time, measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--sizes', type=int, nargs='+', default=[1024, 4096], help='embeddings N of both views to time')
+    parser.add_argument('--few', type=int, nargs='+', default=[64, 256, 400], help='N to time four taps at')
     parser.add_argument('--memory-sizes', type=int, nargs='+', default=[4096, 32768], help='N to measure the memory at')
     parser.add_argument('--rounds', type=int, default=9, help='timed rounds (default 9)')
     parser.add_argument('--headlines', help='the JSON file to write for cost.py')
@@ -204,6 +212,9 @@ def main() -> None:
     if args.measure:
         print(f'{measure(args.measure[0], int(args.measure[1]), args.measure[2]):.0f}')
         return
+    missing = [name for name in ('pytorch_metric_learning', 'lightly') if find_spec(name) is None]
+    if missing:
+        raise ValueError(f'{missing} are not installed; pip install --no-deps -r requirements/benchmark.txt')
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
     keep_freed_memory()  # without it the others' matrices of all pairs are mapped anew in each step
     times, headlines = [], []
@@ -212,6 +223,12 @@ def main() -> None:
             rows, seconds = timed(names, size, device, args.rounds)
             times += rows
             headlines += [Headline.of(f'time {size}: {name}', seconds[name] / seconds[names[0]]) for name in names[1:]]
+    few = []
+    for size in args.few:
+        rows, seconds = timed(FOUR_TAPS, size, device, ROUNDS_OF_FEW)
+        few += rows
+        ratio = seconds[FOUR_TAPS[1]] / seconds[FOUR_TAPS[0]]
+        headlines.append(Headline.of(f'time {size}: {FOUR_TAPS[1]}', ratio))
     growth = {size: float(np.median(timed(SUPCON[:1], size, device, 5)[1][SUPCON[0]])) for size in GROWTH}
     peaks = [
         [str(size), name, peak_of(name, size, device)] for size in args.memory_sizes for name in (*SUPCON, *NTXENT)
@@ -232,6 +249,8 @@ def main() -> None:
             f'views together, {CLASSES} classes, float32, forward and backward; losses and gradients agree to '
             f'{TOLERANCE:g}. Ratios to mmcds are taken round by round ({args.rounds} rounds).',
             markdown_table(['N', 'loss', 'ms (median)', 'ratio (median)', 'lowest .. highest'], times),
+            f'Few embeddings, as a detector has, of four taps; ratios to the released form, {ROUNDS_OF_FEW} rounds:',
+            markdown_table(['N', 'loss', 'ms (median)', 'ratio (median)', 'lowest .. highest'], few),
             'Peak memory of a step beyond its embeddings, each in a process of its own:',
             markdown_table(['N', 'loss', 'MiB'], peaks),
             'Our time grows with the square of N, its memory with N:',

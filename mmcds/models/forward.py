@@ -372,8 +372,12 @@ class TwoViewForward:
             with keep_statistics(backbone):
                 return backbone.forward(*inputs)
 
+        recompute = self.supervision.recompute
+        if recompute is None:
+            # A GPU waits for the kernels of a few images, and recomputing adds to them.
+            recompute = args[0].device.type == 'cpu'
         # keep_statistics turns the backbone's own checkpointing off, so checkpoint the full pass instead.
-        if torch.is_grad_enabled() and (self.supervision.recompute or recomputes(backbone)):
+        if torch.is_grad_enabled() and (recompute or recomputes(backbone)):
             return checkpoint(run, *args, use_reentrant=False)
         return run(*args)
 

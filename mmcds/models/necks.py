@@ -60,7 +60,7 @@ def build_cds_neck(
     stop_gradient: bool = False,
     concat: bool = False,
     distill: dict | None = None,
-    recompute: bool = True,
+    recompute: bool | None = None,
 ) -> nn.Module:
     """Build the stock neck and attach a :class:`ContrastiveSupervision` to it as ``neck.cds``.
 
@@ -93,9 +93,10 @@ def build_cds_neck(
             view. Defaults to False: a second pass, which does not update running statistics.
         distill (dict, optional): Arguments of :class:`~mmcds.models.losses.DistillationLoss`, for the
             teacher that :class:`~mmcds.engine.hooks.DistillHook` loads. Defaults to None: no teacher.
-        recompute (bool): Whether to recompute the second view's own pass through the backbone in the backward pass
-            (activation checkpointing): less memory, slightly more time, equal gradients. Defaults to True:
-            without it a step of Faster R-CNN takes a fifth more memory than the stock's (docs/cost.md).
+        recompute (bool, optional): Whether to recompute the second view's own pass through the backbone in the
+            backward pass (activation checkpointing): less memory, more time, equal gradients. Defaults to None: on a
+            CPU, but not on a GPU, where a step then takes a fifth more memory than the stock's and a fifth less time
+            than with it (docs/cost.md).
 
     Returns:
         nn.Module: The stock neck, an object of its own class, with the attribute ``cds``.

@@ -353,7 +353,7 @@ def test_stop_gradient(stop: bool, taps: list[str]) -> None:
 def test_what_is_computed_again_has_the_same_gradient(stop: bool, taps: list[str] | None) -> None:
     """Losses, gradients and running statistics to the last bit, and the pass is made twice only where one is saved."""
     results = []
-    for recompute in (False, True):
+    for recompute in (False, True, None):
         channels = dict(backbone=[4, 6], neck=[4, 6])
         model = toy(norm=True, taps=taps, channels=channels, stop_gradient=stop, recompute=recompute)
         TwoViewForward(model).attach().begin_step(seed=3)
@@ -363,10 +363,23 @@ def test_what_is_computed_again_has_the_same_gradient(stop: bool, taps: list[str
         losses = step(model)
         total(losses).backward()
         results.append((flat(losses), gradients(model), statistics(model)))
-        assert len(passes) == (3 if recompute and not stop else 2)
-    for kept, again in zip(*results, strict=True):
-        assert list(kept) == list(again)
-        assert all(torch.equal(kept[name], again[name]) for name in kept)
+        assert len(passes) == (2 if recompute is False or stop else 3)
+    kept, *others = results
+    for again in others:
+        for first, second in zip(kept, again, strict=True):
+            assert list(first) == list(second)
+            assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_by_default_the_second_pass_is_computed_again_on_a_cpu_only() -> None:
+    model = toy(recompute=None)
+    forward = TwoViewForward(model)
+    for device, expected in (('cpu', 2), ('meta', 1)):
+        model.to(device)
+        model.backbone.calls.clear()
+        output = forward._pass(model.backbone, torch.zeros(1, 3, 32, 32, dtype=torch.float64, device=device))
+        total({'loss': output[-1].sum()}).backward()
+        assert len(model.backbone.calls) == expected
 
 
 @pytest.mark.parametrize('cds', [{}, CONCAT])

@@ -44,15 +44,15 @@ class Supervision(BaseModule):
         weight (float): The schedule's factor on all losses; with 0 there is no second view.
         stop_gradient (bool): Whether to stop the gradient through the second view.
         concat (bool): Whether both views pass the backbone in one batch.
-        recompute (bool): Whether the backbone's pass of the second view is recomputed in the backward pass instead of
-            stored.
+        recompute (bool | None): Whether the backbone's pass of the second view is recomputed in the backward pass
+            instead of stored; None: on a CPU only.
         prefix (str): Prefix of the names of its losses.
     """
 
     prefix = 'loss_cds'
     stop_gradient = False
     concat = False
-    recompute = False
+    recompute: bool | None = False
 
     def __init__(
         self,

@@ -40,9 +40,9 @@ class ContrastiveSupervision(Supervision):
         concat (bool): Whether both views pass the backbone in one batch, as in the paper: the
             batch statistics are over both. Views of at most half the size are packed on canvases of the
             first view's size (:mod:`~mmcds.models.views.packing`). No effect without a second view.
-        recompute (bool): Whether the second view's pass through the backbone is recomputed in the
-            backward pass instead of stored. No effect without such a pass, or without a gradient through it.
-            Defaults to False.
+        recompute (bool, optional): Whether the second view's pass through the backbone is recomputed in the
+            backward pass instead of stored; None: on a CPU only. No effect without such a pass, or without a gradient
+            through it. Defaults to False.
         leave_out_frozen (bool): See :class:`Supervision`. Defaults to False.
         distill (dict, optional): Arguments of :class:`DistillationLoss`, for a teacher that
             :class:`~mmcds.engine.hooks.DistillHook` loads. Defaults to None.
@@ -60,7 +60,7 @@ class ContrastiveSupervision(Supervision):
         stop_gradient: bool,
         concat: bool,
         distill: dict | None = None,
-        recompute: bool = False,
+        recompute: bool | None = False,
         leave_out_frozen: bool = False,
     ) -> None:
         made: View = build_part('neck.view', view, VIEWS)

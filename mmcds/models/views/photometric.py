@@ -176,11 +176,11 @@ class PhotometricView(View):
         inside = (rows & columns)[:, None]
         white = self._white(pixels, mean, inside)
         # kornia reads RGB in [0, 1].
-        order = list(range(channels)) if is_rgb else list(range(channels))[::-1]
-        colours = self.colours((pixels / white)[:, order].clamp(0, 1).expand(-1, 3, -1, -1)).clamp(0, 1)
+        colours = (pixels / white).clamp(0, 1).expand(-1, 3, -1, -1)
+        colours = self.colours(colours if is_rgb else colours.flip(1)).clamp(0, 1)
+        colours = colours if is_rgb else colours.flip(1)
         # One channel: the three channels are equal, so take the first.
-        colours = (colours if channels == 3 else colours[:, :1])[:, order] * white
-        augmented = self.cutout((colours - mean) / std)
+        augmented = self.cutout((colours[:, :channels] * white - mean) / std)
         return torch.where(inside, augmented, images)
 
     def _white(self, pixels: Tensor, mean: Tensor, inside: Tensor) -> float:
