@@ -12,7 +12,6 @@ place of one that classes are learned from: with a tenth of the labels CDS comes
 labelled images are repeated to half of each epoch, and is better calibrated; with a quarter and a half of them, three
 seeds settle nothing."""
 seeds = [0, 1, 2]
-readme = ['baseline', 'dsn', 'cds', 'distill', 'longer', 'semi10', 'cds_semi10', 'cds_semi10_half']
 rivals = [('cds', 'longer'), ('distill', 'longer'), ('cds', 'dsn')]
 metrics = {'accuracy/top1': 'top-1 (%)', 'calibration/ece': 'ECE (%)'}
 

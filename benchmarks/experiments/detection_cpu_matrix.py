@@ -5,4 +5,3 @@ of them: same seeds, start weights and order of the images. What differs is torc
 too, which was rewritten for fewer kernels in between), and the second view's random colours, which the device draws.
 Two means of a row, here and there, say how far five seeds settle it. RetinaNet gains no AP here, and AP50 by less than
 the interval."""
-readme: list = []

@@ -16,15 +16,6 @@ RetinaNet, no gain that could be told from zero."""
 seeds = [2, 3, 4, 5, 6]
 metrics = {'coco/bbox_mAP': 'AP (%)', 'coco/bbox_mAP_50': 'AP50 (%)', 'coco/bbox_mAP_75': 'AP75 (%)'}
 prepare = '{python} benchmarks/data/bccd_parts.py ../shared/data/bccd work_dirs/data/bccd'
-readme = [
-    *(f'faster_rcnn_{method}' for method in ('stock', 'longer', 'dsn', 'cds')),
-    *(f'retinanet_{method}' for method in ('stock', 'longest', 'dsn', 'cds')),
-    *(
-        f'retinanet_{method}_{part}'
-        for part in ('5', '20', 'part50', 'part25', 'part10')
-        for method in ('stock', 'cds')
-    ),
-]
 rivals = [
     ('faster_rcnn_cds', 'faster_rcnn_longer'),
     ('faster_rcnn_cds', 'faster_rcnn_dsn'),

@@ -11,7 +11,7 @@ from mmengine.config import Config
 from mmcds.compat.old_names import moved_file
 from mmcds.utils.errors import unknown_name
 
-FIELDS = ('title', 'note', 'seeds', 'metrics', 'arms', 'prepare', 'readme', 'curves', 'rivals')
+FIELDS = ('title', 'note', 'seeds', 'metrics', 'arms', 'prepare', 'curves', 'rivals')
 REQUIRED = ('title', 'seeds', 'metrics', 'arms')
 ARM_FIELDS = ('config', 'options', 'after', 'baseline', 'label', 'seeds', 'backbone')
 CURVE_FIELDS = ('title', 'x', 'lines')
@@ -72,7 +72,6 @@ class Matrix:
         metrics (dict[str, str]): Scalars of the last evaluation that the table shows, with their headings.
         arms (dict[str, Arm]): By name, in the order of the table.
         prepare (str): Shell command that makes the data where they are missing. Defaults to ''.
-        readme (tuple[str, ...]): Arms of the short table in the README. Defaults to none.
         curves (tuple[Curve, ...]): Panels of a figure on its page. Defaults to none.
         rivals (tuple[tuple[str, str], ...]): An arm and another than its baseline that it is compared with, too.
             Defaults to none.
@@ -85,7 +84,6 @@ class Matrix:
     metrics: dict[str, str]
     arms: dict[str, Arm]
     prepare: str = ''
-    readme: tuple[str, ...] = ()
     curves: tuple[Curve, ...] = ()
     rivals: tuple[tuple[str, str], ...] = ()
 
@@ -124,9 +122,6 @@ def load_matrix(path: str | Path) -> Matrix:
             for _, name, _, _ in Formatter().parse(str(value)):
                 if name is not None and name not in arm.after:
                     raise unknown_name(f'{path}: arm {arm.name!r}, options.{key}', name, arm.after, 'add it to after')
-    for name in cfg.get('readme', ()):
-        if name not in arms:
-            raise unknown_name(f'{path}: readme names the arm', name, arms)
     for pair in cfg.get('rivals', ()):
         if len(pair) != 2:
             raise ValueError(f'{path}: rivals has {pair!r}; give two arms, such as ("cds", "longer")')
@@ -146,7 +141,6 @@ def load_matrix(path: str | Path) -> Matrix:
         metrics=cfg['metrics'],
         arms=arms,
         prepare=cfg.get('prepare', ''),
-        readme=tuple(cfg.get('readme', ())),
         curves=tuple(Curve(each['title'], each['x'], each['lines']) for each in cfg.get('curves', ())),
         rivals=tuple((ours, theirs) for ours, theirs in cfg.get('rivals', ())),
     )

@@ -1,7 +1,5 @@
 """The page of a matrix, written from the records of its runs."""
 
-import os
-import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -79,7 +77,9 @@ def table(matrix: Matrix, records: Records) -> str:
 
     Metrics are those of the last evaluation; no epoch, seed or split is chosen by them.
     """
-    return _table(matrix, records, list(matrix.arms))
+    heads = ['arm', 'seeds', *(head for title in matrix.metrics.values() for head in (title, 'difference'))]
+    lines = [_row(arm, matrix, records) for name, arm in matrix.arms.items() if records[name]]
+    return markdown_table(heads, lines)
 
 
 def cost_table(matrix: Matrix, records: Records) -> str:
@@ -186,37 +186,6 @@ def write_page(matrix: Matrix, work_dir: Path, out: Path) -> str:
     )
     out.write_text(page + '\n')
     return page
-
-
-def write_short(matrix: Matrix, work_dir: Path, page: Path, readme: Path) -> bool:
-    """Write the short form of a matrix into a README, between ``<!-- results: NAME -->`` and its end.
-
-    Args:
-        matrix (Matrix): Its ``readme`` names the arms, its file the place (``detection_matrix.py``: detection).
-        work_dir (Path): Of the matrix.
-        page (Path): The long form, which is linked to.
-        readme (Path): The file to change.
-
-    Returns:
-        bool: Whether the README has such a place, and one of the arms has run.
-    """
-    name = matrix.path.stem.removesuffix('_matrix')
-    place = re.compile(rf'(<!-- results: {re.escape(name)} -->\n).*?(<!-- /results: {re.escape(name)} -->)', re.DOTALL)
-    text = readme.read_text() if matrix.readme else ''
-    records = read_records(matrix, work_dir) if place.search(text) else {}
-    if not any(records.get(name) for name in matrix.readme):
-        return False
-    link = os.path.relpath(page, readme.parent)
-    short = _table(matrix, records, matrix.readme)
-    short += f'\n\nMean ± s.d.; paired difference to the baseline ± 95 % interval ([all of it]({link})).\n'
-    readme.write_text(place.sub(lambda found: f'{found[1]}{short}{found[2]}', text))
-    return True
-
-
-def _table(matrix: Matrix, records: Records, names: Sequence[str]) -> str:
-    heads = ['arm', 'seeds', *(head for title in matrix.metrics.values() for head in (title, 'difference'))]
-    lines = [_row(matrix.arms[name], matrix, records) for name in names if records[name]]
-    return markdown_table(heads, lines)
 
 
 def _row(arm: Arm, matrix: Matrix, records: Records) -> list[str]:

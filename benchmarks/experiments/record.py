@@ -102,6 +102,10 @@ def _pretty_text(cfg: Config) -> str:
     return _texts[content]
 
 
+#: Fields that change time and memory of a run, but no bit of its results.
+WITHOUT_EFFECT_ON_RESULTS = ('recompute',)
+
+
 def defaults_of(config: str, options: dict[str, Any], load: Load = load_config) -> dict[str, Any]:
     """What the neck of a run takes from mmcds' defaults, since neither its config nor its options say.
 
@@ -135,7 +139,12 @@ def _defaults(builder: Callable[..., Any]) -> dict[str, Any]:
 
 def changed_defaults(then: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
     """Fields whose default is another now. One that has come since, or has gone, did nothing by default."""
-    return {field: then[field] for field in then if field in now and then[field] != now[field]}
+    return {
+        field: then[field]
+        for field in then
+        # Those of an arm that it starts from are called 'ARM: FIELD'.
+        if field in now and then[field] != now[field] and field.rpartition(' ')[2] not in WITHOUT_EFFECT_ON_RESULTS
+    }
 
 
 def make_record(folder: Path, arm: Arm, state: State, threads: int) -> Record:

@@ -41,7 +41,7 @@ def main() -> int:
     import torch
 
     from benchmarks.experiments.matrix import load_matrix
-    from benchmarks.experiments.page import write_page, write_short
+    from benchmarks.experiments.page import write_page
     from benchmarks.experiments.runner import run_all, runs_of
     from mmcds.utils.errors import check_count, unknown_name
 
@@ -64,8 +64,6 @@ def main() -> int:
         failed = run_all(matrix, work_dir, jobs, args.threads, args.arms)
     out = Path(args.out) if args.out else work_dir / 'results.md'
     print(write_page(matrix, work_dir, out))
-    if args.out and write_short(matrix, work_dir, out.resolve(), Path('README.md').resolve()):
-        print('README.md has the short form')
     return 1 if failed else 0
 
 

@@ -8,7 +8,6 @@ from statistics import mean, median, stdev
 
 import numpy as np
 import pytest
-from scipy import stats
 
 from benchmarks.experiments.matrix import Arm, Curve, Matrix
 from benchmarks.experiments.page import (
@@ -18,7 +17,6 @@ from benchmarks.experiments.page import (
     read_records,
     table,
     write_page,
-    write_short,
 )
 from benchmarks.experiments.record import make_record, read_record, write_record
 from benchmarks.experiments.runner import runs_of
@@ -132,36 +130,6 @@ def test_curves_are_of_what_has_run(matrix: Matrix, tmp_path: Path) -> None:
     assert np.allclose(drawn['a line'], expected)
     nothing = replace(matrix, curves=(Curve('A title', 'x', {'a point': lines['a point']}),))
     assert '_curves.png' not in write_page(nothing, tmp_path, tmp_path / 'other.md')
-
-
-def test_the_short_form(matrix: Matrix, tmp_path: Path) -> None:
-    readme, page = tmp_path / 'README.md', tmp_path / 'docs/page.md'
-    text = 'Before\n<!-- results: toy -->\nold\n<!-- /results: toy -->\nAfter <!-- results: other -->\n'
-    readme.write_text(text)
-    assert not write_short(matrix, tmp_path, page, readme)
-    late = {**matrix.arms, 'late': Arm('late', 'c.py', {}, (), 'late', 'Late')}
-    assert not write_short(replace(matrix, arms=late, readme=('late',)), tmp_path, page, readme)
-    assert readme.read_text() == text
-    chosen = replace(matrix, readme=('base', 'ours'))
-    assert write_short(chosen, tmp_path, page, readme)
-    found = readme.read_text()
-    assert found.startswith('Before\n<!-- results: toy -->\n| ')
-    assert found.endswith('([all of it](docs/page.md)).\n<!-- /results: toy -->\nAfter <!-- results: other -->\n')
-    assert 'old' not in found
-    long = rows(table(chosen, read_records(chosen, tmp_path)))
-    assert [row[:4] for row in rows(found)[2:]] == [row[:4] for row in long[2:]]
-    write_short(chosen, tmp_path, page, readme)
-    assert readme.read_text() == found
-
-
-@pytest.mark.parametrize('count', [2, 3, 8])
-def test_the_interval_is_scipy_s(count: int) -> None:
-    generator = np.random.default_rng(count)
-    ours, theirs = generator.normal(3, 1, count), generator.normal(1, 2, count)
-    middle, half = paired_difference(ours.tolist(), theirs.tolist())
-    interval = stats.ttest_rel(ours, theirs).confidence_interval(0.95)
-    assert middle - half == pytest.approx(interval.low)
-    assert middle + half == pytest.approx(interval.high)
 
 
 def test_one_pair_has_no_interval() -> None:
