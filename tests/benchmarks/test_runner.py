@@ -200,7 +200,7 @@ def test_a_finished_run_of_another_experiment_is_not_taken_for_this_one(
         assert record.defaults['loss.temperature'] == 0.07
         assert 'loss_weight' not in record.defaults
         # One that has come since or gone is none that has changed.
-        defaults = {**record.defaults, 'queue_length': 5, 'gone': 1}
+        defaults = {**record.defaults, 'queue_length': 5, 'gone': 1, 'recompute': True}
         del defaults['loss.temperature']
         write_record(tmp_path / 'records/toy/cds/seed4.json', replace(record, defaults=defaults))
         message = "defaults of the necks have changed since, which were {'queue_length': 5}; remove .*seed4.json"
