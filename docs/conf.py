@@ -5,6 +5,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(ROOT / 'docs'))
+
+from reference_pages import write_reference_pages
+
+write_reference_pages(ROOT / 'docs')
 
 project = 'mmcds'
 copyright = 'the mmcds authors, Apache-2.0'

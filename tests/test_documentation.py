@@ -18,7 +18,9 @@ import torch
 from mmcds.config.load_config import package_configs
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').rglob('*.md'))]
+#: Written while the site is built.
+MADE = ('config_fields.md', 'command_lines.md')
+PAGES = [ROOT / 'README.md', *(page for page in sorted((ROOT / 'docs').rglob('*.md')) if page.name not in MADE)]
 COMMAND = re.compile(r'(?:python (?:tools|benchmarks)/|python -m mmcds|tools/\w+\.sh)')
 LINK = re.compile(r'\]\(([^)#\s]+)(?:#[^)]*)?\)')
 

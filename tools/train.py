@@ -11,12 +11,18 @@ Examples:
 
 import argparse
 import os
+import shlex
 import sys
+from itertools import takewhile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from mmcds.cli.tool import run
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
 
 
 def parse_args() -> argparse.Namespace:
@@ -57,6 +63,30 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def print_export_command(cfg: 'Config', config: str, arguments: list[str]) -> None:
+    """The command that writes the stock model's checkpoint, after a training with CDS.
+
+    Args:
+        cfg (Config): The config that was trained, with its ``work_dir``.
+        config (str): The config as the user named it.
+        arguments (list[str]): Of the training command.
+    """
+    from mmcds.apis import has_cds
+    from mmcds.utils.dist import get_rank
+
+    last = Path(cfg.work_dir, 'last_checkpoint')
+    if get_rank() or not has_cds(cfg) or not last.is_file():
+        return
+    checkpoint = os.path.relpath(last.read_text().strip())
+    words = [checkpoint, '--config', config, *(['--cds'] if '--cds' in arguments else [])]
+    if '--cfg-options' in arguments:
+        given = arguments[arguments.index('--cfg-options') + 1 :]
+        words += ['--cfg-options', *takewhile(lambda word: not word.startswith('--'), given)]
+    words += ['--out', f'{Path(checkpoint).with_suffix("")}_stock.pth']
+    tool = os.path.relpath(Path(__file__).with_name('export.py'))
+    print(f'the stock model of the last checkpoint: python {tool} {shlex.join(words)}')
+
+
 def main() -> None:
     """Prepare the config and train."""
     args = parse_args()
@@ -84,6 +114,7 @@ def main() -> None:
     # Not in the config, which the run writes down for others.
     runner.register_hook(ResumeCheckHook())
     runner.train()
+    print_export_command(cfg, args.config, sys.argv[1:])
 
 
 if __name__ == '__main__':

@@ -134,6 +134,8 @@ class TwoViewForward:
 
     Attributes:
         steps (int): Number of training steps so far in which losses were added.
+        strides (dict[str, int]): Pixels of the input per cell of each tap's map, by the tap's name; empty before the
+            first step with a contrast.
         added (dict[str, Tensor]): The losses added in the last step, detached.
 
     Example:
@@ -163,6 +165,7 @@ class TwoViewForward:
         self.meter = meter
         self.has_unlabelled = has_unlabelled
         self.steps = 0
+        self.strides: dict[str, int] = {}
         self.added: dict[str, Tensor] = {}
         self.context = StepContext(meter=meter)
         self._step: _Step | None = None
@@ -427,6 +430,11 @@ class TwoViewForward:
             if step.other_images and not step.features.first:
                 self._own_passes(step)
             self._check_features(step.features)
+            if not self.strides:
+                width = step.inputs.shape[-1]
+                self.strides = {
+                    tap.name: round(width / step.features.of(tap).shape[-1]) for tap in self.supervision.all_taps
+                }
             self.supervision.choose_taps(step.features)
             if self.supervision.taps:
                 with self.context.aside(step.inputs):

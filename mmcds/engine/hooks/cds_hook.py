@@ -56,6 +56,8 @@ class CDSHook(Hook):
         self.two_views: TwoViewForward | None = None
         #: Number of iterations in a row with a contrast of 0; None after the first other one.
         self._empty: int | None = 0
+        #: Whether the log says what is supervised.
+        self._told = False
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Refuse to resume the checkpoint of another model, also in a user's own train.py."""
@@ -72,8 +74,7 @@ class CDSHook(Hook):
             elif isinstance(hook, DiagnosticsHook):
                 options['meter'] = hook.meter()
         self.two_views = TwoViewForward(model, **options).attach()
-        print_log(self.two_views.supervision.summary(), 'current')
-        self._empty = 0
+        self._empty, self._told = 0, False
         if count_classes(model, dataset) == 1:
             self.two_views.supervision.adapt_to_one_class()
 
@@ -92,7 +93,7 @@ class CDSHook(Hook):
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs: dict | None = None
     ) -> None:
-        """Fail if the contrast was not part of the iteration; warn if it has been 0 for long."""
+        """Say once what is supervised; fail if the contrast was not part of the iteration; warn if it stays 0."""
         assert self.two_views is not None  # before_train ran
         if self.two_views.steps == 0:
             raise ValueError(
@@ -100,6 +101,10 @@ class CDSHook(Hook):
                 "mode='loss'; let train_step call self(**data, mode='loss') as mmengine's BaseModel does, or remove CDS"
             )
         supervision = self.two_views.supervision
+        if self.two_views.strides and not self._told:
+            self._told = True
+            for line in supervision.summary(self.two_views.strides):
+                print_log(line, 'current')
         # Without negatives the loss is 0 up to rounding.
         least = 1e-5 * supervision.weight * max(supervision.loss_weights, default=0)
         if self._empty is None or least == 0:

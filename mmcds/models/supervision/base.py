@@ -2,7 +2,7 @@
 
 import logging
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -168,10 +168,23 @@ class Supervision(BaseModule):
         name = next(iter(losses))
         return {**losses, name: losses[name] + self._nothing(left_out)}
 
-    def summary(self) -> str:
-        """Taps, view, sampler and projector in one line, for the log."""
-        parts = [type(part).__name__ for part in (self.view, self.sampler, self.projectors[self.all_taps[0].key])]
-        return f'{self.prefix}_* of {", ".join(tap.name for tap in self.all_taps)}: {", ".join(parts)}'
+    def summary(self, strides: Mapping[str, int]) -> list[str]:
+        """Three lines for the log: the taps, what is done with them, and where the losses appear.
+
+        Args:
+            strides (Mapping[str, int]): Pixels of the input per cell of each tap's map, by the tap's name.
+        """
+        taps = [f'{tap.name} ({tap.channels} channels, stride {strides[tap.name]})' for tap in self.all_taps]
+        view, sampler, projector = (
+            type(part).__name__ for part in (self.view, self.sampler, self.projectors[self.all_taps[0].key])
+        )
+        weights = ', '.join(f'{weight:g}' for weight in dict.fromkeys(self.loss_weights))
+        names = ', '.join(f'{self.prefix}_{tap.key}' for tap in self.all_taps)
+        return [
+            f'CDS supervises {", ".join(taps)}.',
+            f'{sampler} chooses the samples, {view} makes their views, {projector} embeds them; weight {weights}.',
+            f'The losses are {names}. Inference and exported checkpoints are without them.',
+        ]
 
     def adapt_to_one_class(self) -> None:
         """Adapt to a data set of one class. The base class does nothing."""
