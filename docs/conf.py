@@ -3,13 +3,11 @@
 import sys
 from pathlib import Path
 
+from sphinx.application import Sphinx
+
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 sys.path.insert(0, str(ROOT / 'docs'))
-
-from reference_pages import write_reference_pages
-
-write_reference_pages(ROOT / 'docs')
 
 project = 'mmcds'
 copyright = 'the mmcds authors, Apache-2.0'
@@ -29,3 +27,10 @@ autodoc_typehints = 'none'  # the docstrings name the types, with shapes and ran
 napoleon_use_rtype = False
 napoleon_use_ivar = True
 nitpicky = False
+
+
+def setup(app: Sphinx) -> None:
+    """Make the pages of the reference before Sphinx looks for pages."""
+    from reference_pages import write_reference_pages
+
+    write_reference_pages(ROOT / 'docs')
