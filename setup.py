@@ -33,10 +33,12 @@ def read_version() -> str:
 setup(
     name='mmcds',
     version=read_version(),
-    description='Contrastive deep supervision for MMDetection and MMPretrain',
+    description='Contrastive deep supervision for MMDetection, MMPretrain, MMRotate, MMYOLO and MMSegmentation',
     long_description=(ROOT / 'README.md').read_text() if (ROOT / 'README.md').exists() else '',
     long_description_content_type='text/markdown',
+    author='the mmcds authors',
     license='Apache-2.0',
+    keywords='computer vision, object detection, contrastive learning, deep supervision, OpenMMLab',
     packages=find_packages(include=['mmcds', 'mmcds.*']),
     package_data={'mmcds': ['py.typed', *MIM]},
     python_requires='>=3.10',
@@ -45,7 +47,13 @@ setup(
     install_requires=['torch', 'kornia>=0.7.4,<0.8.3'],
     extras_require={'analysis': ['matplotlib', 'pycocotools', 'scikit-learn>=1.5,<2']},
     classifiers=[
+        'Development Status :: 4 - Beta',
+        'Intended Audience :: Science/Research',
+        'License :: OSI Approved :: Apache Software License',
+        'Operating System :: POSIX :: Linux',
         'Programming Language :: Python :: 3.11',
         'Topic :: Scientific/Engineering :: Artificial Intelligence',
+        'Topic :: Scientific/Engineering :: Image Recognition',
+        'Typing :: Typed',
     ],
 )

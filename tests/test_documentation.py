@@ -20,7 +20,11 @@ from mmcds.config.load_config import package_configs
 ROOT = Path(__file__).resolve().parents[1]
 #: Written while the site is built.
 MADE = ('config_fields.md', 'command_lines.md')
-PAGES = [ROOT / 'README.md', *(page for page in sorted((ROOT / 'docs').rglob('*.md')) if page.name not in MADE)]
+PAGES = [
+    ROOT / 'README.md',
+    ROOT / 'CHANGELOG.md',
+    *(page for page in sorted((ROOT / 'docs').rglob('*.md')) if page.name not in MADE),
+]
 COMMAND = re.compile(r'(?:python (?:tools|benchmarks)/|python -m mmcds|tools/\w+\.sh)')
 LINK = re.compile(r'\]\(([^)#\s]+)(?:#[^)]*)?\)')
 
@@ -123,8 +127,8 @@ def test_the_driver_follows_every_page_with_commands() -> None:
     """benchmarks/speed/follow_docs.py runs what stands in a block; what a table or a sentence names is run by tests."""
     driver = runpy.run_path(str(ROOT / 'benchmarks/speed/follow_docs.py'))
     followed = {ROOT / page for page in driver['PAGES']}
-    # tests/test_other_packages.py trains, tests and exports what this page shows.
-    elsewhere = {ROOT / 'docs/other_packages.md'}
+    # tests/test_other_packages.py and tests/examples/test_your_data.py run what these pages show.
+    elsewhere = {ROOT / 'docs/other_packages.md', ROOT / 'docs/your_data.md'}
     assert {page for page in PAGES if driver['commands'](page)} == followed | elsewhere
     assert len([command for page in followed for command in driver['commands'](page)]) > 20
 
