@@ -14,9 +14,9 @@ from mmengine.runner import Runner
 from torch import Tensor
 
 from mmcds.models.losses import ContrastiveLoss
-from mmcds.models.necks import find_supervision
+from mmcds.models.necks import find_supervision, supervised_part
 from mmcds.registry import HOOKS
-from mmcds.utils.errors import check_count
+from mmcds.utils.errors import check_count, check_range
 
 CDS = 'loss_cds'
 #: Prefixes of the names of its scalars in the message hub.
@@ -41,13 +41,15 @@ class DiagnosticsHook(Hook):
       pass of the contrast over that of the task;
     - ``cds_extra_memory``: MiB that the contrast holds on the GPU at the end of the forward pass; none on a CPU.
 
-    A measured iteration takes two more backward passes; the losses and gradients of training do not change. One
-    warning with a remedy is logged if anchors have fewer than ``fewest`` negatives on average of three
-    measurements.
+    A measured iteration takes two more backward passes; the losses and gradients of training do not change. On
+    average of three measurements in a row, one warning with a remedy is logged if anchors have fewer than ``fewest``
+    negatives, and one if ``cds_grad_ratio`` is above ``strongest``. The value of a loss does not tell its weight: that of
+    the contrast is near the logarithm of the number of embeddings, whatever the task's is.
 
     Args:
         interval (int): Number of iterations between measurements, >= 1. Defaults to 50.
         fewest (int): Number of negatives per anchor below which a warning is logged, >= 0. Defaults to 16.
+        strongest (float): Ratio of the gradients above which a warning is logged, > 0. Defaults to 3.
 
     Raises:
         ValueError: If an argument is out of range, or, before training, there is no CDSHook.
@@ -60,15 +62,16 @@ class DiagnosticsHook(Hook):
     # scalars.
     priority = 55
 
-    def __init__(self, interval: int = 50, fewest: int = 16) -> None:
+    def __init__(self, interval: int = 50, fewest: int = 16, strongest: float = 3.0) -> None:
         self.interval = check_count('DiagnosticsHook.interval', interval, 1)
         self.fewest = check_count('DiagnosticsHook.fewest', fewest, 0)
+        self.strongest = check_range('DiagnosticsHook.strongest', strongest, 0, open_low=True)
         self._handles: list[Any] = []
         self._is_asked = False
         self._looking = False
-        self._warned = False
         self._found: dict[str, list[float]] = {}
-        self._seen: list[float] = []
+        #: The last three measurements of what can lead to a warning; emptied by it.
+        self._last: dict[str, list[float]] = {'cds_negatives': [], 'cds_grad_ratio': []}
         self._calls = 0
 
     def meter(self) -> Callable[[], AbstractContextManager[None]]:
@@ -109,19 +112,33 @@ class DiagnosticsHook(Hook):
         for name, values in self._found.items():
             value = sum(values) if name in sums else sum(values) / len(values)
             runner.message_hub.update_scalar(f'train/{name}', value)
-        negatives = self._found.get('cds_negatives')
-        if negatives and not self._warned:
-            # A single batch may be untypical.
-            self._seen = [*self._seen, sum(negatives) / len(negatives)][-3:]
-        if not self._warned and len(self._seen) == 3 and sum(self._seen) / 3 < self.fewest:
-            self._warned = True
+        negatives, ratio = self._mean_of_three('cds_negatives'), self._mean_of_three('cds_grad_ratio')
+        if negatives is not None and negatives < self.fewest:
+            del self._last['cds_negatives']
             print_log(
-                f'an anchor of the contrast has {sum(self._seen) / 3:.1f} negatives on average, too few to '
-                f'learn from (DiagnosticsHook.fewest={self.fewest}); take larger batches, '
-                'model.neck.queue_length=1024, or model.neck.sampler.background=16',
+                f'an anchor of the contrast has {negatives:.1f} negatives on average, too few to learn from '
+                f'(DiagnosticsHook.fewest={self.fewest}); take larger batches, model.neck.queue_length=1024, or '
+                'model.neck.sampler.background=16',
                 logger='current',
                 level=logging.WARNING,
             )
+        if ratio is not None and ratio > self.strongest:
+            del self._last['cds_grad_ratio']
+            print_log(
+                f"the contrast's gradient on the backbone is {ratio:.1f} times the task's "
+                f'(DiagnosticsHook.strongest={self.strongest:g}); lower model.neck.loss_weight, or let it decay: '
+                "dict(type='mmcds.CDSHook', schedule=dict(decay='cosine'))",
+                logger='current',
+                level=logging.WARNING,
+            )
+
+    def _mean_of_three(self, name: str) -> float | None:
+        """Mean of the last three measurements, since a single batch may be untypical; None before, or once warned."""
+        values, last = self._found.get(name), self._last.get(name)
+        if not values or last is None:
+            return None
+        last[:] = [*last, sum(values) / len(values)][-3:]
+        return sum(last) / 3 if len(last) == 3 else None
 
     def after_train(self, runner: Runner) -> None:
         """Remove the torch hooks."""
@@ -189,7 +206,8 @@ class DiagnosticsHook(Hook):
         for name, value in losses.items():
             if 'loss' in name:
                 parts[name.startswith(CDS)] += [loss.mean() for loss in _tensors(value)]
-        parameters = [p for p in self._model.backbone.parameters() if p.requires_grad]
+        part: Any = supervised_part(self._model)
+        parameters = [p for p in part.backbone.parameters() if p.requires_grad]
         if not all(parts.values()) or not parameters:
             return
         cuda = parameters[0].is_cuda

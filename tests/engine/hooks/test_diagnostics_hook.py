@@ -135,6 +135,23 @@ def test_too_few_negatives_are_said_once(stock_config: Config, capsys: pytest.Ca
     assert 'negatives on average' not in capsys.readouterr().out
 
 
+def test_a_gradient_that_outweighs_the_task_is_said_once(
+    stock_config: Config, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cfg = add_cds(stock_config, loss_weight=1000.0)
+    cfg.log_level = 'WARNING'
+    runner = train(cfg, DiagnosticsHook(interval=1, fewest=0))
+    printed = capsys.readouterr().out
+    (said,) = [line for line in printed.splitlines() if "times the task's" in line]
+    last = [value for value, _ in zip(*runner.message_hub.get_scalar('train/cds_grad_ratio').data, strict=True)]
+    means = [sum(last[i : i + 3]) / 3 for i in range(len(last) - 2)]
+    first = next(mean for mean in means if mean > 3)
+    assert f"is {first:.1f} times the task's (DiagnosticsHook.strongest=3); lower model.neck.loss_weight" in said
+    train(cfg, DiagnosticsHook(interval=1, fewest=0, strongest=1e9))
+    train(add_cds(stock_config, loss_weight=1e-3), DiagnosticsHook(interval=1, fewest=0))
+    assert "times the task's" not in capsys.readouterr().out
+
+
 def test_without_a_cds_hook(stock_config: Config) -> None:
     with pytest.raises(
         ValueError, match=r'^DiagnosticsHook looks at the contrast, but custom_hooks has no CDSHook; add'
@@ -151,7 +168,7 @@ def test_nothing_stays_on_the_model(stock_config: Config) -> None:
     assert cds.two_views is None
 
 
-@pytest.mark.parametrize(('field', 'value'), [('interval', 0), ('fewest', -1)])
+@pytest.mark.parametrize(('field', 'value'), [('interval', 0), ('fewest', -1), ('strongest', 0)])
 def test_arguments_out_of_range(field: str, value: int) -> None:
     with pytest.raises(ValueError, match=rf'^DiagnosticsHook\.{field}={value}'):
         DiagnosticsHook(**{field: value})
