@@ -43,8 +43,8 @@ class DiagnosticsHook(Hook):
 
     A measured iteration takes two more backward passes; the losses and gradients of training do not change. On
     average of three measurements in a row, one warning with a remedy is logged if anchors have fewer than ``fewest``
-    negatives, and one if ``cds_grad_ratio`` is above ``strongest``. The value of a loss does not tell its weight: that of
-    the contrast is near the logarithm of the number of embeddings, whatever the task's is.
+    negatives, and one if ``cds_grad_ratio`` is above ``strongest``. The value of a loss does not tell its weight: that
+    of the contrast is near the logarithm of the number of embeddings, whatever the task's is.
 
     Args:
         interval (int): Number of iterations between measurements, >= 1. Defaults to 50.
