@@ -35,8 +35,9 @@ def _repository(monkeypatch: pytest.MonkeyPatch) -> None:
 
 #: Inner parts that no package exported. Steps of one computation inside the loss: `contrastive_sums` does their work.
 #: What patched the hosts' tools for ours: `mmcds.cli.host_flags` builds the runner itself. Of the doctor, a command,
-#: its rules and a kind of record.
+#: its rules and a kind of record. Of the driver of experiments, what wrote long tables into the README.
 LEFT = {
+    'benchmarks.page.write_short',
     'mmcds.doctor.inventory.Conflict',
     'mmcds.doctor.problems.RULES',
     'mmcds.models.losses.blockwise.sum_logsumexp',

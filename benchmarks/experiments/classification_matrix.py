@@ -1,16 +1,21 @@
 title = 'Classification on real images'
-note = """Lossy JPEGs of CIFAR-10 (mean PSNR 30.5 dB): not comparable with published numbers on CIFAR-10. ResNet-18
-with a quarter of the width and half the resolution from the first stage on, 1,000 training images of each class, 8
-epochs, batch 64: far from the paper's 300 epochs of 50,000 images, so what is shown is the difference at a small
-budget. Arms have equal epochs, except where the name says otherwise; CDS passes two views, and at this budget the
-baseline gains far more by the twice as many epochs that it has time for. With a part of the labels the baseline sees
-the labelled images alone, for about as many iterations as the arm with CDS; which ones are labelled is the same for
-all seeds. What was hoped for at all labels, the paper's 3.4 points on CIFAR-100, is reached in the mean with
-distillation, which needs a teacher that was trained with CDS before; 15 points at a tenth of the labels (the paper: 10
-on CIFAR-100, 18 on CIFAR-10) are not, in any form tried. At this length of training an image without a label takes the
-place of one that classes are learned from: with a tenth of the labels CDS comes level with the baseline once the
-labelled images are repeated to half of each epoch, and is better calibrated; with a quarter and a half of them, three
-seeds settle nothing."""
+answer = """
+CDS gained 2.0 points of top-1, 3.6 with distillation from a teacher trained with CDS. Twice the epochs of the
+baseline, which take about as long, gained 7.5. Images without labels did not help at this length of training.
+"""
+note = """
+Lossy JPEGs of CIFAR-10 (mean PSNR 30.5 dB), not comparable with published numbers. ResNet-18 with a quarter of the
+width and half the resolution from the first stage on, 1,000 training images of each class, 8 epochs, batch 64. The
+paper trains for 300 epochs on 50,000 images.
+
+- Arms have equal epochs, except where the name says otherwise. CDS passes two views.
+- With a part of the labels the baseline sees the labelled images only, for about as many iterations as the arm with
+  CDS. Which images are labelled is the same for all seeds.
+- The target at all labels, the paper's 3.4 points on CIFAR-100, is reached in the mean with distillation only. That
+  at a tenth of the labels (10 to 18 points in the paper) is not reached in any form tried: CDS comes level with the
+  baseline once the labelled images are repeated to half of each epoch, and is better calibrated. With a quarter and a
+  half of the labels the differences are not significant.
+"""
 seeds = [0, 1, 2]
 rivals = [('cds', 'longer'), ('distill', 'longer'), ('cds', 'dsn')]
 metrics = {'accuracy/top1': 'top-1 (%)', 'calibration/ece': 'ECE (%)'}

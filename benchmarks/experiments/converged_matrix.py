@@ -1,14 +1,17 @@
 title = 'Results of longer training'
-note = """BCCD (Shenggan/BCCD_Dataset, MIT) in COCO's format: 292 training and 72 validation images at 256x192 px.
-ResNet-18 of half width from scratch, 40 epochs, the rate divided by ten after 32. One view is
-`view=dict(type='SingleView')`: the contrast sees the task's view alone, so there is no second pass. Jittered and near
-boxes are further places on the same maps: each object once more, moved and scaled by up to 20 %, and two boxes that
-overlap it by 0.1 to 0.4, as negatives.
+answer = """
+After 40 epochs one view gained 1.8 points of AP and 5.1 of AP50 over the stock RetinaNet. AP75 did not change
+significantly.
+"""
+note = """
+BCCD (Shenggan/BCCD_Dataset, MIT) in COCO's format: 292 training and 72 validation images at 256x192 px. ResNet-18 of
+half width from scratch, 40 epochs, the rate divided by ten after 32. One view is `view=dict(type='SingleView')`: the
+contrast sees the task's view alone, so there is no second pass.
 
-One view gains AP and AP50; AP75 does not change significantly (five seeds). Two limits: 40 epochs were taken from an
-earlier try, not chosen on a fold, and the stock still rose from 30 to 40; and that try, which chose one view and the
-weight of 0.5, was judged on these validation images with three of these seeds. Rows that are missing have not been
-run."""
+Two limits. 40 epochs were taken from an earlier try, not chosen on a fold, and the stock still rose from 30 to 40.
+That try, which chose one view and the weight of 0.5, was judged on these validation images with three of these seeds.
+Rows that are missing have not been run.
+"""
 seeds = [2, 3, 4, 5, 6]
 metrics = {'coco/bbox_mAP': 'AP (%)', 'coco/bbox_mAP_50': 'AP50 (%)', 'coco/bbox_mAP_75': 'AP75 (%)'}
 rivals = [('retinanet_single', 'retinanet_dsn'), ('retinanet_places', 'retinanet_single')]

@@ -1,7 +1,9 @@
 title = 'Results with few objects'
-note = """BCCD (Shenggan/BCCD_Dataset, MIT) as in [longer training](results_converged.md), with two of its classes:
-white cells and platelets, two objects in an image instead of thirteen. The red cells are not annotated here. A batch of
-eight images gives about 16 embeddings to compare, 32 with two views. 20 epochs, the rate divided by ten after 16."""
+note = """
+BCCD (Shenggan/BCCD_Dataset, MIT) as in [longer training](results_converged.md), with two of its classes: white cells
+and platelets, two objects in an image instead of thirteen. The red cells are not annotated here. A batch of eight
+images gives about 16 embeddings to compare, 32 with two views. 20 epochs, the rate divided by ten after 16.
+"""
 seeds = [2, 3, 4]
 metrics = {'coco/bbox_mAP': 'AP (%)', 'coco/bbox_mAP_50': 'AP50 (%)', 'coco/bbox_mAP_75': 'AP75 (%)'}
 rivals = [('retinanet_single_64', 'retinanet_single')]

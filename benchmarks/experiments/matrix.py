@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from inspect import cleandoc
 from pathlib import Path
 from string import Formatter
 from typing import Any
@@ -11,7 +12,7 @@ from mmengine.config import Config
 from mmcds.compat.old_names import moved_file
 from mmcds.utils.errors import unknown_name
 
-FIELDS = ('title', 'note', 'seeds', 'metrics', 'arms', 'prepare', 'curves', 'rivals')
+FIELDS = ('title', 'answer', 'note', 'seeds', 'metrics', 'arms', 'prepare', 'curves', 'rivals')
 REQUIRED = ('title', 'seeds', 'metrics', 'arms')
 ARM_FIELDS = ('config', 'options', 'after', 'baseline', 'label', 'seeds', 'backbone')
 CURVE_FIELDS = ('title', 'x', 'lines')
@@ -67,7 +68,7 @@ class Matrix:
     Attributes:
         path (Path): The file it was read from.
         title (str): Heading of its page.
-        note (str): What a reader has to know.
+        note (str): What was run, in Markdown.
         seeds (tuple[int, ...]): An arm runs with each, unless it names some of them.
         metrics (dict[str, str]): Scalars of the last evaluation that the table shows, with their headings.
         arms (dict[str, Arm]): By name, in the order of the table.
@@ -75,6 +76,7 @@ class Matrix:
         curves (tuple[Curve, ...]): Panels of a figure on its page. Defaults to none.
         rivals (tuple[tuple[str, str], ...]): An arm and another than its baseline that it is compared with, too.
             Defaults to none.
+        answer (str): What the page says first: what came out, in Markdown. Defaults to ''.
     """
 
     path: Path
@@ -86,6 +88,7 @@ class Matrix:
     prepare: str = ''
     curves: tuple[Curve, ...] = ()
     rivals: tuple[tuple[str, str], ...] = ()
+    answer: str = ''
 
 
 def load_matrix(path: str | Path) -> Matrix:
@@ -136,7 +139,8 @@ def load_matrix(path: str | Path) -> Matrix:
     return Matrix(
         path=path,
         title=cfg['title'],
-        note=' '.join(cfg.get('note', '').split()),
+        note=cleandoc(cfg.get('note', '')),
+        answer=cleandoc(cfg.get('answer', '')),
         seeds=tuple(cfg['seeds']),
         metrics=cfg['metrics'],
         arms=arms,

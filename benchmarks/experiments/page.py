@@ -166,21 +166,23 @@ def write_page(matrix: Matrix, work_dir: Path, out: Path) -> str:
     page = '\n\n'.join(
         [
             f'# {matrix.title}',
-            f'Written by `python benchmarks/experiments/run.py {matrix.path} --out PAGE` from {len(every)} of '
-            f'{len(runs_of(matrix, work_dir))} runs, made on {machines}. Mean ± s.d. over seeds, from the last '
-            'evaluation of each run. Differences to the baseline are paired by seed (same initial weights of what is '
-            'shared, same order of the images), with the 95 % interval of their mean from three pairs on.',
-            *([matrix.note] if matrix.note else []),
+            *([matrix.answer] if matrix.answer else []),
             table(matrix, records),
-            *(['Paired differences to others than the baseline:', rivals] if rivals else []),
+            'Mean ± s.d. over seeds, from the last evaluation of each run. Differences to the baseline are paired by '
+            'seed (same start weights, same order of the images). Their 95 % interval stands from three pairs on.',
+            *(['Paired differences to other arms than the baseline:', rivals] if rivals else []),
             *drawn,
-            'What a run took, the mean over its seeds: seconds of a training step (median of each run), minutes from '
-            'start to end, peak memory (of the process on a CPU, of the allocator on a GPU). Runs shared the machine '
-            'with others, more or fewer of them: rows cannot be compared closely ([cost](cost.md) compares).',
+            '## What was run',
+            *([matrix.note] if matrix.note else []),
+            f'{len(every)} of {len(runs_of(matrix, work_dir))} runs, on {machines}.',
+            '## What a run took',
+            'Means over the seeds: seconds of a training step (median of each run), minutes from start to end, peak '
+            'memory (of the process on a CPU, of the allocator on a GPU). Runs shared the machine with others, so rows '
+            'cannot be compared closely; [cost](cost.md) compares.',
             cost_table(matrix, records),
-            'Each row can be run again by itself, with the start weights that pair it: remove the folder '
-            f'`{kept}/NAME`, whose runs count as done, then '
-            f'`python benchmarks/experiments/run.py {matrix.path} --arms NAME`. {by_hand}a run is',
+            '## Run it again',
+            f'`python benchmarks/experiments/run.py {matrix.path} --out PAGE` wrote this page. To run a row again, '
+            f'remove the folder `{kept}/NAME`, whose runs count as done, and add `--arms NAME`. {by_hand}a run is',
             '\n'.join(commands),
         ]
     )

@@ -34,7 +34,7 @@ def _repository(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_matrix_is_read(tmp_path: Path) -> None:
     matrix = load_matrix(write(tmp_path / 'toy_matrix.py'))
-    assert (matrix.title, matrix.note, matrix.seeds) == ('Toys', 'Of one line.', (0, 3))
+    assert (matrix.title, matrix.note, matrix.answer, matrix.seeds) == ('Toys', 'Of one\nline.', '', (0, 3))
     assert list(matrix.arms) == ['base', 'ours']
     base, ours = matrix.arms.values()
     assert (base.baseline, base.label, base.after, base.options) == ('base', 'base', (), {})
