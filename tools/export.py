@@ -45,7 +45,7 @@ def main() -> None:
     )
     parser.add_argument('--force', action='store_true', help='replace a file that is there')
     args = parser.parse_args()
-    from mmcds.checkpoints.export import check_export, export_checkpoint
+    from mmcds.checkpoints.export import check_export, check_has_cds, export_checkpoint
     from mmcds.checkpoints.onnx import check_onnx, export_onnx
     from mmcds.cli.prepare import prepare_config
 
@@ -61,6 +61,8 @@ def main() -> None:
     for option, path in (('--out', args.out), *(('--onnx', str(each)) for each in onnx)):
         if Path(path).exists() and not args.force:
             raise ValueError(f'{option}={path!r} exists; give another name, or --force to replace it')
+    if args.config:
+        check_has_cds(args.config, args.checkpoint, args.cds, args.cfg_options)
     count, dropped = export_checkpoint(args.checkpoint, args.out, backbone_only=args.backbone)
     print(f'{args.out}: {count} tensors kept, {dropped} left behind')
     if args.config:

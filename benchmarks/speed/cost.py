@@ -38,7 +38,6 @@ PACKED = 'two views in one batch: concat=true'
 LAUNCHES_ONE_VIEW = "one view: `view=dict(type='SingleView')`"
 KEPT_VIEW = 'second view kept, not recomputed'
 KEPT = f'{KEPT_VIEW}: recompute=false'
-FULL = 'full-size second view: view.type=PhotometricView view.scale=1.0 recompute=false'
 AGAIN = 'second view computed again: recompute=true'
 
 
@@ -49,7 +48,7 @@ def commands(rounds: int, gpu: bool = False) -> dict[str, list[str]]:
         rounds (int): Of the timed steps.
         gpu (bool): Whether there is one, which also takes steps of eight images. Defaults to False.
     """
-    forms = (ONE_VIEW, PACKED, KEPT, *((PLACES, AGAIN) if gpu else (FULL,)))
+    forms = (ONE_VIEW, PACKED, *((PLACES, KEPT, AGAIN) if gpu else ()))
     vary = ' '.join(f'--vary {shlex.quote(each)}' for each in forms)
     steps = {
         f'step_{name}{key}': shlex.split(

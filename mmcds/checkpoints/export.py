@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 from torch import Tensor, nn
 
-from mmcds.config.add_cds import remove_cds
+from mmcds.config.add_cds import has_cds, remove_cds
 from mmcds.config.from_options import config_from_options
 from mmcds.config.load_config import model_config
 from mmcds.engine.weights import without_cds
@@ -54,6 +54,23 @@ def export_checkpoint(source: str | Path, target: str | Path, backbone_only: boo
     torch.save({'meta': plain(meta), 'state_dict': weights}, partial)
     os.replace(partial, target)
     return len(weights), len(content['state_dict']) - len(weights)
+
+
+def check_has_cds(config: str, source: str | Path, add: bool = False, options: dict[str, Any] | None = None) -> None:
+    """Raise if a checkpoint has weights of the contrast, and the config that it is checked against has none.
+
+    Args:
+        config, source, add, options: As for :func:`check_export`.
+
+    Raises:
+        ValueError: With the remedy.
+    """
+    weights = load_checkpoint(source)['state_dict']
+    if len(without_cds(weights)) == len(weights) or has_cds(
+        config_from_options(config, options, cds=add, teacher=False)
+    ):
+        return
+    raise ValueError(f'{source} was trained with CDS, and {config} has none; add --cds')
 
 
 def check_export(

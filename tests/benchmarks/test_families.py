@@ -38,15 +38,13 @@ NO_STEP = {
 #: Families that add_cds refuses, with a part of the reason.
 REFUSED = {
     'mask2former_vis': 'it trains on videos',
-    'masktrack_rcnn': 'it trains on clips of frames',
     'qdtrack': 'it trains on clips of frames',
     'reid': 'it trains on groups of crops',
 }
 #: Each has something that no other one here has: corner pooling, queries, masks, a student and a teacher, ...
 KINDS = (
-    'boxinst', 'bytetrack', 'cascade_rcnn', 'centernet', 'clrnet', 'cornernet', 'deformable_detr', 'dino', 'hrnet',
-    'mask2former', 'panoptic_fpn', 'pvt', 'rtmdet', 'soft_teacher', 'solo', 'sparse_rcnn', 'swin', 'tridentnet',
-    'yolact', 'yolo',
+    'boxinst', 'bytetrack', 'cascade_rcnn', 'centernet', 'clrnet', 'cornernet', 'deformable_detr', 'dino',
+    'mask2former', 'pvt', 'rtmdet', 'soft_teacher', 'sparse_rcnn', 'tridentnet', 'yolact', 'yolo',
 )  # fmt: skip
 #: Seconds each, of the packages around mmdet: rotated boxes and quadrilaterals, a backbone that gets crops; mmyolo's
 #: dict with images as a tensor and as a list, with masks, and its data samples; maps of edges; backbones with more maps

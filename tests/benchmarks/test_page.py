@@ -88,7 +88,8 @@ def test_the_page_says_how_it_was_made(matrix: Matrix, tmp_path: Path) -> None:
     page = write_page(matrix, tmp_path, tmp_path / 'page.md')
     assert (tmp_path / 'page.md').read_text() == page + '\n'
     assert page.startswith('# Toys\n')
-    assert 'from 6 of 6 runs, made on ' in page
+    assert '6 of 6 runs, on ' in page
+    assert f'`python benchmarks/experiments/run.py {matrix.path} --out PAGE` wrote this page.' in page
     assert '](page.png)' in page
     assert (tmp_path / 'page.png').stat().st_size > 1000
     assert 'A note.' in page
@@ -157,12 +158,12 @@ def test_a_metric_that_nobody_logged_is_named_with_the_nearest(matrix: Matrix, t
 
 def test_arms_are_compared_with_rivals_that_are_no_baseline(matrix: Matrix, tmp_path: Path) -> None:
     page = write_page(matrix, tmp_path, tmp_path / 'page.md')
-    assert 'others than the baseline' not in page
+    assert 'Paired differences to other arms' not in page
     arms = {**matrix.arms, 'late': Arm('late', 'c.py', {}, (), 'late', 'Late')}
     matrix = replace(matrix, arms=arms, rivals=(('base', 'ours'), ('ours', 'late')))
     page = write_page(matrix, tmp_path, tmp_path / 'page.md')
     # What is to be compared with an arm that has not run is left out.
-    _, _, line = rows(page.partition('Paired differences to others')[2].partition('![')[0])
+    _, _, line = rows(page.partition('Paired differences to other arms')[2].partition('![')[0])
     differences = [a - b for a, b in zip(*TOP1.values(), strict=True)]
     half = 4.302653 * stdev(differences) / math.sqrt(3)
     assert line == ['Base', 'Ours', '3', f'{mean(differences):+.2f} ± {half:.2f}']

@@ -13,6 +13,7 @@ PUBLISHED = {
     'classification': 'results_classification',
     'detection': 'results',
     'detection_cpu': 'results_cpu',
+    'few_objects': 'results_few_objects',
     'protocol': 'results_protocol',
     'screening': 'results_screening',
 }

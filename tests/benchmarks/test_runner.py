@@ -263,7 +263,7 @@ def test_the_command_writes_the_page_and_says_by_its_code_whether_all_went_well(
     assert command(matrix, monkeypatch) == 1
     assert (tmp_path / 'prepared').is_file()
     page = (tmp_path / 'work/results.md').read_text().replace('\N{NO-BREAK SPACE}', ' ')
-    assert 'from 3 of 4 runs' in page
+    assert '3 of 4 runs' in page
     assert '| cds | 1 | 59.00 | +5.00 |' in page
     assert '| cds | 0.250 |' in page
     (tmp_path / 'fail').unlink()

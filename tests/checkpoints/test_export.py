@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
+from preloaded import Preloaded
 from toys import build, toy_model
 
 from mmcds import add_cds
@@ -92,3 +93,16 @@ def test_what_was_overridden_in_training_is_overridden_again(trained: tuple[str,
     with pytest.raises(ValueError, match=r'does not fit .*config\.py: .* overridden then as --cfg-options$'):
         check_export(config, source, tmp_path / 'out.pth', images=1)
     assert 'equal to the last bit' in check_export(config, source, tmp_path / 'out.pth', images=1, options=options)
+
+
+def test_a_stock_config_of_a_cds_checkpoint_is_told_the_flag(
+    trained: tuple[str, Path, Config], preloaded: Preloaded, tmp_path: Path
+) -> None:
+    config, source, stock = trained
+    stock.dump(tmp_path / 'stock.py')
+    command = ['tools/export.py', str(source), '--out', str(tmp_path / 'out.pth'), '--config']
+    done = preloaded.run(*command, str(tmp_path / 'stock.py'))
+    assert done.returncode == 2
+    assert done.stderr.endswith('stock.py has none; add --cds\n')
+    assert not (tmp_path / 'out.pth').exists()
+    assert preloaded.run(*command, config).returncode == 0
