@@ -198,6 +198,9 @@ def test_taps_of_frozen_stages_are_left_out_unless_they_are_named() -> None:
     forward = TwoViewForward(model).attach()
     losses = step(model)
     assert set(losses) == {'loss_task', 'loss_cds_backbone1'}
+    taps, _, names = forward.supervision.summary(forward.strides)
+    assert taps == 'CDS supervises backbone.1 (6 channels, stride 4).'
+    assert names.startswith('The losses are loss_cds_backbone1. ')
     total(losses).backward()
     # DDP finds every parameter used, those of the projector that is left out, too.
     unused = [name for name, p in model.named_parameters() if p.requires_grad and p.grad is None]

@@ -101,7 +101,7 @@ class CDSHook(Hook):
                 "mode='loss'; let train_step call self(**data, mode='loss') as mmengine's BaseModel does, or remove CDS"
             )
         supervision = self.two_views.supervision
-        if self.two_views.strides and not self._told:
+        if self.two_views.strides and supervision.taps and not self._told:
             self._told = True
             for line in supervision.summary(self.two_views.strides):
                 print_log(line, 'current')

@@ -171,15 +171,17 @@ class Supervision(BaseModule):
     def summary(self, strides: Mapping[str, int]) -> list[str]:
         """Three lines for the log: the taps, what is done with them, and where the losses appear.
 
+        Taps of frozen stages are known after the first step, and are left out.
+
         Args:
             strides (Mapping[str, int]): Pixels of the input per cell of each tap's map, by the tap's name.
         """
-        taps = [f'{tap.name} ({tap.channels} channels, stride {strides[tap.name]})' for tap in self.all_taps]
+        taps = [f'{tap.name} ({tap.channels} channels, stride {strides[tap.name]})' for tap in self.taps]
         view, sampler, projector = (
             type(part).__name__ for part in (self.view, self.sampler, self.projectors[self.all_taps[0].key])
         )
         weights = ', '.join(f'{weight:g}' for weight in dict.fromkeys(self.loss_weights))
-        names = ', '.join(f'{self.prefix}_{tap.key}' for tap in self.all_taps)
+        names = ', '.join(f'{self.prefix}_{tap.key}' for tap in self.taps)
         return [
             f'CDS supervises {", ".join(taps)}.',
             f'{sampler} chooses the samples, {view} makes their views, {projector} embeds them; weight {weights}.',
