@@ -243,9 +243,8 @@ def _check_files(path: str, dataset: Mapping[str, Any]) -> None:
     expected = ' or '.join(', '.join(paths) for paths in layouts)
     remedy = f', or let mmpretrain fetch it with --cfg-options {path}.download=True' if source.downloads else ''
     raise FileNotFoundError(
-        f'{path}: {name} is not there, looked for {os.path.abspath(os.path.join(root, nearest[0]))!r}; get it from '
-        f'{source.url}, unpack it so that {root!r} has {expected}, or name its folder with --cfg-options '
-        f'data_root=PATH{remedy}'
+        f'{path}: {name} is not there, looked for {os.path.abspath(os.path.join(root, nearest[0]))!r}; name its folder '
+        f'with --cfg-options data_root=PATH, or get it from {source.url}{remedy}; {root!r} must have {expected}'
     )
 
 

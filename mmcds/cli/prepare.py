@@ -142,8 +142,7 @@ def check_auto_scale_lr(cfg: Config) -> None:
     if not isinstance(size, int) or size < 1:
         raise ValueError(
             f'--auto-scale-lr: auto_scale_lr.base_batch_size={size} is not a batch size; add --cfg-options '
-            "auto_scale_lr.base_batch_size=N, the images of a step (all GPUs together) that the config's learning rate "
-            'is meant for'
+            "auto_scale_lr.base_batch_size=N, the images per step, over all GPUs, of the config's learning rate"
         )
     cfg.auto_scale_lr.setdefault('enable', False)
 
@@ -164,9 +163,9 @@ def check_switched_views(cfg: Config) -> None:
             if _contrasts_after(cfg, epoch) and not any(_is_transform(each, TwoViews) for each in _dicts(pipeline)):
                 when = '' if epoch is None else f' (from epoch {epoch} on)'
                 raise ValueError(
-                    f"custom_hooks: {key}{when} makes no second view, which the train_dataloader's pipeline does and "
-                    "the contrast needs; end it with dict(type='mmcds.TwoViews', ...), too, or stop the contrast "
-                    "before: dict(type='mmcds.CDSHook', schedule=dict(stop=...))"
+                    f'custom_hooks: {key}{when} makes no second view for the contrast; end it with '
+                    "dict(type='mmcds.TwoViews', ...) as train_dataloader's, or stop the contrast before it: "
+                    "dict(type='mmcds.CDSHook', schedule=dict(stop=...))"
                 )
 
 

@@ -271,9 +271,9 @@ class TwoViewForward:
         syncs = self.supervision.uses_neck and get_world_size() > 1 and any(map(syncs_statistics, stock))
         if syncs and unlabelled and not self.has_unlabelled:
             raise ValueError(
-                f'neck.taps={[tap.name for tap in self.supervision.taps if tap.source == "neck"]} behind a neck with '
-                'SyncBN: a data sample says labelled=False, and ranks without such a one would wait for ever; use '
-                'mmcds.LabelledFraction, give the data set has_unlabelled=True, or tap the backbone only'
+                'a data sample says labelled=False, and taps behind a neck with SyncBN would wait for other ranks; '
+                'use mmcds.LabelledFraction, give the data set has_unlabelled=True, or tap the backbone only '
+                f'(neck.taps={[tap.name for tap in self.supervision.taps if tap.source == "neck"]})'
             )
         # SyncBN waits for all ranks: if one rank may need another pass, all make it.
         return unlabelled or (syncs and self.has_unlabelled)

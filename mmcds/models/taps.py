@@ -80,8 +80,8 @@ def resolve_taps(names: Sequence[str] | None, neck: Any, channels: Mapping[str, 
         if not widths:
             raise ValueError(
                 f'neck.taps={name!r}: the channels of the {source} are not in the config of the neck '
-                f'{neck_name(neck)}; add channels=dict({source}=[...]), one number per output, to the CDSNeck '
-                'or let mmcds.add_cds find them out'
+                f'{neck_name(neck)}; add channels=dict({source}=[...]), one per output, to the CDSNeck, '
+                'or let mmcds.add_cds read them'
             )
         if index >= len(widths) or not widths[index]:
             raise unknown_name('neck.taps', name, valid, f'the {source} has {len(widths)} outputs')

@@ -44,10 +44,9 @@ def refuse_unknown_recomputing(module: nn.Module, output: Any) -> None:
         node = nodes.pop()
         if node.name() == 'CheckpointFunctionBackward':
             raise ValueError(
-                f'{type(module).__name__} computes activations again in the backward pass by a switch that mmcds does '
-                'not know, so the second view would change its running statistics; switch that off '
-                '(neck.recompute=True saves the memory), or name the attribute that says so like one of '
-                f'{", ".join(CHECKPOINT_SWITCHES)}'
+                f'{type(module).__name__} recomputes activations by a switch that mmcds does not know, so that view 2 '
+                'would change its running statistics; switch it off (neck.recompute=True saves the memory), or give '
+                f'the attribute one of the names {", ".join(CHECKPOINT_SWITCHES)}'
             )
         new = {parent for parent, _ in node.next_functions if parent is not None} - seen
         seen |= new

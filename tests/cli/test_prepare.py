@@ -132,7 +132,7 @@ def two_views(switched: list, schedule: dict | None = None, hook: dict | None = 
 
 def test_a_switched_pipeline_without_the_second_view_is_found_at_the_start() -> None:
     with pytest.raises(
-        ValueError, match=r'^custom_hooks: switch_pipeline \(from epoch 10 on\) makes no second view, .*TwoViews'
+        ValueError, match=r'^custom_hooks: switch_pipeline \(from epoch 10 on\) makes no second view .*TwoViews'
     ):
         prepare_training(two_views([LOAD, PACK]))
     with pytest.raises(ValueError, match=r'^custom_hooks: switch_pipeline \(from epoch 10 on\)'):

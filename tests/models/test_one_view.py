@@ -195,7 +195,7 @@ def test_jittered_boxes_are_positives_of_an_instance_by_itself() -> None:
     ('arguments', 'message'),
     [
         (dict(view=dict(type='PhotometricView', scale=0.75)), r'^neck\.view\.scale=0\.75 with concat=True: only'),
-        (dict(sampler=dict(type='ImageSampler')), r'^neck\.view\.scale=0\.5 .* ImageSampler cannot tell them apart'),
+        (dict(sampler=dict(type='ImageSampler')), r'^neck\.view\.scale=0\.5 .* ImageSampler cannot tell apart'),
         (dict(distill=dict()), r'^neck\.view\.scale=0\.5 with concat=True and distill'),
     ],
 )

@@ -328,7 +328,8 @@ def test_unlabelled_images_that_the_ranks_were_not_told_of(monkeypatch: pytest.M
     assert passes(model, [1]) == 3
     monkeypatch.setattr(forward_module, 'get_world_size', lambda: 2)
     with pytest.raises(
-        ValueError, match=r"^neck\.taps=\['neck\.1'\] behind a neck with SyncBN: .* has_unlabelled=True"
+        ValueError,
+        match=r"^a data sample says labelled=False, .*SyncBN .*has_unlabelled=True.*neck\.taps=\['neck\.1'\]",
     ) as error:
         passes(model, [1])
     assert '\n' not in str(error.value)

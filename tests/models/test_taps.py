@@ -99,15 +99,15 @@ def test_given_channels_win_and_what_is_no_feature_map_is_skipped() -> None:
             dict(type='GlobalAveragePooling'),
             None,
             "neck.taps='backbone.0': the channels of the backbone are not in the config of the neck "
-            'GlobalAveragePooling; add channels=dict(backbone=[...]), one number per output, to the CDSNeck or let '
-            'mmcds.add_cds find them out',
+            'GlobalAveragePooling; add channels=dict(backbone=[...]), one per output, to the CDSNeck, '
+            'or let mmcds.add_cds read them',
         ),
         (
             ['neck.0'],
             [dict(type='A', in_channels=[3]), dict(type='B')],
             None,
             "neck.taps='neck.0': the channels of the neck are not in the config of the neck A + B; add "
-            'channels=dict(neck=[...]), one number per output, to the CDSNeck or let mmcds.add_cds find them out',
+            'channels=dict(neck=[...]), one per output, to the CDSNeck, or let mmcds.add_cds read them',
         ),
         (
             ['backbone.0'],

@@ -127,7 +127,9 @@ def test_a_switch_that_is_not_known_is_refused(outer: bool) -> None:
     model = OwnSwitch(reentrant=True).train()
     x = torch.randn(4, 3, 5, 5, requires_grad=True)
     output = checkpoint(model, x, use_reentrant=False) if outer else model(x)
-    with pytest.raises(ValueError, match=r'^OwnSwitch computes activations again .* like one of with_cp, use_checkp'):
+    with pytest.raises(
+        ValueError, match=r'^OwnSwitch recomputes activations by .* one of the names with_cp, use_checkp'
+    ):
         refuse_unknown_recomputing(model, (output,))
     refuse_unknown_recomputing(model, (OwnSwitch(reentrant=False).train()(x),))
     refuse_unknown_recomputing(model.eval(), (output,))

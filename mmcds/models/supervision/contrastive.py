@@ -120,8 +120,8 @@ class ContrastiveSupervision(Supervision):
             )
         if not getattr(self.sampler, 'in_pixels', False):
             raise ValueError(
-                f'neck.view.scale={scale} with concat=True puts several second views on one canvas, where '
-                f'{type(self.sampler).__name__} cannot tell them apart; set concat=False or view.scale=1.0, or take an '
+                f'neck.view.scale={scale} with concat=True puts second views side by side, which '
+                f'{type(self.sampler).__name__} cannot tell apart; set concat=False or view.scale=1.0, or take an '
                 'InstanceSampler or a DenseSampler'
             )
 

@@ -107,7 +107,7 @@ def check_batch_augments(augments: Any, field: str = 'model.data_preprocessor.ba
         name = bare_kind(augment.get('type') if isinstance(augment, Mapping) else type(augment))
         if augment is not None and name not in FOLLOWED:
             raise ValueError(
-                f'{field}: {name} changes view 1 of a batch but not view 2, which DataloaderView takes from the data '
-                'loader, and the two would still count as positives; remove it, or set neck.view=dict(type='
-                f"'PhotometricView'), which makes view 2 of the changed view 1 (followed: {', '.join(FOLLOWED)})"
+                f'{field}: {name} changes view 1 of a batch but not view 2, which comes from the data loader; remove '
+                "it, or set neck.view=dict(type='PhotometricView'), which makes view 2 of the changed view 1 "
+                f'(view 2 follows: {", ".join(FOLLOWED)})'
             )

@@ -223,8 +223,8 @@ def normalisation_of(preprocessor: Any, images: Tensor) -> tuple[Tensor, Tensor,
     if normalises is None or not any(convert is not None for convert in converts):
         raise ValueError(
             f'neck.view: model.data_preprocessor is a {type(preprocessor).__name__}, which does not say how it '
-            "normalises (_enable_normalize, and _channel_conversion or to_rgb, of mmengine's ImgDataPreprocessor); "
-            "derive it from that one, or use view=dict(type='DataloaderView')"
+            "normalises; derive it from mmengine's ImgDataPreprocessor, or use view=dict(type='DataloaderView') "
+            '(looked for _enable_normalize, and _channel_conversion or to_rgb)'
         )
     if not normalises:
         return images.new_zeros(1), images.new_ones(1), any(converts)
