@@ -1,8 +1,8 @@
 """Make the small detection data set of drawn shapes that the first examples train on.
 
-Nothing has to be downloaded. The configs of the examples make it by themselves in data/shapes; this tool
-makes others: larger ones, of another seed or image size, with rotated boxes for mmrotate or with classes of pixels for
-mmsegmentation. The same arguments give the same images.
+Nothing has to be downloaded. The configs of the examples make the default set in data/shapes. This tool makes others:
+larger, with another seed or image size, with rotated boxes for mmrotate, or with label maps for mmsegmentation. The
+same arguments give the same images.
 
 Examples:
   python tools/make_shapes.py --out data/shapes

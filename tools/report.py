@@ -1,8 +1,8 @@
-"""Write one self-contained HTML page about a run, or about several beside each other.
+"""Write one self-contained HTML page about a run, or about several side by side.
 
-It shows the last metrics with their differences to the first run, AP by class where it was logged, the cost, the
-curves, what differs in the configs, and the pictures that lie in the work directories (tools/analysis/detections.py
-and the other tools put them there with --out). It loads nothing from anywhere, so it can be sent or archived.
+It shows the last metrics and their differences to the first run, AP per class if it was logged, the cost, the curves,
+the differences of the configs, and the pictures in the work directories (tools/analysis/detections.py and the other
+tools write them there with --out). The page loads no other file, so it can be sent or archived.
 
 Examples:
   python tools/report.py work_dirs/faster_rcnn_r18_cds_shapes

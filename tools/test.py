@@ -1,7 +1,7 @@
 """Test a detector or classifier with the metrics of its config.
 
-It takes the flags of mmdet's and mmpretrain's own test.py. A checkpoint of a CDS model is tested as well
-by the stock config as by the CDS one: either way the stock model is built, and nothing of the contrast.
+It takes the flags of mmdet's and mmpretrain's own test.py. A checkpoint of a CDS model can be tested with the stock
+config or with the CDS one. In both cases the stock model is built, without the contrast.
 
 Examples:
   python tools/test.py configs/cds/faster_rcnn_r50_cds.py work_dirs/faster_rcnn_r50_cds/epoch_12.pth

@@ -1,7 +1,7 @@
 """Train a detector or classifier, with contrastive deep supervision where asked.
 
-It takes the flags of mmdet's and mmpretrain's own train.py and adds `--cds`, config names such as
-`mmdet::fcos/...`, a `data_root` that reaches all data sets, and checks before the model is built.
+It takes the flags of mmdet's and mmpretrain's own train.py. In addition there are `--cds`, config names such as
+`mmdet::fcos/...`, a `data_root` that is set in all data sets, and checks of the data before the model is built.
 
 Examples:
   python tools/train.py configs/cds/faster_rcnn_r50_cds.py --cfg-options data_root=/data/coco/

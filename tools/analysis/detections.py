@@ -1,9 +1,9 @@
 """Draw a detector's detections beside the ground truth, for images of its validation set.
 
-On one sheet, each image is shown twice: left its objects, right the detections with their scores in
-percent. An object without a detection of its class at IoU 0.5 is 'missed', a detection without such an object 'wrong':
-the colour of a label says so. With --against, the halves are two models on the same image, and what one of them found
-and the other did not is 'gained' or 'lost'. A label that finds no room beside its box is left out.
+Each image is shown twice: on the left with its objects, on the right with the detections and their scores in percent.
+An object without a detection of its class at IoU 0.5 is 'missed', a detection without such an object is 'wrong'. The
+colour of the label says which. With --against, the halves show two models on the same image. An object that only one of
+them found is 'gained' or 'lost'. A label without room beside its box is left out.
 
 Examples:
   python tools/analysis/detections.py configs/shapes/faster_rcnn_r18_shapes.py CHECKPOINT --out pictures

@@ -1,9 +1,9 @@
-"""Draw what each tap makes of a data set: a map in two dimensions, coloured by class, of one model or two.
+"""Draw the features of each tap as a map in two dimensions, coloured by class, for one model or two.
 
-One point is one annotated object of a detector, one image of a classifier. Under each map stand the accuracy of the
-nearest neighbours among the other points, alignment (mean squared distance within a class) and uniformity (the lower,
-the more evenly the points fill the sphere), all of the features themselves, not of the map. With --crops some points
-of the last tap are shown by what they are.
+A point is an annotated object of a detector, or an image of a classifier. Three numbers stand under each map: the
+accuracy of the nearest neighbours among the other points, alignment (mean squared distance within a class) and
+uniformity (the lower, the more evenly the points fill the sphere). They are computed from the features, not from the
+map. With --crops, some points of the last tap are drawn as image crops.
 
 Examples:
   python tools/analysis/embeddings.py configs/cds/faster_rcnn_r18_cds_shapes.py CHECKPOINT --out maps
@@ -37,7 +37,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--split', choices=['train', 'test'], default='test', help='of the data (default %(default)s)')
     parser.add_argument('--max-images', type=int, default=500, help='images, spread over the set; 0: all (default 500)')
     parser.add_argument('--neighbours', type=int, default=20, help='k of the k nearest (default %(default)s)')
-    parser.add_argument('--crops', type=int, default=0, help='points that are shown by what they are (default 0)')
+    parser.add_argument('--crops', type=int, default=0, help='points of the last tap drawn as image crops (default 0)')
     parser.add_argument('--seed', type=int, default=0, help='of the map (default 0)')
     parser.add_argument('--out', default='embeddings', help='folder for the figures and numbers (default %(default)s)')
     return parser.parse_args()

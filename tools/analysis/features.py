@@ -1,8 +1,8 @@
-r"""Draw what the taps of one or two trained models see in an image.
+r"""Draw the features of taps as heat maps over an image, for one trained model or two.
 
-Heat maps lie over the image as the model received it: the strength of a tap's map, or, with --similar-to, how similar
-every place is to one of them, which is what the contrast changes. With --channels the liveliest channels of every tap
-are drawn, too.
+A heat map shows the norm of a tap's feature at each position, over the image as the model receives it. With
+--similar-to it shows the cosine similarity of each position to the given one. With --channels, the channels with the
+highest variance are drawn as well.
 
 Examples:
   python tools/analysis/features.py configs/cds/faster_rcnn_r18_cds_shapes.py CHECKPOINT IMAGE --out maps

@@ -1,8 +1,8 @@
 r"""Probe what each tap of a trained model has learned: nearest neighbours and a linear classifier.
 
-Features of the training images are the classifiers' examples, those of the test images the questions, both
-through the test pipeline. A feature is a tap's map averaged over the image, of a detector over each
-annotated object. Where the checkpoint has projectors, their embeddings are probed as well.
+The classifiers learn from features of the training images and are scored on features of the test images. Both pass the
+test pipeline. A classifier's feature is the average of a tap's map over the image, a detector's the average over an
+annotated object. If the checkpoint has projectors, their embeddings are probed as well.
 
 Examples:
   python tools/analysis/probe.py configs/classification/cifar100/resnet18_cds.py CHECKPOINT

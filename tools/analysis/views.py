@@ -1,8 +1,8 @@
 r"""Draw the two views of training images as the model receives them, with the boxes that are compared.
 
-What is shown has passed the training pipeline, the data preprocessor and the second view of the config; no model is
-built and no checkpoint is needed. Look at it before a long training: boxes that do not sit on their objects in both
-views, or views too weak or too strong to be one thing, are seen here first.
+The images have passed the training pipeline, the data preprocessor and the second view of the config. No model is built
+and no checkpoint is needed. Look at the picture before a long training: each box must lie on its object in both views,
+and the object must still be recognisable in view 2.
 
 Examples:
   python tools/analysis/views.py configs/cds/faster_rcnn_r18_cds_shapes.py --out views.png
