@@ -127,8 +127,8 @@ def test_the_driver_follows_every_page_with_commands() -> None:
     """benchmarks/speed/follow_docs.py runs what stands in a block; what a table or a sentence names is run by tests."""
     driver = runpy.run_path(str(ROOT / 'benchmarks/speed/follow_docs.py'))
     followed = {ROOT / page for page in driver['PAGES']}
-    # tests/test_other_packages.py and tests/examples/test_your_data.py run what these pages show.
-    elsewhere = {ROOT / 'docs/other_packages.md', ROOT / 'docs/your_data.md'}
+    # Run by tests/test_other_packages.py, tests/examples/test_your_data.py and tests/smoke/test_commands.py.
+    elsewhere = {ROOT / f'docs/{name}.md' for name in ('other_packages', 'your_data', 'tools')}
     assert {page for page in PAGES if driver['commands'](page)} == followed | elsewhere
     assert len([command for page in followed for command in driver['commands'](page)]) > 20
 
