@@ -169,7 +169,8 @@ def write_page(matrix: Matrix, work_dir: Path, out: Path) -> str:
             *([matrix.answer] if matrix.answer else []),
             table(matrix, records),
             'Mean ± s.d. over seeds, from the last evaluation of each run. Differences to the baseline are paired by '
-            'seed (same start weights, same order of the images). With three pairs or more, ± is the 95 % interval of the mean difference.',
+            'seed (same start weights, same order of the images). '
+            'With three pairs or more, ± is the 95 % interval of the mean difference.',
             *(['Paired differences to other arms than the baseline:', rivals] if rivals else []),
             *drawn,
             '## What was run',
