@@ -188,7 +188,10 @@ done
 case " ${with[*]-} " in *' yolo '*)
     # mmyolo 0.6.0 ends its import with an assertion for mmcv 2.1 and newer; its code runs on them.
     say "mmyolo: telling its copy in $venv to accept mmcv before 3"
-    sed -i "s/^mmcv_maximum_version = .*/mmcv_maximum_version = '3.0.0'/" "$(ask 'import sysconfig; print(sysconfig.get_path("purelib"))')/mmyolo/__init__.py" ;;
+    yolo=$(ask 'import sysconfig; print(sysconfig.get_path("purelib"))')/mmyolo
+    sed -i "s/^mmcv_maximum_version = .*/mmcv_maximum_version = '3.0.0'/" "$yolo/__init__.py"
+    # Python takes its compiled copy for current if the file has the same size and second as before.
+    rm -f "$yolo"/__pycache__/__init__.*.pyc ;;
 esac
 step 'installing mmcds' install --no-build-isolation --no-deps -e "$root"
 ask 'import mmcv.ops' || {
@@ -196,6 +199,9 @@ ask 'import mmcv.ops' || {
     rm -f "$wheel" "$venv/.mmcds-mmcv"
     die 'mmcv.ops cannot be imported; its wheel was thrown away, run this script again to compile it anew'
 }
+for extra in "${with[@]}"; do
+    [ "$extra" = docs ] || ask "import mm$extra" || { tail -n 5 "$log" >&2; die "mm$extra cannot be imported; the whole log is $log"; }
+done
 "$py" -m mmcds.doctor >&2 || die 'the environment is not right: do what the lines above say, then run this script again'
 echo "$stamp with ${with[*]-}" > "$venv/.mmcds-setup"
 say "done; activate it with: . ${venv#"$PWD"/}/bin/activate"
