@@ -1,0 +1,71 @@
+"""Writes a data set's folder in COCO's format: ``train/``, ``val/`` and ``annotations/instances_{train,val}.json``."""
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+#: Class, then left, top, right and bottom in pixels.
+Box = tuple[str, float, float, float, float]
+
+
+def content_of(images: Sequence[tuple[str, int, int, Sequence[Box]]], classes: Sequence[str]) -> dict[str, Any]:
+    """A COCO file's content.
+
+    Args:
+        images (Sequence[tuple]): File name, width, height and boxes of each image.
+        classes (Sequence[str]): Their names; the first has category id 1.
+
+    Raises:
+        ValueError: If a box has another class, has no area or is not inside its image.
+    """
+    content: dict[str, Any] = {
+        'images': [],
+        'annotations': [],
+        'categories': [{'id': i + 1, 'name': name} for i, name in enumerate(classes)],
+    }
+    for image_id, (name, width, height, boxes) in enumerate(images, 1):
+        content['images'].append({'id': image_id, 'file_name': name, 'width': width, 'height': height})
+        for kind, left, top, right, bottom in boxes:
+            if kind not in classes:
+                raise ValueError(f'{name}: class {kind!r} is none of {", ".join(classes)}')
+            if not (0 <= left < right <= width and 0 <= top < bottom <= height):
+                raise ValueError(f'{name}: box {(left, top, right, bottom)} is not inside the image {width}x{height}')
+            content['annotations'].append(
+                {
+                    'id': len(content['annotations']) + 1,
+                    'image_id': image_id,
+                    'category_id': classes.index(kind) + 1,
+                    'bbox': [left, top, right - left, bottom - top],
+                    'area': (right - left) * (bottom - top),
+                    'iscrowd': 0,
+                }
+            )
+    return content
+
+
+def write_annotations(out: Path, split: str, content: dict[str, Any], expected: tuple[int, int]) -> None:
+    """Write ``annotations/instances_SPLIT.json``, last of a split, so that a file that is there is complete.
+
+    Args:
+        out (Path): The data set's folder.
+        split (str): 'train' or 'val'.
+        content (dict[str, Any]): From :func:`content_of`.
+        expected (tuple[int, int]): Images and boxes that the public original has.
+
+    Raises:
+        ValueError: If it has others; nothing is written.
+    """
+    found = len(content['images']), len(content['annotations'])
+    if found != expected:
+        raise ValueError(
+            f'{split} has {found[0]} images and {found[1]} boxes, the original {expected[0]} and {expected[1]}; '
+            'clone it again'
+        )
+    path = out / 'annotations' / f'instances_{split}.json'
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix('.partial')
+    partial.write_text(json.dumps(content))
+    os.replace(partial, path)
+    print(f'{path}: {found[0]} images, {found[1]} boxes')
