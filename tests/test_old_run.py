@@ -56,7 +56,18 @@ def old_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OldRun]:
 
 
 def test_an_old_run_resumes_with_the_losses_of_one_that_was_not_killed(old_run: OldRun) -> None:
-    old_run.tool('train.py', 'tiny.py', '--resume')
+    # The default view was another one: nothing changes in the middle of a run unasked.
+    refused = old_run.server.run(str(ROOT / 'tools/train.py'), 'tiny.py', '--resume')
+    assert refused.returncode == 2
+    *_, message = refused.stderr.strip().splitlines()
+    _, _, options = message.partition('to go on as it began, add --cfg-options ')
+    # Its config names the loss in full, so the loss has kept its arguments.
+    assert options.split() == [
+        'model.neck.loss_weight=0.5',
+        'model.neck.view.type=PhotometricView',
+        'model.neck.view.scale=0.5',
+    ]
+    old_run.tool('train.py', 'tiny.py', '--resume', '--cfg-options', *options.split())
     losses = losses_of(old_run.folder / RUN, after_epoch=1)
     distance = average_distance(old_run.folder / RUN / 'epoch_3.pth')
     assert len(losses) == len(EXPECTED['losses']) == 8

@@ -131,7 +131,7 @@ def test_ema_leaves_the_queue_alone(update_buffers: bool, toy_data: Path, tmp_pa
 def test_sync_bn_keeps_every_name_and_a_step() -> None:
     from mmengine.model import convert_sync_batchnorm, revert_sync_batchnorm
 
-    model = cds_model(projector=dict(type='SepConvProjector'))
+    model = cds_model(projector=dict(type='SepConvProjector'), view=dict(type='PhotometricView'))
     names = list(model.state_dict())
     synced = convert_sync_batchnorm(model, 'torch')
     assert list(synced.state_dict()) == names
@@ -154,7 +154,8 @@ def test_auto_scale_lr(toy_data: Path, tmp_path: Path) -> None:
 
 
 def test_the_runner_logs_what_is_added(toy_data: Path, tmp_path: Path) -> None:
-    cfg = add_cds(toy_config(toy_data, tmp_path), schedule=dict(stop=1, unit='epoch'))
+    view = dict(type='PhotometricView')
+    cfg = add_cds(toy_config(toy_data, tmp_path), schedule=dict(stop=1, unit='epoch'), view=view)
     runner = run(cfg)
     scalars = runner.message_hub.log_scalars
     weights = list(scalars['train/cds_weight'].data[0])

@@ -15,6 +15,7 @@ from mmcds.config.resolved import NECK, NECKS, ResolvedCDS
 from mmcds.config.schedule import ContrastSchedule
 from mmcds.datasets.transforms.two_views import check_second_view
 from mmcds.models.data_samples.formats import is_registered
+from mmcds.models.necks import view_of
 from mmcds.models.taps import output_channels
 from mmcds.utils.type_name import bare_name, type_name
 
@@ -109,7 +110,8 @@ def add_cds(cfg: Config, schedule: dict | None = None, **neck: Any) -> Config:
         # A classifier's backbone returns its last map only; to supervise earlier stages, tap them as modules.
         stages = probe_stages(model, scope)
         channels = {**channels, **({'modules': stages} if stages else {})}
-    if 'view' not in {**recipe, **neck} and takes_one_size(model, scope):
+    chosen = {**recipe, **neck}
+    if 'view' not in chosen and bare_name(view_of(chosen)) != 'SingleView' and takes_one_size(model, scope):
         recipe['view'] = dict(type='PhotometricView')
     recipe.update(neck)
     if bare_name(recipe.get('sampler')) == 'PixelSampler':

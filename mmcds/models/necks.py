@@ -8,6 +8,7 @@ from mmengine.registry import MODELS as ROOT_MODELS
 from torch import nn
 
 from mmcds.registry import MODELS
+from mmcds.utils.type_name import bare_name
 
 from .supervision.base import ATTRIBUTE, Supervision
 from .supervision.contrastive import ContrastiveSupervision
@@ -17,14 +18,16 @@ from .taps import resolve_taps
 #: Lets older submodules be imported below this name (:mod:`mmcds.compat.old_names`).
 __path__: list[str] = []
 
-#: Default parts of a CDSNeck.
+#: Default parts of a CDSNeck; the view is the one of :func:`view_of` where a second view is needed.
 PARTS: dict[str, dict[str, Any]] = dict(
     # Half the side costs the backbone a quarter of its forward pass.
     view=dict(type='PhotometricView', scale=0.5),
     sampler=dict(type='InstanceSampler'),
     projector=dict(type='MLPProjector'),
-    loss=dict(type='ContrastiveLoss'),
+    loss=dict(type='ContrastiveLoss', min_anchors=64),
 )
+#: Samplers whose samples have a class in detection and segmentation, and so find positives in the view they come from.
+ONE_VIEW_SAMPLERS = ('InstanceSampler', 'PixelSampler')
 
 
 def part_of(name: str, given: dict[str, Any] | None) -> dict[str, Any]:
@@ -46,6 +49,45 @@ def part_of(name: str, given: dict[str, Any] | None) -> dict[str, Any]:
     return {**PARTS[name], **given} if isinstance(given, Mapping) and 'type' not in given else given
 
 
+def view_of(neck: Mapping[str, Any]) -> dict[str, Any]:
+    """The view of a CDSNeck's config.
+
+    Args:
+        neck (Mapping[str, Any]): Arguments of the CDSNeck, at least those that are not left at their defaults.
+
+    Returns:
+        dict[str, Any]: The given one, or a ``SingleView`` where nothing else in the config needs a second view.
+    """
+    if neck.get('view'):
+        return part_of('view', neck['view'])
+    needs_two = (
+        neck.get('concat')
+        or neck.get('stop_gradient')
+        or neck.get('distill') is not None
+        or (neck.get('loss') or {}).get('positives') == 'instance'
+        or bare_name(part_of('sampler', neck.get('sampler'))) not in ONE_VIEW_SAMPLERS
+    )
+    return PARTS['view'] if needs_two else dict(type='SingleView')
+
+
+def changed_defaults(neck: Mapping[str, Any]) -> dict[str, Any]:
+    """What a CDSNeck's config leaves to defaults that were others before version 0.2, with their values then.
+
+    Args:
+        neck (Mapping[str, Any]): Config of a CDSNeck.
+
+    Returns:
+        dict[str, Any]: By field below the neck: 'loss.min_anchors' -> 1.
+    """
+    found: dict[str, Any] = {} if 'loss_weight' in neck else {'loss_weight': 0.5}
+    if not neck.get('view') and view_of(neck) is not PARTS['view']:
+        found.update({f'view.{key}': value for key, value in PARTS['view'].items()})
+    loss = neck.get('loss') or {}
+    if 'type' not in loss and 'min_anchors' not in loss:
+        found['loss.min_anchors'] = 1
+    return found
+
+
 @MODELS.register_module(name='CDSNeck')
 def build_cds_neck(
     neck: dict | Sequence[dict] | None = None,
@@ -55,7 +97,7 @@ def build_cds_neck(
     sampler: dict | None = None,
     projector: dict | None = None,
     loss: dict | None = None,
-    loss_weight: float | Sequence[float] = 0.5,
+    loss_weight: float | Sequence[float] = 0.1,
     queue_length: int = 0,
     stop_gradient: bool = False,
     concat: bool = False,
@@ -77,15 +119,16 @@ def build_cds_neck(
         channels (Mapping[str, Any], optional): Channels of all outputs of 'backbone'
             and 'neck', needed if the stock neck's config does not give them; under 'modules', those of modules inside
             the backbone by name. Defaults to None.
-        view (dict, optional): Second view. Defaults to ``dict(type='PhotometricView', scale=0.5)``;
-            ``dict(type='SingleView')`` makes none and needs no second pass. For this part and the next
-            three, a config without ``type`` changes arguments of the default.
+        view (dict, optional): Second view. Defaults to None: ``dict(type='SingleView')``, which makes none and needs no
+            second pass; ``dict(type='PhotometricView', scale=0.5)`` where ``concat``, ``stop_gradient``, ``distill``,
+            ``positives='instance'`` or a sampler of samples without a class needs a second view. A config without
+            ``type`` changes arguments of the latter, and for the next three parts of their defaults.
         sampler (dict, optional): Chooses the samples. Defaults to ``dict(type='InstanceSampler')``.
         projector (dict, optional): Projection head of each tap. Defaults to ``dict(type='MLPProjector')``.
-        loss (dict, optional): Loss. Defaults to ``dict(type='ContrastiveLoss')``.
-        loss_weight (float | Sequence[float]): Weight of each tap, or one per tap, >= 0. Defaults
-            to 0.5, the released code's on ImageNet. Of 0.1, 0.5 and 1 it has the best AP50 in
-            docs/results_screening.md.
+        loss (dict, optional): Loss. Defaults to ``dict(type='ContrastiveLoss', min_anchors=64)``.
+        loss_weight (float | Sequence[float]): Weight of each tap, or one per tap, >= 0. Defaults to 0.1, the released
+            code's on CIFAR, at which the contrast's gradient on the backbone is about as large as the task's
+            (docs/results_pcb_screening.md).
         queue_length (int): Embeddings of earlier iterations kept per tap. Defaults to 0.
         stop_gradient (bool): Whether to stop the gradient through the second view. Defaults to False.
         concat (bool): Whether both views pass the backbone as one batch, as in the paper. Second views of at most
@@ -114,7 +157,16 @@ def build_cds_neck(
     """
     supervision = ContrastiveSupervision(
         taps=resolve_taps(taps, neck, channels),
-        view=part_of('view', view),
+        view=view_of(
+            dict(
+                view=view,
+                sampler=sampler,
+                loss=loss,
+                concat=concat,
+                stop_gradient=stop_gradient,
+                distill=distill,
+            )
+        ),
         sampler=part_of('sampler', sampler),
         projector=part_of('projector', projector),
         loss=part_of('loss', loss),

@@ -11,6 +11,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PUBLISHED = {
     'converged': 'results_converged',
     'classification': 'results_classification',
+    'deeppcb': 'results_pcb',
+    'deeppcb_screening': 'results_pcb_screening',
     'detection': 'results',
     'detection_cpu': 'results_cpu',
     'few_objects': 'results_few_objects',

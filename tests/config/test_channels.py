@@ -112,8 +112,10 @@ def test_a_backbone_of_one_size_is_called_with_it(size: Any) -> None:
     model = dict(type='Own', backbone=dict(type='OneSize', img_size=size))
     assert probe_channels(model) == dict(backbone=[3])
     assert takes_one_size(model)
+    assert 'view' not in add_cds(Config(dict(model=model))).model.neck
     # A second view of half the side could not be made.
-    assert add_cds(Config(dict(model=model))).model.neck.view == dict(type='PhotometricView')
+    two = add_cds(Config(dict(model=model)), concat=True)
+    assert two.model.neck.view == dict(type='PhotometricView')
     given = dict(type='SingleView')
     assert add_cds(Config(dict(model=model)), view=given).model.neck.view == given
     assert not takes_one_size(toy_model().model)

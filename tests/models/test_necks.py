@@ -131,10 +131,8 @@ def test_documented_defaults_are_the_defaults(mmdet_scope: None) -> None:
     assert set(arguments) == set(inspect.signature(build_cds_neck).parameters)
 
     def facts(cds: Any) -> dict[str, Any]:
-        parts = dict(
-            projectors=str(cds.projectors), view=str(cds.view), scale=cds.view.scale, sampler=vars(cds.sampler)
-        )
-        loss = (cds.loss.temperature, cds.loss.positives, cds.loss.gather)
+        parts = dict(projectors=str(cds.projectors), view=str(cds.view), sampler=vars(cds.sampler))
+        loss = (cds.loss.temperature, cds.loss.positives, cds.loss.gather, cds.loss.min_anchors)
         flags = (cds.loss_weights, len(cds.queues), cds.stop_gradient, cds.concat, cds.weight)
         return dict(**parts, loss=loss, flags=flags, taps=cds.taps)
 

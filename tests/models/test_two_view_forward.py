@@ -264,7 +264,7 @@ def test_two_calls_in_an_iteration_draw_different_views() -> None:
 
 
 def test_the_seed_decides_the_second_view() -> None:
-    model = build(add_cds(toy_model()))
+    model = build(add_cds(toy_model(), view=dict(type='PhotometricView')))
     forward = TwoViewForward(model).attach()
     found = []
     for seed in (3, 3, 4, None, None):

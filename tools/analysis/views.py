@@ -1,22 +1,26 @@
-r"""Draw the two views of training images as the model receives them, with the boxes that are compared.
+r"""Draw training images as the model receives them, with the boxes that are compared.
 
-The images have passed the training pipeline, the data preprocessor and the second view of the config. No model is built
-and no checkpoint is needed. Look at the picture before a long training: each box must lie on its object in both views,
-and the object must still be recognisable in view 2.
+The images have passed the training pipeline, the data preprocessor and the view of the config, which is the same image
+or makes a second one beside it. No model is built and no checkpoint is needed. Look at the picture before a long
+training: each box must lie on its object in every view, and the object must be recognisable.
 
 Examples:
   python tools/analysis/views.py configs/cds/faster_rcnn_r18_cds_shapes.py --out views.png
   python tools/analysis/views.py configs/cds/faster_rcnn_r50_cds.py --num 12 --cfg-options data_root=/data/coco/ \
-      model.neck.view.type=PhotometricView model.neck.view.scale=1.0
+      model.neck.view.type=PhotometricView model.neck.view.scale=0.5
 """
 
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from mmcds.cli.tool import run
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
 
 
 def parse_args() -> argparse.Namespace:
@@ -48,12 +52,12 @@ def main() -> None:
     print(f'{save_figure(draw_views(found, classes, title), args.out)}: {len(found)} images')
 
 
-def type_of_view(cfg: object) -> str:
-    """The second view that a config asks for, for the title."""
-    from mmcds.models.necks import part_of
+def type_of_view(cfg: 'Config') -> str:
+    """The view that a config asks for, for the title."""
+    from mmcds.config.add_cds import supervised_model
+    from mmcds.models.necks import view_of
 
-    neck = cfg.model.neck  # type: ignore[attr-defined]
-    view = dict(part_of('view', neck.get('view')))
+    view = dict(view_of(supervised_model(cfg).neck))
     return ' '.join([str(view.pop('type')), *(f'{key}={value}' for key, value in view.items())])
 
 

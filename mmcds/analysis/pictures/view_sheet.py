@@ -1,4 +1,4 @@
-"""The two views of training images, as the model receives them."""
+"""Training images in their views, one or two, as the model receives them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +19,6 @@ from mmcds.config.add_cds import has_cds, supervised_model
 from mmcds.config.load_config import model_config
 from mmcds.config.resolved import ResolvedCDS
 from mmcds.models.samplers import PixelSampler
-from mmcds.models.views import SingleView
 from mmcds.models.views.photometric import normalisation_of, white_of
 from mmcds.utils.boxes import as_rotated
 from mmcds.utils.errors import check_count
@@ -27,28 +26,28 @@ from mmcds.utils.errors import check_count
 
 @dataclass
 class TwoViews:
-    """One training image in both views.
+    """One training image in its views; each tuple has an entry per view.
 
     Attributes:
-        images (tuple[np.ndarray, np.ndarray]): (h, w, 3) uint8 RGB, padding included.
-        boxes (tuple[np.ndarray, np.ndarray]): (n, 4) as (x1, y1, x2, y2), or rotated (n, 5) as (cx, cy, w, h, angle),
+        images (tuple[np.ndarray, ...]): (h, w, 3) uint8 RGB, padding included.
+        boxes (tuple[np.ndarray, ...]): (n, 4) as (x1, y1, x2, y2), or rotated (n, 5) as (cx, cy, w, h, angle),
             in pixels of each view and radians; row k of both is the same object.
         labels (np.ndarray): Class of each box (n,), int64.
         label (int): Class of the image, -1 where it has none.
-        points (tuple[np.ndarray, np.ndarray]): Pixels that a PixelSampler chose (m, 2) as (x, y), in each view.
+        points (tuple[np.ndarray, ...]): Pixels that a PixelSampler chose (m, 2) as (x, y), in each view.
         classes (np.ndarray): Class of each of them (m,), int64.
     """
 
-    images: tuple[np.ndarray, np.ndarray]
-    boxes: tuple[np.ndarray, np.ndarray]
+    images: tuple[np.ndarray, ...]
+    boxes: tuple[np.ndarray, ...]
     labels: np.ndarray
     label: int
-    points: tuple[np.ndarray, np.ndarray]
+    points: tuple[np.ndarray, ...]
     classes: np.ndarray
 
 
 def training_views(cfg: Config, num: int = 6, seed: int = 0) -> tuple[list[TwoViews], list[str]]:
-    """Take images of the training set through pipeline, preprocessor and second view.
+    """Take images of the training set through pipeline, preprocessor and, where there is one, second view.
 
     Args:
         cfg (Config): A config with CDS.
@@ -59,17 +58,15 @@ def training_views(cfg: Config, num: int = 6, seed: int = 0) -> tuple[list[TwoVi
         tuple[list[TwoViews], list[str]]: The images, and the names of the classes.
 
     Raises:
-        ValueError: If the config has no CDS, or its views cannot be made.
+        ValueError: If the config has no CDS, or its second view cannot be made.
     """
     check_count('num', num, 1)
     if not has_cds(cfg):
-        raise ValueError('the config has no CDS, so there is one view only; give a config with a CDSNeck, or --cds')
+        raise ValueError('the config has no CDS; give a config with a CDSNeck, or --cds')
     init_default_scope(cfg.get('default_scope') or 'mmdet')
     set_random_seed(seed)
     resolved = ResolvedCDS.of(supervised_model(cfg).neck)
     view = resolved.supervision.view
-    if isinstance(view, SingleView):
-        raise ValueError(f"neck.type={resolved.kind!r} has one view only; give a config whose neck is 'mmcds.CDSNeck'")
     preprocessor: Any = build_preprocessor(cfg)
     dataset: Any = DATASETS.build(cfg.train_dataloader.dataset)
     places = sorted(set(np.linspace(0, len(dataset) - 1, min(num, len(dataset))).astype(int).tolist()))
@@ -87,14 +84,15 @@ def training_views(cfg: Config, num: int = 6, seed: int = 0) -> tuple[list[TwoVi
     if isinstance(sampler, PixelSampler):
         samples = sampler.sample(views)
         rows, chosen = torch.stack(samples.rois), samples.labels
-    pictures = [to_pictures(each, preprocessor) for each in (inputs, second)]
+    pictures = [to_pictures(each, preprocessor) for each in (inputs, second) if each is not None]
+    numbers = range(len(pictures))
     found = [
         TwoViews(
-            (pictures[0][i], pictures[1][i]),
-            (views.boxes[0][i].numpy(), views.boxes[1][i].numpy()),
+            tuple(pictures[v][i] for v in numbers),
+            tuple(views.boxes[v][i].numpy() for v in numbers),
             views.labels[i].numpy(),
             int(views.image_labels[i]),
-            (rows[0, rows[0, :, 0] == i, 1:].numpy(), rows[1, rows[1, :, 0] == i, 1:].numpy()),
+            tuple(rows[v, rows[v, :, 0] == i, 1:].numpy() for v in numbers),
             chosen[rows[0, :, 0] == i].numpy(),
         )
         for i in range(len(places))
@@ -128,7 +126,7 @@ def to_pictures(inputs: Tensor, preprocessor: Any) -> list[np.ndarray]:
 
 
 def draw_views(found: Sequence[TwoViews], classes: Sequence[str], title: str = '', columns: int = 2) -> Figure:
-    """Draw all images, both views side by side, with the boxes of the objects that both show.
+    """Draw all images, their views side by side, with the boxes of the objects that all of them show.
 
     Args:
         found (Sequence[TwoViews]): The images.
@@ -139,17 +137,17 @@ def draw_views(found: Sequence[TwoViews], classes: Sequence[str], title: str = '
     Returns:
         Figure: To be saved by the caller.
     """
-    columns = min(columns, len(found))
+    columns, count = min(columns, len(found)), len(found[0].images)
     rows = -(-len(found) // columns)
     height, width = found[0].images[0].shape[:2]
     side = 3.0
-    figure = Figure(figsize=(2 * columns * side, rows * (side * height / width + 0.35) + 0.4), layout='constrained')
-    axes = figure.subplots(rows, 2 * columns, squeeze=False).reshape(-1)
+    figure = Figure(figsize=(count * columns * side, rows * (side * height / width + 0.35) + 0.4), layout='constrained')
+    axes = figure.subplots(rows, count * columns, squeeze=False).reshape(-1)
     for axis in axes:
         axis.set_axis_off()
     for i, views in enumerate(found):
-        for v in (0, 1):
-            axis, image = axes[2 * i + v], views.images[v]
+        for v, image in enumerate(views.images):
+            axis = axes[count * i + v]
             axis.imshow(image, interpolation='nearest')
             boxes = as_rotated(torch.as_tensor(views.boxes[v]))
             for (x, y, w, h, angle), label in zip(boxes, views.labels, strict=True):

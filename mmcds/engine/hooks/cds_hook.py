@@ -14,6 +14,7 @@ from mmcds.models.forward import TwoViewForward
 from mmcds.models.necks import supervised_part
 from mmcds.registry import HOOKS
 from mmcds.utils.dist import get_rank, get_world_size
+from mmcds.version import __version__
 
 from .diagnostics_hook import DiagnosticsHook
 from .distill_hook import DistillHook
@@ -62,6 +63,10 @@ class CDSHook(Hook):
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Refuse to resume the checkpoint of another model, also in a user's own train.py."""
         check_resumed_by(runner, checkpoint)
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Note the version, whose defaults the run has."""
+        checkpoint.setdefault('meta', {})['mmcds_version'] = __version__
 
     def before_train(self, runner: Runner) -> None:
         """Attach the torch hooks. Raises on a model without a CDSNeck."""

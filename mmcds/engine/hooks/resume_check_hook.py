@@ -5,8 +5,12 @@ from typing import Any
 from mmengine.hooks import Hook
 from mmengine.runner import Runner, find_latest_checkpoint
 
+from mmcds.config.add_cds import supervised_model
+from mmcds.config.resolved import NECK
 from mmcds.engine.weights import check_resumed, unwrapped
+from mmcds.models.necks import changed_defaults
 from mmcds.registry import HOOKS
+from mmcds.utils.type_name import type_name
 
 
 @HOOKS.register_module()
@@ -17,7 +21,8 @@ class ResumeCheckHook(Hook):
     A checkpoint that is only loaded (``load_from``) is not checked.
 
     Raises:
-        ValueError: If the checkpoint was trained with another model, naming what differs.
+        ValueError: If the checkpoint was trained with another model, naming what differs, or before defaults changed
+            that the config relies on.
 
     Example:
         >>> custom_hooks = [dict(type='mmcds.ResumeCheckHook')]
@@ -38,3 +43,13 @@ def check_resumed_by(runner: Runner, checkpoint: dict[str, Any]) -> None:
         return
     path = resume if isinstance(resume, str) else runner._load_from or find_latest_checkpoint(runner.work_dir)
     check_resumed(unwrapped(runner.model), checkpoint, path or 'the checkpoint')
+    if 'mmcds_version' in (checkpoint.get('meta') or {}) or not runner.cfg.get('model'):
+        return
+    neck = supervised_model(runner.cfg).get('neck')
+    changed = changed_defaults(neck) if type_name(neck) == NECK else {}
+    if changed:
+        options = ' '.join(f'model.neck.{key}={value}' for key, value in changed.items())
+        raise ValueError(
+            f'{path} was begun by mmcds before 0.2, which had other defaults; to go on as it began, add --cfg-options '
+            f'{options}'
+        )

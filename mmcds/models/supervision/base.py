@@ -180,11 +180,12 @@ class Supervision(BaseModule):
         view, sampler, projector = (
             type(part).__name__ for part in (self.view, self.sampler, self.projectors[self.all_taps[0].key])
         )
+        seen = ' in one view' if getattr(self.view, 'single', False) else f', {view} makes their second view'
         weights = ', '.join(f'{weight:g}' for weight in dict.fromkeys(self.loss_weights))
         names = ', '.join(f'{self.prefix}_{tap.key}' for tap in self.taps)
         return [
             f'CDS supervises {", ".join(taps)}.',
-            f'{sampler} chooses the samples, {view} makes their views, {projector} embeds them; weight {weights}.',
+            f'{sampler} chooses the samples{seen}, {projector} embeds them; weight {weights}.',
             f'The losses are {names}. Inference and exported checkpoints are without them.',
         ]
 

@@ -150,8 +150,8 @@ class ContrastiveSupervision(Supervision):
         if not self.single:
             return super().why_nothing()
         return (
-            'in one view a positive is another sample of the same class in the batch or the queue, and no step has '
-            'one; raise batch_size or neck.queue_length, set neck.sampler.jitter=0.2, or take '
+            f'{super().why_nothing()}. In one view a positive is another sample of the same class in the batch or the '
+            'queue: set neck.sampler.jitter=0.2, or take '
             "neck.view=dict(type='PhotometricView', scale=0.5)"
         )
 

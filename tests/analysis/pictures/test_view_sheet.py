@@ -53,15 +53,20 @@ def test_a_classifier(classifier: Config) -> None:
     assert 'class1' in draw_views(found, classes).axes[2].get_title()
 
 
-def test_a_neck_of_one_view(stock_config: Config) -> None:
-    neck = dict(type='mmcds.DSNNeck', neck=stock_config.model.neck, num_classes=4)
-    cfg = Config({**stock_config.to_dict(), 'model': {**stock_config.model.to_dict(), 'neck': neck}})
-    with pytest.raises(ValueError, match=r"^neck\.type='mmcds\.DSNNeck' has one view only"):
-        training_views(cfg)
+@pytest.mark.parametrize('kind', ['CDSNeck', 'DSNNeck'])
+def test_one_view(stock_config: Config, kind: str) -> None:
+    stock = stock_config.to_dict()
+    neck = dict(type=f'mmcds.{kind}', neck=stock['model']['neck'], **({'num_classes': 4} if kind == 'DSNNeck' else {}))
+    found, classes = training_views(Config({**stock, 'model': {**stock['model'], 'neck': neck}}), num=3)
+    assert [len(views.images) for views in found] == [1, 1, 1]
+    figure = draw_views(found, classes)
+    titles = [axis.get_title() for axis in figure.axes if axis.get_title()]
+    assert titles == [f'view 1: 64 x 64, {len(views.labels)} objects' for views in found]
+    assert [len(axis.patches) for axis in figure.axes if axis.get_title()] == [len(views.labels) for views in found]
 
 
 def test_the_seed_decides(stock_config: Config) -> None:
-    cfg = add_cds(stock_config)
+    cfg = add_cds(stock_config, view=dict(type='PhotometricView'))
     (first,), (again,), (other,) = (training_views(cfg, 1, seed)[0] for seed in (0, 0, 1))
     assert np.array_equal(first.images[1], again.images[1])
     assert not np.array_equal(first.images[1], other.images[1])
@@ -100,7 +105,7 @@ def test_pictures_of_any_range(white: float, channels: int) -> None:
 
 
 def test_what_is_refused(stock_config: Config) -> None:
-    with pytest.raises(ValueError, match=r'^the config has no CDS, so there is one view only'):
+    with pytest.raises(ValueError, match=r'^the config has no CDS; give a config'):
         training_views(stock_config)
     with pytest.raises(ValueError, match=r'^num=0'):
         training_views(add_cds(stock_config), 0)

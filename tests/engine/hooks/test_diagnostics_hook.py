@@ -51,7 +51,7 @@ class Gradients(Hook):
 
 @pytest.mark.parametrize('recompute', [True, False])
 def test_gradients_and_their_angle(stock_config: Config, recompute: bool) -> None:
-    cfg = add_cds(stock_config, recompute=recompute)
+    cfg = add_cds(stock_config, recompute=recompute, view=dict(type='PhotometricView', scale=0.5))
     gradients = Gradients()
     runner = train(cfg, DiagnosticsHook(interval=2), gradients)
     ratios = runner.message_hub.get_scalar('train/cds_grad_ratio').data[0]
@@ -70,7 +70,7 @@ def test_the_log_has_it_in_the_step_it_was_found_and_not_when_there_is_no_contra
     stock_config: Config, tmp_path: Path
 ) -> None:
     """Six iterations, of which the last two are without contrast."""
-    cfg = add_cds(stock_config, schedule=dict(stop=4 / 6))
+    cfg = add_cds(stock_config, schedule=dict(stop=4 / 6), view=dict(type='PhotometricView', scale=0.5))
     runner = train(cfg, DiagnosticsHook(interval=2))
     (log,) = Path(runner.work_dir).glob('*/vis_data/scalars.json')
     records = [json.loads(line) for line in log.read_text().splitlines() if 'cds_weight' in line]
