@@ -4,7 +4,7 @@ The recipe is chosen on a fold of the training images, so that the validation im
 is the first so many of one shuffled order, so that a smaller one is inside a larger one.
 
 Example:
-  python benchmarks/data/bccd_parts.py ../shared/data/bccd work_dirs/data/bccd
+  python benchmarks/data/bccd_parts.py data/bccd work_dirs/data/bccd
 """
 
 import argparse

@@ -23,6 +23,7 @@ from mmcds.cli.tool import run
 
 #: Photos of each split of the public original.
 SIZES = {'train': 2640, 'val': 296, 'test': 2485}
+SPLITS = tuple(SIZES)
 SHORT_SIDE = 192
 
 
@@ -66,14 +67,14 @@ def main() -> None:
     parser.add_argument('original', type=Path, help='clone of the repository, or the packed outcome, grocery.tar')
     parser.add_argument('out', type=Path, help='gets train/, val/, test/ and a list of each')
     args = parser.parse_args()
-    if all((args.out / f'{split}.txt').is_file() for split in SIZES):
+    if all((args.out / f'{split}.txt').is_file() for split in SPLITS):
         return
     if args.original.is_dir():
         shrink(args.original, args.out, SIZES)
     else:
         with tarfile.open(args.original) as archive:
             archive.extractall(args.out.parent, filter='data')
-    for split in SIZES:
+    for split in SPLITS:
         (args.out / f'{split}.txt').write_text('\n'.join(list_images(args.out, split)) + '\n')
 
 

@@ -18,7 +18,7 @@ rivals = [('retinanet_single', 'retinanet_dsn'), ('retinanet_places', 'retinanet
 
 arms: dict = {}
 stock, shipped = 'configs/bccd/retinanet_r18_bccd.py', 'configs/cds/retinanet_r18_cds_bccd.py'
-single = {'model.neck.view.type': 'SingleView'}
+single = {'model.neck.view.type': 'SingleView', 'model.neck.loss.min_anchors': 1, 'model.neck.loss_weight': 0.5}
 for key, config, said, changes in (
     ('stock', stock, 'stock', {}),
     ('single', shipped, 'CDS, one view', single),
@@ -28,10 +28,11 @@ for key, config, said, changes in (
         'CDS, one view, jittered and near boxes',
         {**single, 'model.neck.sampler.jitter': 0.2, 'model.neck.sampler.near': 2},
     ),
+    ('tenth', shipped, 'CDS, one view, weight 0.1 (the default)', {}),
     ('dsn', 'benchmarks/experiments/detection/retinanet_dsn.py', 'deep supervision (DSN)', {}),
 ):
     options = {
-        'data_root': '../shared/data/bccd/',
+        'data_root': 'data/bccd/',
         'train_cfg.max_epochs': 40,
         'train_cfg.val_interval': 10,
         'default_hooks.checkpoint.interval': 10,

@@ -183,7 +183,9 @@ def write_page(matrix: Matrix, work_dir: Path, out: Path) -> str:
             cost_table(matrix, records),
             '## Run it again',
             f'`python benchmarks/experiments/run.py {matrix.path} --out PAGE` wrote this page. To run a row again, '
-            f'remove the folder `{kept}/NAME`, whose runs count as done, and add `--arms NAME`. {by_hand}a run is',
+            f'remove the folder `{kept}/NAME`, whose runs count as done, and add `--arms NAME`. Data are read from '
+            '`data/`, where the scripts of `benchmarks/data/` put them from their public originals. '
+            f'{by_hand}a run is',
             '\n'.join(commands),
         ]
     )

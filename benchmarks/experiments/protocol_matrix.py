@@ -16,9 +16,15 @@ metrics = {
     'coco/bbox_mAP_50': 'AP50 (%)',
     'coco/bbox_mAP_75': 'AP75 (%)',
 }
-prepare = '{python} benchmarks/data/grocery.py ../shared/data/grocery.tar work_dirs/data/grocery'
+prepare = '{python} benchmarks/data/grocery.py data/grocery.tar work_dirs/data/grocery'
 
-data = {'data_root': '../shared/data/bccd/', 'train_cfg.val_interval': 10}
+data = {'data_root': 'data/bccd/', 'train_cfg.val_interval': 10}
+two_views = {
+    'model.neck.view.type': 'PhotometricView',
+    'model.neck.view.scale': 0.5,
+    'model.neck.loss.min_anchors': 1,
+    'model.neck.loss_weight': 0.5,
+}
 stock, shipped = 'configs/bccd/retinanet_r18_bccd.py', 'configs/cds/retinanet_r18_cds_bccd.py'
 arms = dict(
     pre_stock=dict(config='benchmarks/experiments/pretraining/stock.py', label='pre-training, baseline'),
@@ -34,6 +40,6 @@ for backbone, origin in (('stock', 'the baseline'), ('cds', 'CDS')):
             label=f'{name}, backbone from {origin}',
             baseline='retinanet_stock',
             backbone=f'pre_{backbone}',
-            options=data,
+            options={**data, **(two_views if config == shipped else {})},
         )
-del data, stock, shipped, backbone, origin, key, config, name
+del data, two_views, stock, shipped, backbone, origin, key, config, name

@@ -22,7 +22,7 @@ from benchmarks.speed.headline import machine
 from mmcds.analysis.runs.run_log import read_run
 from mmcds.apis import NECKS
 from mmcds.config.load_config import load_config, map_strings
-from mmcds.models.necks import PARTS, part_of
+from mmcds.models.necks import PARTS, part_of, view_of
 from mmcds.registry import MODELS
 
 from .matrix import Arm
@@ -125,7 +125,7 @@ def defaults_of(config: str, options: dict[str, Any], load: Load = load_config) 
                 found[field] = default
             continue
         given = neck.get(field) or {}
-        part = part_of(field, given)
+        part = view_of(neck) if field == 'view' else part_of(field, given)
         inside = {**_defaults(MODELS.get(part['type'].removeprefix('mmcds.'))), **part}
         found.update({f'{field}.{key}': value for key, value in inside.items() if key not in given})
     plain: dict[str, Any] = json.loads(json.dumps(found))

@@ -1,7 +1,7 @@
 title = 'Which contrast? Screening on BCCD'
 answer = """
 Of the forms tried, annotated instances at all stages of the backbone with a weight of 0.5 and a half-size second view
-were the best for their cost. They are the default. AP50 gained more than AP, and AP75 fell.
+were the best for their cost. AP50 gained more than AP, and AP75 fell. One view was not among them.
 """
 note = """
 RetinaNet, ResNet-18 of half width, 256x192 px, ten epochs from scratch. It learned from four fifths of BCCD's
@@ -20,7 +20,7 @@ not annotated, so AP is noisy.
 """
 seeds = [0, 1, 7, 8, 9]
 metrics = {'coco/bbox_mAP': 'AP (%)', 'coco/bbox_mAP_50': 'AP50 (%)', 'coco/bbox_mAP_75': 'AP75 (%)'}
-prepare = '{python} benchmarks/data/bccd_parts.py ../shared/data/bccd work_dirs/data/bccd'
+prepare = '{python} benchmarks/data/bccd_parts.py data/bccd work_dirs/data/bccd'
 
 data = {'data_root': 'work_dirs/data/bccd/screen/', 'train_cfg.val_interval': 10}
 folder = 'benchmarks/experiments/detection/retinanet'

@@ -31,14 +31,15 @@ DETECTORS = {
     'retinanet': ('mmdet::retinanet/retinanet_r50_fpn_1x_coco.py', 'configs/cds/retinanet_r50_cds.py'),
 }
 CIFAR = 'configs/classification/cifar100/resnet18'
-ONE_VIEW = 'one view: view.type=SingleView'
+#: Of the step benchmarks; the shipped configs have one view.
+TWO_VIEWS = 'two views: view.type=PhotometricView view.scale=0.5'
 PLACES = 'one view, jittered and near boxes: view.type=SingleView sampler.jitter=0.2 sampler.near=2'
 PACKED = 'two views in one batch: concat=true'
 #: As launches.py calls it.
 LAUNCHES_ONE_VIEW = "one view: `view=dict(type='SingleView')`"
 KEPT_VIEW = 'second view kept, not recomputed'
-KEPT = f'{KEPT_VIEW}: recompute=false'
-AGAIN = 'second view computed again: recompute=true'
+KEPT = f'{KEPT_VIEW}: view.type=PhotometricView view.scale=0.5 recompute=false'
+AGAIN = 'second view computed again: view.type=PhotometricView view.scale=0.5 recompute=true'
 
 
 def commands(rounds: int, gpu: bool = False) -> dict[str, list[str]]:
@@ -48,7 +49,7 @@ def commands(rounds: int, gpu: bool = False) -> dict[str, list[str]]:
         rounds (int): Of the timed steps.
         gpu (bool): Whether there is one, which also takes steps of eight images. Defaults to False.
     """
-    forms = (ONE_VIEW, PACKED, *((PLACES, KEPT, AGAIN) if gpu else ()))
+    forms = (TWO_VIEWS, PACKED, *((PLACES, KEPT, AGAIN) if gpu else ()))
     vary = ' '.join(f'--vary {shlex.quote(each)}' for each in forms)
     steps = {
         f'step_{name}{key}': shlex.split(
@@ -142,24 +143,24 @@ def rows() -> list[Row]:
         found.append(Row(f'inference, {name}: same output', 'inference', f'same output: {stem}', 1, True, ''))
     for name, (_, cds) in DETECTORS.items():
         bench, stem = f'step_{name}', Path(cds).stem
-        one, packed = 'one view', 'two views in one batch'
+        two, packed = 'two views', 'two views in one batch'
         step = f'step, {name}, 2 images 800x1344'
         found += [
-            Row(f'{step}, one view: time', bench, f'time: {one}', 1.05, gpu=1.10),
-            Row(f'{step}, one view: peak memory', bench, f'memory: {one}', 1.05),
-            Row(f'{step}, one view: kernels', bench, f'kernels: {one}', 1.15, on='gpu'),
+            Row(f'{step}, one view: time', bench, f'time: {stem}', 1.05, gpu=1.10),
+            Row(f'{step}, one view: peak memory', bench, f'memory: {stem}', 1.05),
+            Row(f'{step}, one view: kernels', bench, f'kernels: {stem}', 1.15, on='gpu'),
             Row(f'{step}, one view: operators', 'launches', f'launches 2: {stem}, {LAUNCHES_ONE_VIEW}', 1.15, on='cpu'),
-            Row(f'{step}, two views, the default: time', bench, f'time: {stem}', 1.15, on='cpu'),
-            Row(f'{step}, two views, the default: time', bench, f'time: {KEPT_VIEW}', 1.25, on='gpu'),
-            Row(f'{step}, two views, the default: peak memory', bench, f'memory: {stem}', 1.15, on='cpu'),
-            Row(f'{step}, two views, the default: peak memory', bench, f'memory: {KEPT_VIEW}', 1.15, on='gpu'),
+            Row(f'{step}, two views: time', bench, f'time: {two}', 1.15, on='cpu'),
+            Row(f'{step}, two views: time', bench, f'time: {KEPT_VIEW}', 1.25, on='gpu'),
+            Row(f'{step}, two views: peak memory', bench, f'memory: {two}', 1.15, on='cpu'),
+            Row(f'{step}, two views: peak memory', bench, f'memory: {KEPT_VIEW}', 1.15, on='gpu'),
             Row(f'{step}, two views in one batch: time', bench, f'time: {packed}', 1.15, gpu=1.25),
             Row(f'{step}, two views in one batch: peak memory', bench, f'memory: {packed}', 1.15),
             Row(f'{step}, schedule at 0: time', bench, 'time: weight 0', 1.01),
         ]
         for form, key, target in (
-            (one, one, 1.05),
-            ('two views, the default', KEPT_VIEW, 1.15),
+            ('one view', stem, 1.05),
+            ('two views', KEPT_VIEW, 1.15),
             (packed, packed, 1.15),
         ):
             found.append(Row(f'step, {name}, 8 images, {form}: time', f'{bench}_8', f'time: {key}', target, on='gpu'))

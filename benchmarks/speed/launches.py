@@ -26,16 +26,17 @@ DETECTORS = {
     'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py': 'configs/cds/retinanet_r50_cds.py',
 }
 SINGLE = {'model.neck.view': dict(type='SingleView')}
+TWO = {'model.neck.view': dict(type='PhotometricView', scale=0.5)}
 VARIANTS: dict[str, dict[str, Any]] = {
     "one view: `view=dict(type='SingleView')`": SINGLE,
     'one view, `sampler.jitter=0.2`, `sampler.near=2`': {
         **SINGLE,
         'model.neck.sampler': dict(type='InstanceSampler', jitter=0.2, near=2),
     },
-    'two views in one batch, packed: `concat=True`': {'model.neck.concat': True},
-    'CDS': {},
-    'CDS, second view kept: `recompute=False`': {'model.neck.recompute': False},
-    'CDS, no gradient through the second view: `stop_gradient=True`': {'model.neck.stop_gradient': True},
+    'two views in one batch, packed: `concat=True`': {**TWO, 'model.neck.concat': True},
+    'two views': TWO,
+    'two views, second view kept: `recompute=False`': {**TWO, 'model.neck.recompute': False},
+    'two views, no gradient through the second view: `stop_gradient=True`': {**TWO, 'model.neck.stop_gradient': True},
 }
 SIDE = 128  # px; hardly any number depends on it
 #: What launches nothing beside what is a view of something.

@@ -27,6 +27,8 @@ SWEEPS: dict[str, tuple[int, ...]] = {
     'queue': (0, 1024, 4096, 16384),
 }
 BASE = {'batch': 4, 'taps': 4, 'instances per image': 8, 'queue': 0}
+#: Two views, as when docs/cost/growth.md was measured.
+VIEW = dict(type='PhotometricView', scale=0.5)
 TAPS = ['backbone.3', 'backbone.2', 'backbone.1', 'backbone.0', 'neck.0', 'neck.1']
 
 
@@ -41,7 +43,7 @@ def point(config: str, size: tuple[int, int], axis: str, value: int, rounds: int
     now = {**BASE, axis: value}
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
     stock = load_config(config)
-    cds = add_cds(stock, taps=TAPS[: now['taps']], queue_length=now['queue'])
+    cds = add_cds(stock, view=VIEW, taps=TAPS[: now['taps']], queue_length=now['queue'])
     boxes = now['instances per image']
     sides = [make_side(name, cfg, now['batch'], size, device, boxes=boxes) for name, cfg in (('', stock), ('cds', cds))]
     time_sides(sides, rounds, steps, device)

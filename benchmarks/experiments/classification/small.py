@@ -2,7 +2,7 @@
 # the first stage on (a sixty-fourth of the work), eight epochs.
 custom_imports = dict(imports=['mmcds', 'benchmarks.data.cifar_jpeg'], allow_failed_imports=False)
 
-small_data = dict(type='mmcds.CIFAR10JPEG', data_root='../shared/data/cifar10')
+small_data = dict(type='mmcds.CIFAR10JPEG', data_root='data/cifar10')
 small_train_data = dict(small_data, per_class=1000)
 small_backbone = dict(base_channels=16, stem_channels=16, strides=(2, 2, 2, 2))
 small_channels = dict(backbone=[16, 32, 64, 128])
