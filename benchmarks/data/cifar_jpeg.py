@@ -63,7 +63,7 @@ class CIFAR10JPEG(CIFAR10):
         return found
 
 
-def encode(images: np.ndarray, labels: np.ndarray, split: str) -> dict[str, np.ndarray]:
+def encode(images: np.ndarray, labels: np.ndarray, split: str) -> dict[str, Any]:
     """Arrays of the npz file, ordered by class and then as they come.
 
     Args:
@@ -90,7 +90,7 @@ def main() -> None:
     parser.add_argument('original', help='folder of the official files, or where they are downloaded to')
     parser.add_argument('out', type=Path, help=f'gets {CIFAR10JPEG.FILE}')
     args = parser.parse_args()
-    arrays: dict[str, np.ndarray] = {}
+    arrays: dict[str, Any] = {}
     for split in ('train', 'test'):
         content = list(CIFAR10(data_root=args.original, split=split))
         images, labels = (np.stack([each[key] for each in content]) for key in ('img', 'gt_label'))

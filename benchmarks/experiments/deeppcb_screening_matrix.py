@@ -2,8 +2,8 @@ title = 'Which weight on circuit boards? Screening'
 answer = """
 One seed. The weight of 0.1 was the best: AP +1.7, AP50 +4.7, AP75 +1.5. A weight of 0.5 that falls to 0 at 80 % of the
 training gained AP50 and lost AP75, and one that falls to 0 at 50 % lost AP, too. In a short training on fewer images a
-constant 0.5 gained AP and AP50. The contrast's gradient on the backbone is 4 to 14 times the task's at 0.5 here, and 2 to 6
-times on BCCD, where 0.5 gains (`DiagnosticsHook`, first 100 steps).
+constant 0.5 gained AP and AP50. The contrast's gradient on the backbone is 4 to 14 times the task's at 0.5 here, and 2
+to 6 times on BCCD, where 0.5 gains (`DiagnosticsHook`, first 100 steps).
 """
 note = """
 DeepPCB (tangsanli5201/DeepPCB, MIT): 800 training images, judged on 200 others of the training set, so that the
