@@ -30,7 +30,7 @@ def test_a_second_call_writes_the_same_page(name: str, preloaded: Preloaded, tmp
     assert done.returncode == 0, done.stderr
     published = (ROOT / f'docs/{PUBLISHED[name]}.md').read_text()
     # Figures are called after their page.
-    figures = re.compile(rf'\({PUBLISHED[name]}(?=\d*\.png\))')
+    figures = re.compile(rf'\({PUBLISHED[name]}(?=\w*\.png\))')
     assert (tmp_path / 'results.md').read_text() == figures.sub('(results', published)
 
 
