@@ -7,15 +7,16 @@ Example:
   python benchmarks/data/bccd.py work_dirs/BCCD_Dataset data/bccd
 """
 
-import argparse
 import shutil
 import sys
+from functools import partial
 from pathlib import Path
 from xml.etree import ElementTree
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from benchmarks.data.coco import Box, content_of, write_annotations
+from benchmarks.data import coco
+from benchmarks.data.coco import Box, Image
 from mmcds.cli.tool import run
 
 CLASSES = ('RBC', 'WBC', 'Platelets')
@@ -46,36 +47,19 @@ def read_boxes(path: Path) -> tuple[int, int, list[Box]]:
     return width, height, boxes
 
 
-def convert(original: Path, out: Path, sizes: dict[str, tuple[int, int]]) -> None:
-    """Write both splits.
-
-    Args:
-        original (Path): A clone of the repository, with its folder BCCD.
-        out (Path): Gets ``train/``, ``val/`` and ``annotations/``.
-        sizes (dict[str, tuple[int, int]]): By split, the images and boxes that must be found.
-
-    Raises:
-        FileNotFoundError: If a file of the original is missing.
-        ValueError: If one cannot be read, or the sizes are others.
-    """
+def read_split(original: Path, split: str, target: Path) -> list[Image]:
+    """Copy the images of a split to ``target``, and read their boxes from BCCD/Annotations."""
     source = original / 'BCCD'
-    for split, name in SPLITS.items():
-        images = []
-        for stem in sorted((source / 'ImageSets' / 'Main' / f'{name}.txt').read_text().split()):
-            images.append((f'{stem}.jpg', *read_boxes(source / 'Annotations' / f'{stem}.xml')))
-            (out / split).mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source / 'JPEGImages' / f'{stem}.jpg', out / split)
-        write_annotations(out, split, content_of(images, CLASSES), sizes[split])
+    images: list[Image] = []
+    for stem in sorted((source / 'ImageSets' / 'Main' / f'{SPLITS[split]}.txt').read_text().split()):
+        images.append((f'{stem}.jpg', *read_boxes(source / 'Annotations' / f'{stem}.xml')))
+        shutil.copy2(source / 'JPEGImages' / f'{stem}.jpg', target)
+    return images
 
 
-def main() -> None:
-    """Convert."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('original', type=Path, help='clone of the repository, with BCCD/')
-    parser.add_argument('out', type=Path, help='gets train/, val/ and annotations/')
-    args = parser.parse_args()
-    convert(args.original, args.out, SIZES)
+#: Takes the original's folder, the one to write and the sizes to be found.
+convert = partial(coco.convert, read_split, CLASSES)
 
 
 if __name__ == '__main__':
-    run(main)
+    run(lambda: convert(*coco.folders(__doc__), SIZES))

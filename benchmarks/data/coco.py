@@ -1,20 +1,60 @@
 """Writes a data set's folder in COCO's format: ``train/``, ``val/`` and ``annotations/instances_{train,val}.json``."""
 
+import argparse
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 #: Class, then left, top, right and bottom in pixels.
 Box = tuple[str, float, float, float, float]
+#: File name, width and height in pixels, and boxes of an image.
+Image = tuple[str, int, int, Sequence[Box]]
+#: Takes the folder of the original, a split and the folder that its images are written to; returns the images.
+ReadSplit = Callable[[Path, str, Path], Sequence[Image]]
 
 
-def content_of(images: Sequence[tuple[str, int, int, Sequence[Box]]], classes: Sequence[str]) -> dict[str, Any]:
+def convert(
+    read_split: ReadSplit,
+    classes: Sequence[str],
+    original: Path,
+    out: Path,
+    sizes: Mapping[str, tuple[int, int]],
+) -> None:
+    """Write all splits of a data set.
+
+    Args:
+        read_split (ReadSplit): Copies the images of a split and reads its boxes.
+        classes (Sequence[str]): Their names; the first has category id 1.
+        original (Path): A clone of the public repository.
+        out (Path): Gets ``train/``, ``val/`` and ``annotations/``.
+        sizes (Mapping[str, tuple[int, int]]): By split, the images and boxes that the public original has.
+
+    Raises:
+        FileNotFoundError: If a file of the original is missing.
+        ValueError: If one cannot be read, or the sizes are others.
+    """
+    for split, expected in sizes.items():
+        target = out / split
+        target.mkdir(parents=True, exist_ok=True)
+        write_annotations(out, split, content_of(read_split(original, split, target), classes), expected)
+
+
+def folders(description: str | None) -> tuple[Path, Path]:
+    """The command line of a converter: the original's folder and the one to write."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('original', type=Path, help='clone of the public repository')
+    parser.add_argument('out', type=Path, help='gets train/, val/ and annotations/')
+    args = parser.parse_args()
+    return args.original, args.out
+
+
+def content_of(images: Sequence[Image], classes: Sequence[str]) -> dict[str, Any]:
     """A COCO file's content.
 
     Args:
-        images (Sequence[tuple]): File name, width, height and boxes of each image.
+        images (Sequence[Image]): The images with their boxes.
         classes (Sequence[str]): Their names; the first has category id 1.
 
     Raises:

@@ -8,15 +8,16 @@ Example:
   python benchmarks/data/deeppcb.py work_dirs/DeepPCB data/deeppcb
 """
 
-import argparse
 import sys
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from PIL import Image
+import PIL.Image
 
-from benchmarks.data.coco import Box, content_of, write_annotations
+from benchmarks.data import coco
+from benchmarks.data.coco import Box, Image
 from mmcds.cli.tool import run
 
 CLASSES = ('open', 'short', 'mousebite', 'spur', 'copper', 'pin-hole')
@@ -40,41 +41,24 @@ def read_boxes(path: Path) -> list[Box]:
     return boxes
 
 
-def convert(original: Path, out: Path, sizes: dict[str, tuple[int, int]]) -> None:
-    """Write both splits.
-
-    Args:
-        original (Path): A clone of the repository, with its folder PCBData.
-        out (Path): Gets ``train/``, ``val/`` and ``annotations/``.
-        sizes (dict[str, tuple[int, int]]): By split, the images and boxes that must be found.
-
-    Raises:
-        FileNotFoundError: If a file of the original is missing.
-        ValueError: If one cannot be read, or the sizes are others.
-    """
+def read_split(original: Path, split: str, target: Path) -> list[Image]:
+    """Write the tested boards of a split to ``target``, and read their boxes from PCBData."""
     source = original / 'PCBData'
-    for split, name in SPLITS.items():
-        images = []
-        (out / split).mkdir(parents=True, exist_ok=True)
-        # Lines 'group/folder/NUMBER.jpg group/folder_not/NUMBER.txt'; the tested board is NUMBER_test.jpg.
-        for line in (source / f'{name}.txt').read_text().splitlines():
-            board, _, labels = line.partition(' ')
-            with Image.open(source / board.replace('.jpg', '_test.jpg')) as image:
-                black_and_white = image.convert('L').point(lambda value: 255 * (value > 127)).convert('1')
-            file_name = f'{Path(board).stem}.png'
-            black_and_white.save(out / split / file_name, optimize=True)
-            images.append((file_name, *black_and_white.size, read_boxes(source / labels.strip())))
-        write_annotations(out, split, content_of(images, CLASSES), sizes[split])
+    images: list[Image] = []
+    # Lines 'group/folder/NUMBER.jpg group/folder_not/NUMBER.txt'; the tested board is NUMBER_test.jpg.
+    for line in (source / f'{SPLITS[split]}.txt').read_text().splitlines():
+        board, _, labels = line.partition(' ')
+        with PIL.Image.open(source / board.replace('.jpg', '_test.jpg')) as image:
+            black_and_white = image.convert('L').point(lambda value: 255 * (value > 127)).convert('1')
+        file_name = f'{Path(board).stem}.png'
+        black_and_white.save(target / file_name, optimize=True)
+        images.append((file_name, *black_and_white.size, read_boxes(source / labels.strip())))
+    return images
 
 
-def main() -> None:
-    """Convert."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('original', type=Path, help='clone of the repository, with PCBData/')
-    parser.add_argument('out', type=Path, help='gets train/, val/ and annotations/')
-    args = parser.parse_args()
-    convert(args.original, args.out, SIZES)
+#: Takes the original's folder, the one to write and the sizes to be found.
+convert = partial(coco.convert, read_split, CLASSES)
 
 
 if __name__ == '__main__':
-    run(main)
+    run(lambda: convert(*coco.folders(__doc__), SIZES))

@@ -56,15 +56,17 @@ def view_of(neck: Mapping[str, Any]) -> dict[str, Any]:
         neck (Mapping[str, Any]): Arguments of the CDSNeck, at least those that are not left at their defaults.
 
     Returns:
-        dict[str, Any]: The given one, or a ``SingleView`` where nothing else in the config needs a second view.
+        dict[str, Any]: The given one, completed by :func:`part_of`. Without one a ``SingleView``, or the default second
+        view where something else in the config needs two.
     """
     if neck.get('view'):
         return part_of('view', neck['view'])
+    loss = neck.get('loss')
     needs_two = (
         neck.get('concat')
         or neck.get('stop_gradient')
         or neck.get('distill') is not None
-        or (neck.get('loss') or {}).get('positives') == 'instance'
+        or (isinstance(loss, Mapping) and loss.get('positives') == 'instance')
         or bare_name(part_of('sampler', neck.get('sampler'))) not in ONE_VIEW_SAMPLERS
     )
     return PARTS['view'] if needs_two else dict(type='SingleView')
@@ -121,14 +123,14 @@ def build_cds_neck(
             the backbone by name. Defaults to None.
         view (dict, optional): Second view. Defaults to None: ``dict(type='SingleView')``, which makes none and needs no
             second pass; ``dict(type='PhotometricView', scale=0.5)`` where ``concat``, ``stop_gradient``, ``distill``,
-            ``positives='instance'`` or a sampler of samples without a class needs a second view. A config without
-            ``type`` changes arguments of the latter, and for the next three parts of their defaults.
+            ``positives='instance'`` or another sampler than InstanceSampler and PixelSampler needs a second view. A
+            config without ``type`` changes arguments of this second view. For the next three parts it changes
+            arguments of the default.
         sampler (dict, optional): Chooses the samples. Defaults to ``dict(type='InstanceSampler')``.
         projector (dict, optional): Projection head of each tap. Defaults to ``dict(type='MLPProjector')``.
         loss (dict, optional): Loss. Defaults to ``dict(type='ContrastiveLoss', min_anchors=64)``.
         loss_weight (float | Sequence[float]): Weight of each tap, or one per tap, >= 0. Defaults to 0.1, the released
-            code's on CIFAR, at which the contrast's gradient on the backbone is about as large as the task's
-            (docs/results_pcb_screening.md).
+            code's on CIFAR, which was the best in docs/results_pcb_screening.md.
         queue_length (int): Embeddings of earlier iterations kept per tap. Defaults to 0.
         stop_gradient (bool): Whether to stop the gradient through the second view. Defaults to False.
         concat (bool): Whether both views pass the backbone as one batch, as in the paper. Second views of at most
@@ -158,14 +160,7 @@ def build_cds_neck(
     supervision = ContrastiveSupervision(
         taps=resolve_taps(taps, neck, channels),
         view=view_of(
-            dict(
-                view=view,
-                sampler=sampler,
-                loss=loss,
-                concat=concat,
-                stop_gradient=stop_gradient,
-                distill=distill,
-            )
+            dict(view=view, sampler=sampler, loss=loss, concat=concat, stop_gradient=stop_gradient, distill=distill)
         ),
         sampler=part_of('sampler', sampler),
         projector=part_of('projector', projector),

@@ -13,12 +13,8 @@ from mmcds.registry import MODELS
 FPN = dict(type='mmdet.FPN', in_channels=[8, 16], out_channels=8, num_outs=2)
 
 
-def view(**options: Any) -> Any:
-    return find_supervision_of(dict(type='mmcds.CDSNeck', neck=FPN, **options)).view
-
-
-def find_supervision_of(neck: dict[str, Any]) -> Any:
-    return ResolvedCDS.of(neck).supervision
+def supervision(**options: Any) -> Any:
+    return ResolvedCDS.of(dict(type='mmcds.CDSNeck', neck=FPN, **options)).supervision
 
 
 @pytest.mark.parametrize(
@@ -35,7 +31,7 @@ def find_supervision_of(neck: dict[str, Any]) -> Any:
     ],
 )
 def test_one_view(options: dict[str, Any]) -> None:
-    assert type(view(**options)).__name__ == 'SingleView'
+    assert type(supervision(**options).view).__name__ == 'SingleView'
 
 
 @pytest.mark.parametrize(
@@ -52,21 +48,26 @@ def test_one_view(options: dict[str, Any]) -> None:
     ],
 )
 def test_two_views(options: dict[str, Any]) -> None:
-    made = view(**options)
+    made = supervision(**options).view
     assert (type(made).__name__, made.scale) == ('PhotometricView', 0.5)
 
 
-def test_small_batches_weigh_less_by_default() -> None:
-    """2 anchors count as 2 of 64; a loss that is named in full has SupCon's mean."""
-    assert find_supervision_of(dict(type='mmcds.CDSNeck', neck=FPN)).loss.min_anchors == 64
-    assert find_supervision_of(dict(type='mmcds.CDSNeck', neck=FPN, loss=dict(temperature=0.2))).loss.min_anchors == 64
-    named = dict(type='ContrastiveLoss', temperature=0.2)
-    assert find_supervision_of(dict(type='mmcds.CDSNeck', neck=FPN, loss=named)).loss.min_anchors == 1
+def test_the_default_loss_bounds_small_batches() -> None:
+    """A loss that is named in full has its own default, SupCon's mean."""
+    assert supervision().loss.min_anchors == 64
+    assert supervision(loss=dict(temperature=0.2)).loss.min_anchors == 64
+    assert supervision(loss=dict(type='ContrastiveLoss', temperature=0.2)).loss.min_anchors == 1
+
+
+@pytest.mark.parametrize('part', ['view', 'sampler', 'loss'])
+def test_a_part_that_is_no_dict_is_named(part: str) -> None:
+    with pytest.raises(ValueError, match=rf"^neck\.{part}='Name'"):
+        supervision(**{part: 'Name'})
 
 
 def test_a_classifier_keeps_the_papers_form(classifier: Config) -> None:
-    supervision = find_supervision(MODELS.build({**add_cds(classifier).model, '_scope_': 'mmpretrain'}))
-    assert (supervision.views, supervision.concat, supervision.view.scale, supervision.loss.min_anchors) == (
+    made: Any = find_supervision(MODELS.build({**add_cds(classifier).model, '_scope_': 'mmpretrain'}))
+    assert (made.views, made.concat, made.view.scale, made.loss.min_anchors) == (
         2,
         True,
         1,

@@ -151,8 +151,7 @@ class ContrastiveSupervision(Supervision):
             return super().why_nothing()
         return (
             f'{super().why_nothing()}. In one view a positive is another sample of the same class in the batch or the '
-            'queue: set neck.sampler.jitter=0.2, or take '
-            "neck.view=dict(type='PhotometricView', scale=0.5)"
+            "queue: set neck.sampler.jitter=0.2, or take neck.view=dict(type='PhotometricView', scale=0.5)"
         )
 
     def adapt_to_one_class(self) -> None:
