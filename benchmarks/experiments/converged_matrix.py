@@ -20,15 +20,15 @@ rivals = [('retinanet_single', 'retinanet_dsn'), ('retinanet_places', 'retinanet
 
 arms: dict = {}
 stock, shipped = 'configs/bccd/retinanet_r18_bccd.py', 'configs/cds/retinanet_r18_cds_bccd.py'
-single = {'model.neck.view.type': 'SingleView', 'model.neck.loss.min_anchors': 1, 'model.neck.loss_weight': 0.5}
+one_view = 'benchmarks/experiments/detection/retinanet_one_view.py'
 for key, config, said, changes in (
     ('stock', stock, 'stock', {}),
-    ('single', shipped, 'CDS, one view, weight 0.5', single),
+    ('single', one_view, 'CDS, one view, weight 0.5', {}),
     (
         'places',
-        shipped,
-        'CDS, one view, jittered and near boxes',
-        {**single, 'model.neck.sampler.jitter': 0.2, 'model.neck.sampler.near': 2},
+        one_view,
+        'CDS, one view, weight 0.5, jittered and near boxes',
+        {'model.neck.sampler.jitter': 0.2, 'model.neck.sampler.near': 2},
     ),
     ('tenth', shipped, 'CDS, one view, weight 0.1 (the default)', {}),
     ('dsn', 'benchmarks/experiments/detection/retinanet_dsn.py', 'deep supervision (DSN)', {}),
@@ -43,4 +43,4 @@ for key, config, said, changes in (
     arms[f'retinanet_{key}'] = dict(
         config=config, label=f'RetinaNet, {said}', baseline='retinanet_stock', options={**options, **changes}
     )
-del stock, shipped, single, key, config, said, changes, options
+del stock, shipped, one_view, key, config, said, changes, options

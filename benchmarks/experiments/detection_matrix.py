@@ -32,15 +32,8 @@ rivals = [
 
 arms: dict = {}
 bccd = 'data/bccd/'
-#: The shipped config when this was run, whose default is one view now.
-two_views = {
-    'model.neck.view.type': 'PhotometricView',
-    'model.neck.view.scale': 0.5,
-    'model.neck.loss.min_anchors': 1,
-    'model.neck.loss_weight': 0.5,
-}
 for detector, name in (('retinanet', 'RetinaNet'), ('faster_rcnn', 'Faster R-CNN')):
-    stock, shipped = f'configs/bccd/{detector}_r18_bccd.py', f'configs/cds/{detector}_r18_cds_bccd.py'
+    stock, shipped = f'configs/bccd/{detector}_r18_bccd.py', f'benchmarks/experiments/detection/{detector}_two_views.py'
     rows = [
         ('stock', '', stock, 'stock', bccd, 10, 8),
         ('longer', '', stock, 'stock, 12 epochs', bccd, 12, 10),
@@ -72,8 +65,6 @@ for detector, name in (('retinanet', 'RetinaNet'), ('faster_rcnn', 'Faster R-CNN
             'train_cfg.val_interval': epochs,
             'param_scheduler.1.milestones': f'[{last}]',
         }
-        if config == shipped:
-            options.update(two_views)
         if method == 'full':
             options.update({'model.neck.view.scale': 1.0, 'model.neck.recompute': False})
         arms[f'{detector}_{method}{key}'] = dict(
@@ -98,21 +89,4 @@ curves = [
         ('epochs', ((5, '_5'), (10, ''), (20, '_20'))),
     )
 ]
-del (
-    bccd,
-    two_views,
-    detector,
-    name,
-    stock,
-    shipped,
-    rows,
-    length,
-    said,
-    root,
-    epochs,
-    last,
-    method,
-    key,
-    config,
-    options,
-)
+del bccd, detector, name, stock, shipped, rows, length, said, root, epochs, last, method, key, config, options

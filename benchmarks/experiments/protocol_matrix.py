@@ -19,13 +19,7 @@ metrics = {
 prepare = '{python} benchmarks/data/grocery.py data/grocery.tar work_dirs/data/grocery'
 
 data = {'data_root': 'data/bccd/', 'train_cfg.val_interval': 10}
-two_views = {
-    'model.neck.view.type': 'PhotometricView',
-    'model.neck.view.scale': 0.5,
-    'model.neck.loss.min_anchors': 1,
-    'model.neck.loss_weight': 0.5,
-}
-stock, shipped = 'configs/bccd/retinanet_r18_bccd.py', 'configs/cds/retinanet_r18_cds_bccd.py'
+stock, shipped = 'configs/bccd/retinanet_r18_bccd.py', 'benchmarks/experiments/detection/retinanet_two_views.py'
 arms = dict(
     pre_stock=dict(config='benchmarks/experiments/pretraining/stock.py', label='pre-training, baseline'),
     pre_cds=dict(config='benchmarks/experiments/pretraining/cds.py', label='pre-training, CDS', baseline='pre_stock'),
@@ -40,6 +34,6 @@ for backbone, origin in (('stock', 'the baseline'), ('cds', 'CDS')):
             label=f'{name}, backbone from {origin}',
             baseline='retinanet_stock',
             backbone=f'pre_{backbone}',
-            options={**data, **(two_views if config == shipped else {})},
+            options=data,
         )
-del data, two_views, stock, shipped, backbone, origin, key, config, name
+del data, stock, shipped, backbone, origin, key, config, name
