@@ -27,22 +27,16 @@ SIZES = {'train': (292, 3941), 'val': (72, 945)}
 def read_boxes(path: Path) -> tuple[int, int, list[Box]]:
     """Width, height and boxes of a file in Pascal VOC's format; boxes without area are left out."""
     root = ElementTree.parse(path).getroot()
-
-    def number(element: ElementTree.Element, name: str) -> int:
-        return int(element.findtext(name, ''))
-
+    boxes: list[Box] = []
     try:
-        size = root.find('size')
-        assert size is not None
-        width, height = number(size, 'width'), number(size, 'height')
-        boxes: list[Box] = []
+        width, height = (int(root.findtext(f'size/{name}', '')) for name in ('width', 'height'))
         for each in root.iter('object'):
-            box = each.find('bndbox')
-            assert box is not None
-            left, top, right, bottom = (number(box, name) for name in ('xmin', 'ymin', 'xmax', 'ymax'))
+            left, top, right, bottom = (
+                int(each.findtext(f'bndbox/{name}', '')) for name in ('xmin', 'ymin', 'xmax', 'ymax')
+            )
             if right > left and bottom > top:
                 boxes.append((each.findtext('name', ''), left, top, right, bottom))
-    except (AssertionError, ValueError) as error:
+    except ValueError as error:
         raise ValueError(f'{path} has no size, or an object without a box of whole numbers') from error
     return width, height, boxes
 
