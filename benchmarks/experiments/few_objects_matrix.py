@@ -21,6 +21,7 @@ for key, config, said, changes in (
     ('single', f'{folder}one_view.py', 'CDS, one view', {}),
     ('single_64', f'{folder}one_view.py', 'CDS, one view, min_anchors=64', {'model.neck.loss.min_anchors': 64}),
     ('cds', f'{folder}two_views.py', 'CDS, two views', {}),
+    ('tenth', 'configs/cds/retinanet_r18_cds_bccd.py', 'CDS, one view, weight 0.1 (the default)', {}),
 ):
     options = {
         'data_root': 'data/bccd/',
