@@ -122,7 +122,9 @@ def test_a_tool_that_moved_runs_by_its_old_path(tool: str) -> None:
 
 def test_configs_are_found() -> None:
     assert len(OLD['configs']) > 150
-    assert [path for path in OLD['configs'] if not Path(moved_file(path)).is_file()] == []
+    # It repeated the runs of detection_matrix.py on another machine, which any user can do with that one.
+    dropped = {'benchmarks/detection_cpu_matrix.py'}
+    assert {path for path in OLD['configs'] if not Path(moved_file(path)).is_file()} == dropped
 
 
 def test_a_config_of_the_experiments_is_loaded_by_its_old_path() -> None:

@@ -1,8 +1,7 @@
 r"""Count the errors of a matrix' detectors by type, as TIDE does (Bolya et al., ECCV 2020).
 
-Tests the last checkpoint of each run on this machine and gives the predictions to tidecv. A number says by how many
-points AP would rise if all errors of that type were mended: a wrong class, a wrong place, both, a second detection of
-an object, a detection of nothing, a missed object.
+Tests the last checkpoint of each run on this machine and gives the predictions to tidecv. The page says what its
+numbers mean.
 
 Needs tidecv, which requirements/dev.txt has.
 
@@ -36,6 +35,10 @@ TYPES = {
     'MissedError': 'missed',
 }
 THRESHOLDS = (0.5, 0.75)
+MEANING = """\
+A number is the AP that would be gained if all errors of that type were corrected; lower is better. Types are those of
+TIDE: *class*: right place, wrong class. *place*: right class, box overlaps too little. *both*: wrong class and box.
+*duplicate*: second detection of an object. *background*: detection of nothing. *missed*: object without a detection."""
 
 
 def errors_of(truth: Mapping[str, Any], found: Sequence[Mapping[str, Any]], threshold: float) -> dict[str, float]:
@@ -118,8 +121,11 @@ def main() -> None:
         print(f'{run.name}: counted', flush=True)
     if not found:
         raise ValueError(f'{work_dir} has no finished run with its checkpoint; run the matrix first')
-    parts = [f'# Errors by type: {matrix.title}']
-    parts.append(f'Written by `python {shlex.join(["benchmarks/experiments/errors.py", *sys.argv[1:]])}`.')
+    parts = [
+        f'# {matrix.title}: errors by type',
+        MEANING,
+        f'Written by `python {shlex.join(["benchmarks/experiments/errors.py", *sys.argv[1:]])}`.',
+    ]
     for i, threshold in enumerate(THRESHOLDS):
         rows = [
             [label, str(len(runs)), *(f'{np.mean([each[i][key] for each in runs]):.1f}' for key in ('AP', *TYPES))]

@@ -136,11 +136,12 @@ def write_page(matrix: Matrix, work_dir: Path, out: Path) -> str:
     every = [record for runs in records.values() for record in runs.values()]
     done = [arm for arm in matrix.arms.values() if records[arm.name]]
     commands = [f'- {arm.label} (`{arm.name}`): `{_command(arm)}`' for arm in done]
-    by_hand = 'By hand, and from other start weights, '
+    by_hand = ''
     if matrix.prepare:
-        by_hand += f'with the data that `{matrix.prepare.format(python="python")}` makes, '
+        by_hand += f' `{matrix.prepare.format(python="python")}` prepares them for the commands below.'
+    by_hand += ' Each command below trains one run, from other start weights than here.'
     if any(arm.after for arm in done):
-        by_hand += 'with the last checkpoint of that arm and seed for `{ARM}`, '
+        by_hand += ' For a name in braces, put the last checkpoint of that arm and seed.'
     drawn = []
     for count, (metric, title) in enumerate(matrix.metrics.items()):
         bars = []
@@ -168,9 +169,9 @@ def write_page(matrix: Matrix, work_dir: Path, out: Path) -> str:
             f'# {matrix.title}',
             *([matrix.answer] if matrix.answer else []),
             table(matrix, records),
-            'Mean ± s.d. over seeds, from the last evaluation of each run. Differences to the baseline are paired by '
-            'seed (same start weights, same order of the images). '
-            'With three pairs or more, ± is the 95 % interval of the mean difference.',
+            'Mean ± s.d. over seeds, from the last evaluation of each run. A row without a difference is a baseline; the '
+            'rows below it are compared with it. Pairs have the same seed: the same start weights and the same order of '
+            'the images. From three pairs on, the ± of a difference is its 95 % interval.',
             *(['Paired differences to other arms than the baseline:', rivals] if rivals else []),
             *drawn,
             '## What was run',
@@ -182,10 +183,9 @@ def write_page(matrix: Matrix, work_dir: Path, out: Path) -> str:
             'cannot be compared closely; [cost](cost.md) compares.',
             cost_table(matrix, records),
             '## Run it again',
-            f'`python benchmarks/experiments/run.py {matrix.path} --out PAGE` wrote this page. To run a row again, '
-            f'remove the folder `{kept}/NAME`, whose runs count as done, and add `--arms NAME`. Data are read from '
-            '`data/`, where the scripts of `benchmarks/data/` put them from their public originals. '
-            f'{by_hand}a run is',
+            f'`python benchmarks/experiments/run.py {matrix.path} --out PAGE` wrote this page. It skips finished runs: to '
+            f'repeat a row, remove its folder `{kept}/NAME` and add `--arms NAME`. The scripts of `benchmarks/data/` make '
+            f'the data in `data/` from their public originals.{by_hand}',
             '\n'.join(commands),
         ]
     )

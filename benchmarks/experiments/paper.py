@@ -143,19 +143,24 @@ def tables() -> dict[str, list[Row]]:
     return found
 
 
+NOTES = """\
+## Notes
+
+- `python tools/export.py CHECKPOINT --backbone --out FILE` writes the file that stands for `BACKBONE_OF_...`.
+- Not implemented: DKS, DHM, KD, AT, RKD, SP, CRD, BYOL, SupCon pre-training.
+- The paper does not give its settings of fine-tuning; those of the configs are ours.
+- With a part of the labels the configs have equal epochs, not equal iterations. The baselines see labelled images only.
+- ImageNet batches of 256 are for one process: divide `train_dataloader.batch_size` by the number of GPUs."""
+
+
 def page(runs: Path | None) -> str:
     """The whole page, in Markdown."""
     parts = [
         "# The paper's tables",
-        "Written by `python benchmarks/experiments/paper.py`. The paper's numbers are its authors'; none was "
-        'reproduced here unless the last column says so: neither ImageNet, COCO, the fine-grained sets nor the '
-        'original CIFAR were at '
-        'hand. What was run on other data is in [results_classification.md](results_classification.md) and '
-        '[results.md](results.md). Methods of others in the same tables (DKS, DHM, KD, AT, RKD, SP, CRD, BYOL, '
-        "SupCon pre-training) are not implemented. The paper's settings of fine-tuning are not known; those of the "
-        'configs are ours. At a part of the labels the configs have equal epochs, not equal iterations: the baselines '
-        'see the labelled images alone. ImageNet batches of 256 are for one process: divide '
-        '`train_dataloader.batch_size` by the number of GPUs.',
+        "The paper's numbers, with the command of each row. A number in the last column was measured here; ImageNet, "
+        'COCO, the fine-grained sets and the original CIFAR were not available. Other data: '
+        '[classification](results_classification.md), [detection](results_detection.md). '
+        'Written by `python benchmarks/experiments/paper.py`.',
     ]
     for heading, rows in tables().items():
         lines = [['', 'paper', 'command', 'here'], ['---'] * 4]
@@ -165,7 +170,7 @@ def page(runs: Path | None) -> str:
                 [row.what, row.paper, f'`python tools/train.py {row.config}{options}`', _here(row, heading, runs)]
             )
         parts += [f'## {heading}', '\n'.join('| ' + ' | '.join(line) + ' |' for line in lines)]
-    return '\n\n'.join(parts) + '\n'
+    return '\n\n'.join([*parts, NOTES]) + '\n'
 
 
 def _teacher(method: str) -> str:

@@ -8,6 +8,7 @@ from .choose import folder_of, package_of
 from .walk import WORKS, FamilyResult
 
 _TEXT = """\
+A *family* is a folder of configs, *taps* are the supervised outputs, *s* is seconds for all steps of a family.
 One config of every folder that the packages ship is shrunk to toy size (random weights, small images, few queries and
 proposals). It takes one training step, stock and with CDS as `add_cds` adds it, with the same weights, batch and seed.
 *works* in the column CDS means:
@@ -32,8 +33,13 @@ def families_page(results: Sequence[FamilyResult], arguments: Sequence[str], sec
 
     command = ' '.join(['python', 'benchmarks/families/run.py', *arguments])
     packages = list(dict.fromkeys(package_of(each.family) for each in results))
+    steps = [each for each in results if each.config and each.stock == WORKS]
+    works = sum(each.cds == WORKS for each in steps)
+    refused = sum(each.cds.startswith('refused') for each in steps)
     parts = [
         '# Families of configs',
+        f'CDS works for {works} of the {len(steps)} folders whose stock model takes a training step here. It refuses '
+        f'{refused}, which are named below, and {len(steps) - works - refused} fail.',
         f'Written by `{command}`: {", ".join(map(distribution, packages))}, torch {torch.__version__}, {seconds:.0f} s '
         f'in {jobs} processes on {os.cpu_count()} CPU cores.',
         _TEXT,

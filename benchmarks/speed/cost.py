@@ -179,7 +179,7 @@ def rows() -> list[Row]:
         found.append(Row(f'loss, N = 4096, {name} over ours: time', 'loss', f'time 4096: {key}', 3, True))
     for number in (64, 256, 400):
         key = f'time {number}: mmcds, four taps'
-        found.append(Row(f'loss of four taps, N = {number}, ours over the masked form: time', 'loss', key, 1.2))
+        found.append(Row(f'loss of four taps, N = {number}, ours over the released form: time', 'loss', key, 1.2))
     found.append(Row('loss, N = 32,768, ours: peak memory', 'loss', 'memory 32768: mmcds', 1024, unit=' MiB'))
     for axis in ('batch', 'taps', 'instances per image', 'queue'):
         found.append(Row(f'growth with {axis}: exponent (1: linear)', 'growth', f'growth: {axis}', 1.1, unit=''))

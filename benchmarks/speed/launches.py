@@ -102,10 +102,10 @@ def main() -> None:
                 lines.append([f'{stem_of(cds)}, {batch} images: {name}', f'{found.launches}', f'{ratio:.2f}'])
                 headlines.append(Headline.of(f'launches {batch}: {stem_of(cds)}, {name}', ratio))
     page = (
-        f'# Kernels of a training step\n\nWritten by `python benchmarks/speed/launches.py {" ".join(sys.argv[1:])}`. '
+        f'# Operators of a training step\n\nWritten by `python benchmarks/speed/launches.py {" ".join(sys.argv[1:])}`. '
         'Operators dispatched in forward pass, backward pass and optimiser, without those that only view or allocate '
         "and without mmcv's own.\n\n"
-        f'{markdown_table(["step", "kernels", "to the stock"], lines)}\n'
+        f'{markdown_table(["step", "operators", "ratio to the stock"], lines)}\n'
     )
     print(page)
     if args.out:

@@ -14,7 +14,6 @@ PUBLISHED = {
     'deeppcb': 'results_pcb',
     'deeppcb_screening': 'results_pcb_screening',
     'detection': 'results',
-    'detection_cpu': 'results_cpu',
     'few_objects': 'results_few_objects',
     'protocol': 'results_protocol',
     'screening': 'results_screening',
