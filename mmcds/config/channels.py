@@ -147,6 +147,7 @@ def _read_stages(model: Mapping[str, Any], device: str, image: tuple[int, int, i
     return {f'backbone.{last[shape][0]}': last[shape][1] for shape in shapes} if len(shapes) > 1 else {}
 
 
+@torch.random.fork_rng(devices=[])
 def _read_channels(
     model: Mapping[str, Any],
     scope: str,

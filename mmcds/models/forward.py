@@ -201,14 +201,20 @@ class TwoViewForward:
         self.context = StepContext(seed, self.meter)
 
     def attach(self) -> 'TwoViewForward':
-        """Register the hooks. Returns self."""
+        """Register the hooks. Returns self. Those of a training that was interrupted are removed."""
         if not self._handles:
+            if self.supervision.attached is not None:
+                self.supervision.attached.detach()
+            if self.supervision.reminder is not None:
+                self.supervision.reminder.remove()
+            self.supervision.attached = self
             self._handles = [
                 self.model.register_forward_pre_hook(self._before_model, with_kwargs=True),
                 self.backbone.register_forward_pre_hook(self._before_backbone),
                 self.backbone.register_forward_hook(self._after_backbone),
                 self.neck.register_forward_hook(self._after_neck),
                 self.model.register_forward_hook(self._after_model, with_kwargs=True),
+                self.model.register_forward_hook(self._forget, with_kwargs=True, always_call=True),
             ]
             for path in self.supervision.modules_tapped:
                 self._handles.append(self._module(path).register_forward_hook(partial(self._after_module, path)))
@@ -217,12 +223,22 @@ class TwoViewForward:
                 self._handles.append(head.register_forward_hook(self._after_head))
         return self
 
+    def keep(self, *handles: Any) -> None:
+        """Let :meth:`detach` remove these torch hooks, too."""
+        self._handles += handles
+
     def detach(self) -> None:
         """Remove the hooks; the model is the stock one again."""
         for handle in self._handles:
             handle.remove()
         self._handles = []
         self._step = None
+        if self.supervision.attached is self:
+            self.supervision.attached = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A step that was interrupted holds tensors of its graph, which cannot be copied.
+        return {**self.__dict__, '_step': None}
 
     # 1. Describe the batch and make view 2.
 
@@ -443,6 +459,11 @@ class TwoViewForward:
         self.steps += 1
         self.added = {name: loss.detach() for name, loss in added.items()}
         return {**losses, **added}
+
+    def _forget(self, model: nn.Module, args: tuple, kwargs: dict, losses: Any) -> None:
+        # Also after an exception: what is left of its step must not reach a later call.
+        if self._arguments(args, kwargs) is not None:
+            self._step = None
 
     def _check_features(self, features: Features) -> None:
         missing = [tap.name for tap in self.supervision.all_taps if tap.source not in features.first]

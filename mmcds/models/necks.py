@@ -1,8 +1,12 @@
 """CDSNeck and DSNNeck: build the stock neck and attach the training-only module ``neck.cds`` to it."""
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
+import torch
+from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from mmengine.registry import MODELS as ROOT_MODELS
 from torch import nn
@@ -157,23 +161,24 @@ def build_cds_neck(
         ...     sampler=dict(type='InstanceSampler', background=8),
         ... )
     """
-    supervision = ContrastiveSupervision(
-        taps=resolve_taps(taps, neck, channels),
-        view=view_of(
-            dict(view=view, sampler=sampler, loss=loss, concat=concat, stop_gradient=stop_gradient, distill=distill)
-        ),
-        sampler=part_of('sampler', sampler),
-        projector=part_of('projector', projector),
-        loss=part_of('loss', loss),
-        loss_weight=loss_weight,
-        # Taps named by the user are kept, even if frozen.
-        leave_out_frozen=taps is None,
-        queue_length=queue_length,
-        stop_gradient=stop_gradient,
-        concat=concat,
-        distill=distill,
-        recompute=recompute,
-    )
+    with own_random_numbers():
+        supervision = ContrastiveSupervision(
+            taps=resolve_taps(taps, neck, channels),
+            view=view_of(
+                dict(view=view, sampler=sampler, loss=loss, concat=concat, stop_gradient=stop_gradient, distill=distill)
+            ),
+            sampler=part_of('sampler', sampler),
+            projector=part_of('projector', projector),
+            loss=part_of('loss', loss),
+            loss_weight=loss_weight,
+            # Taps named by the user are kept, even if frozen.
+            leave_out_frozen=taps is None,
+            queue_length=queue_length,
+            stop_gradient=stop_gradient,
+            concat=concat,
+            distill=distill,
+            recompute=recompute,
+        )
     return with_supervision(neck, supervision)
 
 
@@ -212,16 +217,17 @@ def build_dsn_neck(
     Example:
         >>> neck = dict(type='mmcds.DSNNeck', neck=dict(type='GlobalAveragePooling'), num_classes=100)
     """
-    supervision = DeepSupervision(
-        taps=resolve_taps(taps, neck, channels),
-        # The defaults of the contrast, so that only the loss differs.
-        sampler=part_of('sampler', sampler),
-        projector=part_of('projector', projector),
-        num_classes=num_classes,
-        loss_weight=loss_weight,
-        # Taps named by the user are kept, even if frozen.
-        leave_out_frozen=taps is None,
-    )
+    with own_random_numbers():
+        supervision = DeepSupervision(
+            taps=resolve_taps(taps, neck, channels),
+            # The defaults of the contrast, so that only the loss differs.
+            sampler=part_of('sampler', sampler),
+            projector=part_of('projector', projector),
+            num_classes=num_classes,
+            loss_weight=loss_weight,
+            # Taps named by the user are kept, even if frozen.
+            leave_out_frozen=taps is None,
+        )
     return with_supervision(neck, supervision)
 
 
@@ -243,7 +249,33 @@ def with_supervision(neck: dict | Sequence[dict] | None, supervision: Supervisio
     else:
         stock = NeckChain([ROOT_MODELS.build(part) for part in neck])
     stock.add_module(ATTRIBUTE, supervision)
+    supervision.reminder = stock.register_forward_pre_hook(_tell_if_idle)
     return stock
+
+
+@contextmanager
+def own_random_numbers() -> Iterator[None]:
+    """Context with random numbers of its own, which leaves torch's CPU generator as it was.
+
+    So the stock model's weights are the same with and without a supervision.
+    """
+    with torch.random.fork_rng(devices=[]):
+        # Not the numbers that the stock model draws next. torch.manual_seed would also seed the GPUs.
+        torch.default_generator.manual_seed(int(torch.randint(2**62, ())))
+        yield
+
+
+def _tell_if_idle(neck: nn.Module, args: tuple) -> None:
+    """In its first call warn if the model is trained and nothing calls its supervision; attaching removes this hook."""
+    supervision: Any = getattr(neck, ATTRIBUTE)
+    supervision.reminder.remove()
+    if neck.training and torch.is_grad_enabled():
+        print_log(
+            "model.neck is a CDSNeck, and the model trains without the contrast: add dict(type='mmcds.CDSHook') to "
+            'custom_hooks, where a list of your own replaces the inherited one, or train with the stock neck',
+            logger='current',
+            level=logging.WARNING,
+        )
 
 
 def supervised_part(model: nn.Module) -> nn.Module:

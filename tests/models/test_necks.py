@@ -2,6 +2,7 @@
 
 import inspect
 import pickle
+from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -272,6 +273,22 @@ def test_mistakes_are_named_before_anything_is_built(arguments: dict[str, Any], 
     cfg.model.neck.update(arguments)
     with pytest.raises(ValueError, match=message):
         check_cds(cfg)
+
+
+@pytest.mark.parametrize('change', [add_cds, with_dsn])
+def test_the_stock_weights_are_those_of_the_same_seed_without_it(change: Callable[[Config], Config]) -> None:
+    """So a comparison with the stock model is paired by its seed."""
+    cfg = toy_model('retinanet')
+    generator = torch.random.get_rng_state()
+    changed = change(cfg)
+    assert torch.equal(torch.random.get_rng_state(), generator)
+    stock, ours = build(cfg, seed=3).state_dict(), build(changed, seed=3).state_dict()
+    assert all(torch.equal(value, ours[key]) for key, value in stock.items())
+    # The seed decides ours, too.
+    again, other = build(changed, seed=3).state_dict(), build(changed, seed=4).state_dict()
+    extra = [key for key in ours if key.startswith('neck.cds.projectors') and key.endswith('weight')]
+    assert extra
+    assert all(torch.equal(ours[key], again[key]) and not torch.equal(ours[key], other[key]) for key in extra)
 
 
 def test_a_hook_is_needed() -> None:

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -513,13 +514,12 @@ def test_other_modes_and_evaluation_are_untouched(name: str) -> None:
 
 def test_detaching_leaves_the_stock_model() -> None:
     model = toy()
-    before = hooks_of(model)
     forward = TwoViewForward(model).attach().attach()
-    assert hooks_of(model) == before + 5
+    assert hooks_of(model) == 6
     assert 'loss_cds_backbone0' in step(model)
     forward.detach()
     forward.detach()
-    assert hooks_of(model) == before
+    assert hooks_of(model) == 0
     assert set(step(model)) == {'loss_task'}
     assert 'loss_cds_backbone0' in step(forward.attach().model)
 
@@ -531,10 +531,36 @@ def test_a_step_that_failed_leaves_nothing_behind() -> None:
     model.head, head = None, model.head
     with pytest.raises(TypeError):
         step(model)
+    # A step that is left over would give its views to the next call, and holds tensors that cannot be copied.
+    assert TwoViewForward(model).supervision.attached._step is None
     model.head = head
     for key, value in step(model).items():
         torch.testing.assert_close(value, expected[key])
     assert all(m.track_running_stats for m in model.modules() if isinstance(m, nn.BatchNorm2d))
+
+
+def test_an_interrupted_step_can_be_copied() -> None:
+    model = toy()
+    TwoViewForward(model).attach()
+
+    def interrupt(*args: Any) -> None:
+        raise KeyboardInterrupt
+
+    handle = model.head.register_forward_pre_hook(interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        step(model)
+    handle.remove()
+    assert 'loss_cds_backbone0' in step(deepcopy(model))
+
+
+def test_a_second_attachment_replaces_the_first() -> None:
+    model = toy()
+    first = TwoViewForward(model).attach()
+    second = TwoViewForward(model).attach()
+    assert hooks_of(model) == 6
+    first.detach()
+    assert model.neck.cds.attached is second
+    assert 'loss_cds_backbone0' in step(model)
 
 
 def test_mistakes_are_named() -> None:

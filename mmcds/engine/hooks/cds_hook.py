@@ -1,5 +1,7 @@
 """Hook that switches the contrast on before training and off after it."""
 
+import math
+from collections.abc import Sized
 from typing import Any
 
 import torch
@@ -7,11 +9,14 @@ from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from mmengine.runner import IterBasedTrainLoop, Runner
+from torch import nn
+from torch.utils.data import DataLoader
 
 from mmcds.config.schedule import ContrastSchedule
+from mmcds.engine.weights import unwrapped
 from mmcds.models.data_samples.sample_list import has_unlabelled
 from mmcds.models.forward import TwoViewForward
-from mmcds.models.necks import supervised_part
+from mmcds.models.necks import find_supervision, supervised_part
 from mmcds.registry import HOOKS
 from mmcds.utils.dist import get_rank, get_world_size
 from mmcds.version import __version__
@@ -22,6 +27,8 @@ from .resume_check_hook import check_resumed_by
 
 #: Iterations without anything to contrast after which a warning says so.
 PATIENCE = 50
+#: In the names of the queues' buffers.
+QUEUES = 'neck.cds.queues.'
 
 
 @HOOKS.register_module()
@@ -61,8 +68,13 @@ class CDSHook(Hook):
         self._told = False
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Refuse to resume the checkpoint of another model, also in a user's own train.py."""
+        """Refuse to resume the checkpoint of another model, also in a user's own train.py.
+
+        Of a checkpoint that is only loaded, the queues are not taken: their labels are another data set's.
+        """
         check_resumed_by(runner, checkpoint)
+        if not runner._resume:
+            forget_queues(runner.model, checkpoint)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Note the version, whose defaults the run has."""
@@ -71,6 +83,9 @@ class CDSHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Attach the torch hooks. Raises on a model without a CDSNeck."""
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        count = sum(isinstance(hook, CDSHook) for hook in runner.hooks)
+        if count > 1:
+            raise ValueError(f'custom_hooks has {count} CDSHooks, and each adds the contrast; keep one')
         dataset = getattr(runner.train_dataloader, 'dataset', None)
         options: dict[str, Any] = {'has_unlabelled': has_unlabelled(dataset)}
         for hook in runner.hooks:
@@ -78,6 +93,11 @@ class CDSHook(Hook):
                 options['teacher'] = hook.load(model)
             elif isinstance(hook, DiagnosticsHook):
                 options['meter'] = hook.meter()
+        if getattr(find_supervision(model), 'distill', None) is not None and 'teacher' not in options:
+            raise ValueError(
+                'model.neck.distill is set, but custom_hooks has no DistillHook, which loads the teacher; add '
+                "dict(type='mmcds.DistillHook', teacher=<its config>, checkpoint=<its weights>), or remove distill"
+            )
         self.two_views = TwoViewForward(model, **options).attach()
         self._empty, self._told = 0, False
         if count_classes(model, dataset) == 1:
@@ -88,7 +108,7 @@ class CDSHook(Hook):
         assert self.two_views is not None  # before_train ran
         iteration, loop = runner.iter, runner.train_loop
         # IterBased loops report one epoch, so use the length of the data loader.
-        per_epoch = max(len(runner.train_dataloader), 1)
+        per_epoch = batches_of(runner.train_dataloader)
         if isinstance(loop, IterBasedTrainLoop):
             per_epoch = min(per_epoch, runner.max_iters)
         weight = self.schedule.factor(iteration, max(runner.max_iters, 1), per_epoch)
@@ -137,6 +157,26 @@ class CDSHook(Hook):
         # Two odd factors keep neighbouring seeds, iterations and ranks apart.
         mixed = (seed * 0x9E3779B1 + iteration) * get_world_size() + get_rank()
         return mixed * 0x85EBCA77 % torch.iinfo(torch.int64).max
+
+
+def batches_of(loader: DataLoader) -> int:
+    """Number of batches of one rank in an epoch, >= 1."""
+    batches, dataset = len(loader), loader.dataset
+    sampler: Any = getattr(loader.batch_sampler, 'sampler', loader.sampler)
+    if isinstance(dataset, Sized) and len(sampler) == len(dataset):
+        # MMEngine's InfiniteSampler reports the whole set, of which each rank gets a share.
+        batches = math.ceil(batches / get_world_size())
+    return max(batches, 1)
+
+
+def forget_queues(model: nn.Module, checkpoint: dict[str, Any]) -> None:
+    """Put the model's own queues into a checkpoint that is loaded into it."""
+    own = unwrapped(model).state_dict()
+    for key in [key for key in checkpoint.get('state_dict', {}) if QUEUES in key]:
+        if key in own:
+            checkpoint['state_dict'][key] = own[key]
+        else:
+            del checkpoint['state_dict'][key]
 
 
 def count_classes(model: Any, dataset: Any) -> int | None:

@@ -66,7 +66,6 @@ class DiagnosticsHook(Hook):
         self.interval = check_count('DiagnosticsHook.interval', interval, 1)
         self.fewest = check_count('DiagnosticsHook.fewest', fewest, 0)
         self.strongest = check_range('DiagnosticsHook.strongest', strongest, 0, open_low=True)
-        self._handles: list[Any] = []
         self._is_asked = False
         self._looking = False
         self._found: dict[str, list[float]] = {}
@@ -88,10 +87,11 @@ class DiagnosticsHook(Hook):
             )
         self._model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         self._supervision = find_supervision(self._model)
-        self._handles = [self._model.register_forward_hook(self._after_model)]
+        two_views: Any = self._supervision.attached
+        two_views.keep(self._model.register_forward_hook(self._after_model))
         loss = getattr(self._supervision, 'loss', None)
         if isinstance(loss, ContrastiveLoss):
-            self._handles.append(loss.register_forward_hook(self._after_loss))
+            two_views.keep(loss.register_forward_hook(self._after_loss))
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         """Decide whether this iteration is measured."""
@@ -141,10 +141,7 @@ class DiagnosticsHook(Hook):
         return sum(last) / 3 if len(last) == 3 else None
 
     def after_train(self, runner: Runner) -> None:
-        """Remove the torch hooks."""
-        for handle in self._handles:
-            handle.remove()
-        self._handles = []
+        """End the measurements; the CDSHook has removed the torch hooks."""
         self._looking = False
 
     def _note(self, name: str, value: float | Tensor) -> None:
@@ -167,6 +164,8 @@ class DiagnosticsHook(Hook):
     def _after_loss(self, module: ContrastiveLoss, args: tuple, output: Tensor) -> None:
         if not self._looking:
             return
+        cuda = args[0].is_cuda
+        begun = _now(cuda)
         keys, key_groups, own = module.compared(*args[:5])
         embeddings, is_anchor = args[0], args[3]
         if embeddings.dim() == 2:
@@ -176,6 +175,8 @@ class DiagnosticsHook(Hook):
             tap = taps[self._calls % len(taps)].key
             self._measure_tap(tap, tap_embeddings, tap_keys, key_groups, own, is_anchor)
             self._calls += 1
+        # The time of the contrast is measured around this.
+        self._note('cds_extra_time', begun - _now(cuda))
 
     def _measure_tap(
         self, tap: str, embeddings: Tensor, keys: Tensor, key_groups: Tensor, own: Tensor, is_anchor: Tensor

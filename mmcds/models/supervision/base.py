@@ -46,6 +46,7 @@ class Supervision(BaseModule):
         concat (bool): Whether both views pass the backbone in one batch.
         recompute (bool | None): Whether the backbone's pass of the second view is recomputed in the backward pass
             instead of stored; None: on a CPU only.
+        attached (TwoViewForward | None): What calls it; None outside training.
         prefix (str): Prefix of the names of its losses.
     """
 
@@ -67,6 +68,9 @@ class Supervision(BaseModule):
         self.all_taps = list(taps)
         self.taps = list(taps)
         self.weight = 1.0
+        self.attached: Any = None
+        #: Torch hook on the neck that warns if a training begins and nothing is attached.
+        self.reminder: Any = None
         self.leave_out_frozen = leave_out_frozen
         self._reported_frozen: list[str] = []
         self.view = view

@@ -10,6 +10,7 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
+from torch.utils.data import BatchSampler, DataLoader, SequentialSampler
 from toys import ToyDetector, hooks_of
 
 from mmcds import add_cds
@@ -56,7 +57,7 @@ def test_weight_seed_and_hooks_in_the_course_of_training(stock_config: Config) -
     history = runner.message_hub.get_scalar('train/cds_weight').data[0]
     assert list(history) == pytest.approx(watch.weights)
     assert len(set(watch.seeds)) == 6
-    assert set(watch.hooks) == {5}
+    assert set(watch.hooks) == {6}
     assert hooks_of(runner.model) == 0
     assert watch.losses == [{f'loss_cds_backbone{i}' for i in range(4)}] * 6
     # The same run draws the same seeds, another run others.
@@ -79,6 +80,97 @@ def test_a_model_without_cds_is_refused_before_training(stock_config: Config) ->
     stock_config.custom_hooks = [dict(type='mmcds.CDSHook')]
     with pytest.raises(ValueError, match=r'^model\.neck is FPN, not a CDSNeck; wrap it: .*mmcds\.add_cds'):
         train(stock_config)
+
+
+@pytest.mark.parametrize('ending', [KeyboardInterrupt, RuntimeError])
+def test_an_interrupted_training_leaves_one_contrast_to_the_next(
+    stock_config: Config, ending: type[BaseException]
+) -> None:
+    class Break(Hook):
+        def after_train_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
+            if runner.iter == 1:
+                raise ending
+
+    cfg = add_cds(stock_config)
+    cfg.custom_hooks.append(dict(type='mmcds.DiagnosticsHook', interval=1))
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        runner = Runner.from_cfg(cfg)
+        interrupting = Break()
+        runner.register_hook(interrupting)
+        with pytest.raises(ending):
+            runner.train()
+        runner.hooks.remove(interrupting)
+        watch = Watch()
+        runner.register_hook(watch)
+        runner.train()
+    # Six of the contrast and two of the diagnostics.
+    assert set(watch.hooks) == {8}
+    assert hooks_of(runner.model) == 0
+
+
+def test_a_second_cds_hook_is_refused(stock_config: Config) -> None:
+    cfg = add_cds(stock_config)
+    cfg.custom_hooks.append(dict(type='mmcds.CDSHook'))
+    with pytest.raises(ValueError, match=r'^custom_hooks has 2 CDSHooks, and each adds the contrast; keep one$'):
+        train(cfg)
+
+
+def test_distillation_without_a_teacher_is_refused(stock_config: Config) -> None:
+    with pytest.raises(ValueError, match=r'^model\.neck\.distill is set, but custom_hooks has no DistillHook'):
+        train(add_cds(stock_config, distill=dict()))
+
+
+@pytest.mark.parametrize('has_hook', [True, False])
+def test_a_training_without_the_hook_is_told_once(
+    has_hook: bool, stock_config: Config, capfd: pytest.CaptureFixture[str]
+) -> None:
+    cfg = add_cds(stock_config)
+    cfg.log_level = 'WARNING'
+    if not has_hook:
+        cfg.custom_hooks = []
+    train_alone(cfg)
+    assert logged(capfd, 'trains without the contrast') == (0 if has_hook else 1)
+
+
+def train_alone(cfg: Config) -> Runner:
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        runner = Runner.from_cfg(cfg)
+        runner.train()
+    return runner
+
+
+def test_a_loaded_checkpoint_leaves_its_queue_behind(stock_config: Config, tmp_path: Path) -> None:
+    """Its labels are those of another data set; a resumed run keeps the queue."""
+    cfg = add_cds(stock_config, queue_length=16)
+    first = train_alone(cfg)
+    filled = first.model.neck.cds.queues['backbone0'].labels.clone()
+    assert (filled >= 0).any()
+    path = str(tmp_path / 'last.pth')
+    first.save_checkpoint(str(tmp_path), 'last.pth', save_param_scheduler=False)
+    for resume in (False, True):
+        again = cfg.copy()
+        again.update(load_from=path, resume=resume)
+        with DefaultScope.overwrite_default_scope('mmdet'):
+            runner = Runner.from_cfg(again)
+            runner.load_or_resume()
+        held = runner.model.neck.cds.queues['backbone0'].labels
+        assert torch.equal(held, filled) if resume else (held == -1).all()
+        assert torch.equal(runner.model.backbone.conv1.weight, first.model.backbone.conv1.weight)
+
+
+@pytest.mark.parametrize('packed', [False, True])
+@pytest.mark.parametrize(('sampler', 'world', 'expected'), [('whole', 1, 6), ('whole', 2, 3), ('share', 2, 3)])
+def test_an_epoch_is_that_of_one_rank(
+    packed: bool, sampler: str, world: int, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """24 images in batches of 4; MMEngine's InfiniteSampler reports the whole set on every rank."""
+    monkeypatch.setattr(cds_hook, 'get_world_size', lambda: world)
+    data: Any = list(range(24))
+    rows = SequentialSampler(data if sampler == 'whole' else data[::world])
+    given: dict[str, Any] = (
+        dict(batch_sampler=BatchSampler(rows, 4, False)) if packed else dict(sampler=rows, batch_size=4)
+    )
+    assert cds_hook.batches_of(DataLoader(data, **given)) == expected
 
 
 def test_a_wrong_schedule_is_refused_when_it_is_built() -> None:

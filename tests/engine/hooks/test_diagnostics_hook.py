@@ -12,6 +12,7 @@ from mmengine.hooks import Hook
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from torch import Tensor
+from toys import hooks_of
 
 from mmcds import add_cds
 from mmcds.engine.hooks import CDSHook, DiagnosticsHook
@@ -162,8 +163,7 @@ def test_without_a_cds_hook(stock_config: Config) -> None:
 def test_nothing_stays_on_the_model(stock_config: Config) -> None:
     hook = DiagnosticsHook(interval=1)
     runner = train(add_cds(stock_config), hook)
-    assert not runner.model._forward_hooks
-    assert hook._handles == []
+    assert hooks_of(runner.model) == 0
     cds: Any = next(each for each in runner.hooks if isinstance(each, CDSHook))
     assert cds.two_views is None
 
