@@ -15,7 +15,7 @@ from mmengine.registry import DATASETS as ROOT_DATASETS
 
 from mmcds.models.data_samples.sample_list import without_labels
 from mmcds.registry import DATASETS
-from mmcds.utils.errors import check_count, check_range
+from mmcds.utils.errors import check_count, check_flag, check_range
 from mmcds.utils.type_name import bare_kind, bare_name, type_name
 
 #: Samplers that need annotations, with what is annotated.
@@ -106,7 +106,8 @@ class LabelledFraction:
         check_fraction(fraction, labelled_share)
         check_count('LabelledFraction.seed', seed, 0)
         self.fraction, self.seed = fraction, seed
-        self.keep_unlabelled, self.labelled_share = keep_unlabelled, labelled_share
+        self.keep_unlabelled = check_flag('LabelledFraction.keep_unlabelled', keep_unlabelled)
+        self.labelled_share = labelled_share
         self.list_file = Path(list_file) if list_file else None
         parts = [dataset] if unlabelled is None else [dataset, unlabelled]
         self.datasets: list[Any] = [ROOT_DATASETS.build(part) if isinstance(part, Mapping) else part for part in parts]
@@ -276,7 +277,7 @@ def _fractions(dataset: Any) -> list[Mapping[str, Any]]:
 
 def _check_wrapper(cfg: Config, dataset: Mapping[str, Any]) -> None:
     check_fraction(dataset.get('fraction', 0.1), dataset.get('labelled_share'))
-    if not dataset.get('keep_unlabelled', True):
+    if not check_flag('LabelledFraction.keep_unlabelled', dataset.get('keep_unlabelled', True)):
         return
     collate = cfg.train_dataloader.get('collate_fn') or {}
     if bare_kind(collate.get('type')) == 'yolov5_collate':

@@ -34,6 +34,19 @@ def check_count(field: str, value: int, low: int) -> int:
     return value
 
 
+def check_flag(field: str, value: bool) -> bool:
+    """Return ``value`` if it is a boolean.
+
+    ``--cfg-options`` makes booleans of ``true`` and ``false`` only; ``off`` stays a string, which counts as true.
+
+    Raises:
+        ValueError: If it is not, naming the field.
+    """
+    if not isinstance(value, bool):
+        raise ValueError(f'{field}={value!r} is neither True nor False; give one of them')
+    return value
+
+
 def check_range(field: str, value: float, low: float, high: float = float('inf'), *, open_low: bool = False) -> float:
     """Return ``value`` if it is a number in ``[low, high]``, or ``(low, high]`` with ``open_low``.
 

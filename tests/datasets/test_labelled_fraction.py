@@ -267,6 +267,7 @@ def test_a_detector_s_data_set(toy_data: Path) -> None:
         (dict(fraction=0), r'^LabelledFraction\.fraction=0 is out of range; give a number in \(0, 1\]$'),
         (dict(fraction=1.5), r'^LabelledFraction\.fraction=1\.5 is out of range'),
         (dict(fraction='10%'), r"^LabelledFraction\.fraction='10%' is out of range"),
+        (dict(keep_unlabelled='no'), r"^LabelledFraction\.keep_unlabelled='no' is neither True nor False"),
         (dict(seed=-1), r'^LabelledFraction\.seed=-1 is out of range'),
         (dict(labelled_share=0), r'^LabelledFraction\.labelled_share=0 is out of range'),
         (dict(labelled_share=1), r'^LabelledFraction\.labelled_share=1 leaves no unlabelled image; set keep_unl'),
@@ -311,6 +312,8 @@ def test_unlabelled_images_that_nothing_learns_from_are_refused(wrap: bool) -> N
             check_labelled_fraction(config(dict(cds, sampler=sampler), wrap))
     with pytest.raises(ValueError, match=r'^LabelledFraction\.fraction=2 is out of range'):
         check_labelled_fraction(config(cds, wrap, fraction=2))
+    with pytest.raises(ValueError, match=r"^LabelledFraction\.keep_unlabelled='no' is neither True nor False"):
+        check_labelled_fraction(config(cds, wrap, keep_unlabelled='no'))
 
 
 def test_unlabelled_images_of_other_batches_are_refused() -> None:

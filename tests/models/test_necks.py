@@ -180,6 +180,11 @@ def test_a_part_without_a_type_changes_the_default_one(mmdet_scope: None) -> Non
             dict(concat=True, stop_gradient=True, view=dict(type='PhotometricView')),
             r'^neck\.concat=True .*set stop_gradient=False or concat=False$',
         ),
+        (dict(concat='off'), r"^neck\.concat='off' is neither True nor False; give one of them$"),
+        (dict(stop_gradient='no'), r"^neck\.stop_gradient='no' is neither True nor False"),
+        (dict(recompute='never'), r"^neck\.recompute='never' is neither True nor False"),
+        (dict(loss=dict(gather='no')), r"^loss\.gather='no' is neither True nor False"),
+        (dict(sampler=dict(jitter=0.2, jitter_weighted=1)), r'^sampler\.jitter_weighted=1 is neither True nor False'),
         (
             dict(concat=True, view=dict(scale=0.75)),
             r'^neck\.view\.scale=0\.75 with concat=True: .*set concat=False, scale=0\.5 or scale=1\.0$',

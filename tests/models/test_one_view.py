@@ -158,6 +158,7 @@ def test_the_contrast_is_float32_under_autocast(form: dict[str, Any]) -> None:
     [
         (dict(loss=dict(type='ContrastiveLoss', positives='instance')), r"^neck\.loss\.positives='instance' with view"),
         (dict(sampler=dict(type='DenseSampler')), r"^neck\.sampler=dict\(type='DenseSampler'\) with view"),
+        (dict(stop_gradient=True), r"^neck\.stop_gradient=True with view=dict\(type='SingleView'\): .*set stop_grad"),
         (dict(distill=dict()), r'^neck\.distill follows the teacher in both views'),
         (dict(sampler=dict(type='InstanceSampler', jitter=0.6)), r'^sampler\.jitter=0\.6'),
         (dict(sampler=dict(type='InstanceSampler', near_iou=(0.4, 0.1))), r'^sampler\.near_iou=0\.1'),
@@ -165,7 +166,7 @@ def test_the_contrast_is_float32_under_autocast(form: dict[str, Any]) -> None:
         (dict(sampler=dict(type='InstanceSampler', near_iou=0.3)), r'^sampler\.near_iou=0\.3 is no range; give two'),
     ],
 )
-def test_what_has_no_positive_is_refused(arguments: dict[str, Any], message: str) -> None:
+def test_what_one_view_cannot_do_is_refused(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         toy(**{**SINGLE, **arguments})
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from mmcds.utils.errors import check_count, check_range, unknown_name
+from mmcds.utils.errors import check_count, check_flag, check_range, unknown_name
 
 
 @pytest.mark.parametrize(
@@ -45,6 +45,14 @@ def test_check_count_refuses_what_is_no_whole_number_or_too_small(value: Any) ->
     with pytest.raises(ValueError) as caught:
         check_count('part.field', value, 2)
     assert str(caught.value) == f'part.field={value!r} is out of range; give a whole number, 2 or more'
+
+
+@pytest.mark.parametrize('value', ['off', 'no', 'false', 0, 1, 1.0, None, []])
+def test_check_flag_refuses_all_but_true_and_false(value: Any) -> None:
+    assert [check_flag('a', flag) for flag in (True, False)] == [True, False]
+    with pytest.raises(ValueError) as caught:
+        check_flag('part.field', value)
+    assert str(caught.value) == f'part.field={value!r} is neither True nor False; give one of them'
 
 
 def test_an_open_end() -> None:

@@ -6,7 +6,7 @@ from torch import Tensor
 from mmcds.registry import MODELS
 from mmcds.utils.blockwise import compare, contrastive_sums
 from mmcds.utils.dist import gather_counts, gather_rows, get_rank, get_world_size
-from mmcds.utils.errors import check_count, check_range, unknown_name
+from mmcds.utils.errors import check_count, check_flag, check_range, unknown_name
 from mmcds.utils.tree import connected_zero
 
 from ..parts import Loss
@@ -75,7 +75,7 @@ class ContrastiveLoss(Loss):
             this, so that a batch with few objects weighs less than one with many; >= 1. Defaults to 1: the mean.
 
     Raises:
-        ValueError: If ``temperature`` or ``min_anchors`` is out of range or ``positives`` is unknown.
+        ValueError: If ``temperature`` or ``min_anchors`` is out of range, ``positives`` is unknown or ``gather`` is no boolean.
 
     Example:
         >>> loss = dict(type='ContrastiveLoss', temperature=0.07, positives='class')
@@ -91,7 +91,7 @@ class ContrastiveLoss(Loss):
         if positives not in ('class', 'instance'):
             raise unknown_name('loss.positives', positives, ('class', 'instance'))
         self.positives = positives
-        self.gather = gather
+        self.gather = check_flag('loss.gather', gather)
         self.min_anchors = check_count('loss.min_anchors', min_anchors, 1)
 
     def groups(self, labels: Tensor, ids: Tensor) -> Tensor:

@@ -22,7 +22,7 @@ from mmcds.utils.boxes import (
     towards_middle,
     transform_boxes,
 )
-from mmcds.utils.errors import check_count, check_range
+from mmcds.utils.errors import check_count, check_flag, check_range
 
 from ..parts import Sampler
 from ..step_data import Samples, ViewPair
@@ -58,7 +58,7 @@ class InstanceSampler(Sampler):
             for rotated boxes, which are not clipped, if its centre lies outside. Defaults to (0.1, 0.4).
 
     Raises:
-        ValueError: If an argument is out of its range.
+        ValueError: If an argument is out of its range, or ``jitter_weighted`` is no boolean.
     """
 
     indexed_by_image = True
@@ -91,7 +91,7 @@ class InstanceSampler(Sampler):
         self.is_automatic = False
         self.one_class_background = check_count('sampler.one_class_background', one_class_background, 0)
         self.jitter = check_range('sampler.jitter', jitter, 0, 0.5)
-        self.jitter_weighted = jitter_weighted
+        self.jitter_weighted = check_flag('sampler.jitter_weighted', jitter_weighted)
         self.near = check_count('sampler.near', near, 0)
         if not isinstance(near_iou, Sequence) or isinstance(near_iou, str) or len(near_iou) != 2:
             raise ValueError(f'sampler.near_iou={near_iou!r} is no range; give two numbers, such as (0.1, 0.4)')

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
-from mmcds.utils.errors import check_count
+from mmcds.utils.errors import check_count, check_flag
 
 from ..data_samples import read_targets
 from ..losses import DistillationLoss, EmbeddingQueue
@@ -66,10 +66,10 @@ class ContrastiveSupervision(Supervision):
         made: View = build_part('neck.view', view, VIEWS)
         super().__init__(taps, made, sampler, projector, loss_weight, leave_out_frozen)
         self.single = bool(getattr(made, 'single', False))
-        self.stop_gradient = stop_gradient
+        self.stop_gradient = check_flag('neck.stop_gradient', stop_gradient)
         # Without a second view there is nothing to put into the batch.
-        self.concat = concat and not self.single
-        self.recompute = recompute
+        self.concat = check_flag('neck.concat', concat) and not self.single
+        self.recompute = None if recompute is None else check_flag('neck.recompute', recompute)
         self.loss: Loss = build_part('neck.loss', loss, LOSSES)
         if concat and stop_gradient:
             raise ValueError(
@@ -132,6 +132,11 @@ class ContrastiveSupervision(Supervision):
             raise ValueError(
                 "neck.distill follows the teacher in both views, and neck.view=dict(type='SingleView') has one; take "
                 "view=dict(type='PhotometricView', scale=0.5)"
+            )
+        if self.stop_gradient:
+            raise ValueError(
+                "neck.stop_gradient=True with view=dict(type='SingleView'): there is no second view whose gradient could "
+                "be stopped; set stop_gradient=False, or take view=dict(type='PhotometricView', scale=0.5)"
             )
         if getattr(self.loss, 'positives', None) == 'instance' and not getattr(self.sampler, 'jitter', 0):
             raise ValueError(
