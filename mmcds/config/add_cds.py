@@ -16,7 +16,7 @@ from mmcds.config.schedule import ContrastSchedule
 from mmcds.datasets.transforms.two_views import check_second_view
 from mmcds.models.data_samples.formats import is_registered
 from mmcds.models.necks import view_of
-from mmcds.models.taps import output_channels
+from mmcds.models.taps import check_channels, output_channels
 from mmcds.utils.type_name import bare_name, type_name
 
 CDS_HOOK = 'mmcds.CDSHook'
@@ -89,6 +89,7 @@ def add_cds(cfg: Config, schedule: dict | None = None, **neck: Any) -> Config:
     Example:
         >>> cfg = add_cds(mmengine.hub.get_config('mmdet::fcos/fcos_r50-caffe_fpn_gn-head_1x_coco.py'))
     """
+    _check_arguments(cfg, schedule, neck)
     cfg = deepcopy(cfg)
     model = supervised_model(cfg)
     if has_cds(cfg):
@@ -106,7 +107,7 @@ def add_cds(cfg: Config, schedule: dict | None = None, **neck: Any) -> Config:
     if bare_name(model) in OTHER_SAMPLERS:
         recipe['sampler'] = deepcopy(OTHER_SAMPLERS[bare_name(model)])
     channels = neck.pop('channels', None) or _channels(model, scope)
-    if scope == 'mmpretrain' and 'modules' not in channels and sum(map(bool, channels['backbone'])) == 1:
+    if scope == 'mmpretrain' and 'modules' not in channels and sum(map(bool, channels.get('backbone', []))) == 1:
         # A classifier's backbone returns its last map only; to supervise earlier stages, tap them as modules.
         stages = probe_stages(model, scope)
         channels = {**channels, **({'modules': stages} if stages else {})}
@@ -206,6 +207,36 @@ def supervised_model(cfg: Config) -> ConfigDict:
         raise ValueError('the config has no model; give a config that trains, such as mmdet::retinanet/...')
     inner = model.get('detector')
     return inner if isinstance(inner, Mapping) and not model.get('backbone') else model
+
+
+def _check_arguments(cfg: Any, schedule: Any, neck: dict[str, Any]) -> None:
+    """Raise on arguments of :func:`add_cds` that cannot be applied. Removes a ``type`` that says what is added anyway.
+
+    Args:
+        cfg (Any): As given to :func:`add_cds`.
+        schedule (Any): The same.
+        neck (dict[str, Any]): Arguments of the CDSNeck, changed in place.
+    """
+    if not isinstance(cfg, Config):
+        raise ValueError(
+            f'add_cds: cfg is a {type(cfg).__name__}, not a Config; load it: mmengine.Config.fromfile(<path>)'
+        )
+    ContrastSchedule.from_cfg(schedule)
+    if neck.get('channels'):
+        check_channels(neck['channels'])
+    if 'neck' in neck:
+        raise ValueError(
+            'add_cds: neck=... is no argument, since it wraps cfg.model.neck; change that first, and give arguments of '
+            "the CDSNeck by themselves: add_cds(cfg, taps=['backbone.3'])"
+        )
+    if 'type' in neck:
+        kind = neck.pop('type')
+        if bare_name(dict(type=kind)) != bare_name(dict(type=NECK)):
+            raise ValueError(
+                f'add_cds: type={kind!r} is not the {NECK} that it adds; write another neck into the config: '
+                f"cfg.model.neck=dict(type={kind!r}, neck=cfg.model.neck, ...), and dict(type='{CDS_HOOK}') into "
+                'cfg.custom_hooks'
+            )
 
 
 def _ignored_class(model: Mapping[str, Any]) -> dict[str, int]:

@@ -1,6 +1,7 @@
 """Schedule of the weight of the contrast during training."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 from mmcds.utils.errors import check_range, unknown_name
@@ -57,8 +58,10 @@ class ContrastSchedule:
         """Build from a config dict.
 
         Raises:
-            ValueError: If a key is not known.
+            ValueError: If it is no dict, a key is not known or a value is wrong.
         """
+        if cfg is not None and not isinstance(cfg, Mapping):
+            raise ValueError(f"schedule={cfg!r} is not a dict; give its fields, such as dict(decay='cosine')")
         known = [field.name for field in fields(cls)]
         for key in cfg or {}:
             if key not in known:

@@ -4,11 +4,12 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mmcds.utils.errors import unknown_name
+from mmcds.utils.errors import check_count, unknown_name
 
 from .step_data import Tap
 
 SOURCES = ('backbone', 'neck')
+MODULES = 'modules'
 
 
 def output_channels(neck: Any) -> dict[str, list[int]]:
@@ -37,6 +38,25 @@ def output_channels(neck: Any) -> dict[str, list[int]]:
     return {'backbone': backbone, 'neck': neck_out}
 
 
+def check_channels(channels: Any) -> None:
+    """Raise on ``channels`` of a CDSNeck that are not of the documented form.
+
+    Raises:
+        ValueError: If it is no dict, a key is not known, or a value does not hold whole numbers.
+    """
+    if not isinstance(channels, Mapping):
+        raise ValueError(f'neck.channels={channels!r} is not a dict; give dict(backbone=[...], neck=[...])')
+    for key, widths in channels.items():
+        if key not in (*SOURCES, MODULES):
+            raise unknown_name('neck.channels: argument', key, (*SOURCES, MODULES))
+        if key == MODULES and not isinstance(widths, Mapping):
+            raise ValueError(f"neck.channels.{key}={widths!r} is not a dict; give {{'backbone.layer2': 128, ...}}")
+        if key != MODULES and (not isinstance(widths, Sequence) or isinstance(widths, str)):
+            raise ValueError(f'neck.channels.{key}={widths!r} is not a list; give the width of each output: [256, 512]')
+        for width in widths.values() if isinstance(widths, Mapping) else widths:
+            check_count(f'neck.channels.{key}', width, 0)
+
+
 def resolve_taps(names: Sequence[str] | None, neck: Any, channels: Mapping[str, Any] | None = None) -> list[Tap]:
     """Check the names of the taps and look up their channels.
 
@@ -50,16 +70,19 @@ def resolve_taps(names: Sequence[str] | None, neck: Any, channels: Mapping[str, 
             'modules', the channels of modules inside the backbone by name, in the order of depth. Defaults to None.
 
     Raises:
-        ValueError: If there is no tap, one is not known or named twice, or its channels are not known.
+        ValueError: If there is no tap, one is not known or named twice, or its channels are not known or of another
+            form.
     """
+    if channels is not None:
+        check_channels(channels)
     given = dict(channels or {})
-    modules: dict[str, int] = dict(given.pop('modules', {}))
+    modules: dict[str, int] = dict(given.pop(MODULES, {}))
     known = {**output_channels(neck), **{key: list(value) for key, value in given.items()}}
     if names is None and modules:
         names = list(modules)
     elif names is None:
         names = [f'backbone.{i}' for i, width in enumerate(known['backbone']) if width] or ['backbone.0']
-    if isinstance(names, str) or not names:
+    if not isinstance(names, Sequence) or isinstance(names, str) or not names:
         raise ValueError(f"neck.taps={names!r} names no tap; give a list such as ['backbone.2', 'backbone.3']")
     valid = [f'{source}.{i}' for source in SOURCES for i, width in enumerate(known.get(source, [])) if width]
     valid += list(modules)

@@ -1,6 +1,7 @@
 """Names of the types in a config, in whichever form they are written."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
@@ -21,6 +22,9 @@ def type_name(part: Any) -> str:
     Returns:
         str: 'mmcds.CDSNeck' for whatever is registered in mmcds; for others the name as it stands, or
         '<package>.<name>' for an object; '' where there is no ``type``.
+
+    Raises:
+        ValueError: If the path of an import in mmcds leads to nothing.
     """
     kind = part.get('type') if isinstance(part, Mapping) else None
     if isinstance(kind, str):
@@ -29,16 +33,30 @@ def type_name(part: Any) -> str:
         if kind.count('.') == 1 or not kind.startswith(f'{registries.SCOPE}.'):
             return kind
         module, _, name = kind.rpartition('.')
-        kind = getattr(import_module(module), name)
+        try:
+            kind = getattr(import_module(module), name)
+        except (ImportError, AttributeError) as error:
+            raise ValueError(f'type={kind!r} cannot be imported: {error}; {_nearest(name)}') from error
     if kind is None:
         return ''
+    for name, known in _registered():
+        if known is kind:
+            return f'{registries.SCOPE}.{name}'
+    return f'{kind.__module__.partition(".")[0]}.{kind.__name__}'
+
+
+def _registered() -> Iterator[tuple[str, Any]]:
+    """Names and objects of all registries of mmcds."""
     for registry in OURS:
         # Registered objects are imported by the first look-up only.
         registry.import_from_location()
-        for name, known in registry.module_dict.items():
-            if known is kind:
-                return f'{registries.SCOPE}.{name}'
-    return f'{kind.__module__.partition(".")[0]}.{kind.__name__}'
+        yield from registry.module_dict.items()
+
+
+def _nearest(name: str) -> str:
+    names = get_close_matches(name, [known for known, _ in _registered()], n=3, cutoff=0.5)
+    listed = ', '.join(f'{registries.SCOPE}.{known}' for known in names)
+    return f'nearest: {listed}' if names else f"give a registered name, such as '{registries.SCOPE}.CDSNeck'"
 
 
 def bare_name(part: Any) -> str:

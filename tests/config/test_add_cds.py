@@ -166,6 +166,18 @@ def refused(name: str) -> Config:
             r"^neck\.loss_weight=\[1, 2\] has 2 numbers for the 4 taps \['backbone\.0",
         ),
         (
+            toy_model(),
+            dict(neck=dict(taps=['backbone.3'])),
+            r'^add_cds: neck=\.\.\. is no argument, .*add_cds\(cfg, taps',
+        ),
+        (toy_model(), dict(type='mmcds.DSNNeck'), r"^add_cds: type='mmcds\.DSNNeck' is not the mmcds\.CDSNeck that it"),
+        (toy_model(), dict(channels='x'), r"^neck\.channels='x' is not a dict"),
+        (toy_model(), dict(channels=dict(backbone=16)), r'^neck\.channels\.backbone=16 is not a list'),
+        (toy_model(), dict(schedule=dict(stopp=0.9)), r"^schedule='stopp' is not known; nearest: stop;"),
+        (toy_model(), dict(schedule='cosine'), r"^schedule='cosine' is not a dict"),
+        (toy_model().to_dict(), {}, r'^add_cds: cfg is a dict, not a Config; load it: mmengine\.Config\.fromfile'),
+        ('retinanet.py', {}, r'^add_cds: cfg is a str, not a Config'),
+        (
             Config(dict(default_scope='mmdet')),
             {},
             r'^the config has no model; give a config that trains, such as mmdet::retinanet',
@@ -179,7 +191,7 @@ def refused(name: str) -> Config:
         ),
     ],
 )
-def test_mistakes_are_named_in_one_line(cfg: Config, arguments: dict[str, Any], message: str) -> None:
+def test_mistakes_are_named_in_one_line(cfg: Any, arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message) as caught:
         add_cds(cfg, **arguments)
     assert '\n' not in str(caught.value)
@@ -235,6 +247,26 @@ def test_cds_is_recognised_however_its_types_are_written(spelling: str) -> None:
 
 class TrackReID(BaseReID):
     """A user's own, of a refused kind."""
+
+
+@pytest.mark.parametrize('kind', ['CDSNeck', 'mmcds.CDSNeck', build_cds_neck])
+def test_the_type_of_what_is_added_may_be_given(kind: Any) -> None:
+    assert add_cds(toy_model(), type=kind).to_dict() == add_cds(toy_model()).to_dict()
+
+
+@pytest.mark.parametrize(
+    ('kind', 'message'),
+    [
+        ('mmcds.models.necks.CDSNek', r"has no attribute 'CDSNek'; nearest: mmcds\.CDSNeck"),
+        ('mmcds.models.nekcs.CDSNeck', r"No module named 'mmcds\.models\.nekcs'; nearest: mmcds\.CDSNeck"),
+        ('mmcds.models.necks.X', r"has no attribute 'X'; give a registered name, such as 'mmcds\.CDSNeck'$"),
+    ],
+)
+def test_a_path_that_leads_to_nothing_is_named(kind: str, message: str) -> None:
+    cfg = add_cds(toy_model())
+    cfg.model.neck.type = kind
+    with pytest.raises(ValueError, match=rf"^type='{kind}' cannot be imported: .*{message}"):
+        check_cds(cfg)
 
 
 @pytest.mark.parametrize('kind', [BaseReID, TrackReID, 'BaseReID', 'mmdet.BaseReID'])

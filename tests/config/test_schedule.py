@@ -74,13 +74,14 @@ def test_rises_then_falls_and_stays_in_range(points: list[float], decay: str, fi
             dict(warmup=0.5, stop=0.2),
             "schedule={'warmup': 0.5, 'stop': 0.2} is out of order; give warmup <= decay_begin <= stop",
         ),
+        ('cosine', "schedule='cosine' is not a dict; give its fields, such as dict(decay='cosine')"),
         (
             dict(warm_up=0.1),
             "schedule='warm_up' is not known; nearest: warmup; valid: warmup, decay, decay_begin, final, stop, unit",
         ),
     ],
 )
-def test_mistakes_are_named(arguments: dict[str, Any], message: str) -> None:
+def test_mistakes_are_named(arguments: Any, message: str) -> None:
     with pytest.raises(ValueError) as caught:
         ContrastSchedule.from_cfg(arguments)
     assert str(caught.value) == message

@@ -180,6 +180,7 @@ def test_a_part_without_a_type_changes_the_default_one(mmdet_scope: None) -> Non
             dict(concat=True, stop_gradient=True, view=dict(type='PhotometricView')),
             r'^neck\.concat=True .*set stop_gradient=False or concat=False$',
         ),
+        (dict(distill=True), r'^neck\.distill=True is not a dict; give distill=dict\(\), with the arguments'),
         (dict(concat='off'), r"^neck\.concat='off' is neither True nor False; give one of them$"),
         (dict(stop_gradient='no'), r"^neck\.stop_gradient='no' is neither True nor False"),
         (dict(recompute='never'), r"^neck\.recompute='never' is neither True nor False"),

@@ -88,6 +88,38 @@ def test_given_channels_win_and_what_is_no_feature_map_is_skipped() -> None:
             None,
             "neck.taps='backbone.2' names no tap; give a list such as ['backbone.2', 'backbone.3']",
         ),
+        (2, FPN, None, "neck.taps=2 names no tap; give a list such as ['backbone.2', 'backbone.3']"),
+        (
+            {'backbone.2': 1},
+            FPN,
+            None,
+            "neck.taps={'backbone.2': 1} names no tap; give a list such as ['backbone.2', 'backbone.3']",
+        ),
+        (None, FPN, [4, 5], 'neck.channels=[4, 5] is not a dict; give dict(backbone=[...], neck=[...])'),
+        (
+            None,
+            FPN,
+            dict(backbone=256),
+            'neck.channels.backbone=256 is not a list; give the width of each output: [256, 512]',
+        ),
+        (
+            None,
+            FPN,
+            dict(bakbone=[4, 5]),
+            "neck.channels: argument='bakbone' is not known; nearest: backbone; valid: backbone, neck, modules",
+        ),
+        (
+            None,
+            FPN,
+            dict(neck=[4, 'a']),
+            "neck.channels.neck='a' is out of range; give a whole number, 0 or more",
+        ),
+        (
+            None,
+            FPN,
+            dict(modules=['backbone.layer2']),
+            "neck.channels.modules=['backbone.layer2'] is not a dict; give {'backbone.layer2': 128, ...}",
+        ),
         (
             ['backbone.1', 'backbone.1'],
             FPN,

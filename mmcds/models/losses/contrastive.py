@@ -75,7 +75,8 @@ class ContrastiveLoss(Loss):
             this, so that a batch with few objects weighs less than one with many; >= 1. Defaults to 1: the mean.
 
     Raises:
-        ValueError: If ``temperature`` or ``min_anchors`` is out of range, ``positives`` is unknown or ``gather`` is no boolean.
+        ValueError: If ``temperature`` or ``min_anchors`` is out of range, ``positives`` is unknown or ``gather`` is
+            no boolean.
 
     Example:
         >>> loss = dict(type='ContrastiveLoss', temperature=0.07, positives='class')

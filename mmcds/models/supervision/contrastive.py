@@ -91,6 +91,11 @@ class ContrastiveSupervision(Supervision):
                 self.queues[key] = EmbeddingQueue(queue_length, width)
         self.distill: DistillationLoss | None = None
         if distill is not None:
+            if not isinstance(distill, Mapping):
+                raise ValueError(
+                    f'neck.distill={distill!r} is not a dict; give distill=dict(), with the arguments of the '
+                    f'{DistillationLoss.__name__} that differ from its defaults, or None'
+                )
             if self.modules_tapped:
                 raise ValueError(
                     f'neck.taps={self.modules_tapped} with distill: they are inside the backbone, where the teacher is '
@@ -135,8 +140,8 @@ class ContrastiveSupervision(Supervision):
             )
         if self.stop_gradient:
             raise ValueError(
-                "neck.stop_gradient=True with view=dict(type='SingleView'): there is no second view whose gradient could "
-                "be stopped; set stop_gradient=False, or take view=dict(type='PhotometricView', scale=0.5)"
+                "neck.stop_gradient=True with view=dict(type='SingleView'): there is no second view to stop a gradient "
+                "through; set stop_gradient=False, or take view=dict(type='PhotometricView', scale=0.5)"
             )
         if getattr(self.loss, 'positives', None) == 'instance' and not getattr(self.sampler, 'jitter', 0):
             raise ValueError(
