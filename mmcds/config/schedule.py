@@ -19,15 +19,16 @@ class ContrastSchedule:
     Args:
         warmup (float): The factor rises linearly from 0 to 1 until here, >= 0. Defaults to 0.
         decay (str): 'constant', 'linear' or 'cosine' from ``decay_begin`` to ``stop``. Defaults to 'constant'.
-        decay_begin (float, optional): Where the decay begins. Defaults to None, the end of the warm-up.
-        final (float): Factor at the end of the decay, in [0, 1]. Defaults to 0.
-        stop (float, optional): From here on the factor is 0. Defaults to None: never; a decay then
+        decay_begin (float, optional): Where the decay begins. Needs a ``decay`` that is not constant. Defaults to None,
+            the end of the warm-up.
+        final (float): Factor at the end of the decay, in [0, 1]. Needs a ``decay`` that is not constant. Defaults to 0.
+        stop (float, optional): From here on the factor is 0, > 0. Defaults to None: never; a decay then
             ends with training.
         unit (str): What the numbers count: 'fraction' of the training, 'epoch' or 'iter'.
             Defaults to 'fraction'.
 
     Raises:
-        ValueError: If a value is out of range, or they are not in the order warm-up, decay, stop.
+        ValueError: If a value is out of range or has no effect, or they are not in the order warm-up, decay, stop.
 
     Example:
         >>> ContrastSchedule(warmup=1, stop=10, unit='epoch')
@@ -49,9 +50,17 @@ class ContrastSchedule:
         points = {'warmup': self.warmup, 'decay_begin': self.decay_begin, 'stop': self.stop}
         given = {field: value for field, value in points.items() if value is not None}
         for field, value in given.items():
-            check_range(f'schedule.{field}', value, 0, high)
+            # With stop=0 all of the training would be without the contrast.
+            check_range(f'schedule.{field}', value, 0, high, open_low=field == 'stop')
         if list(given.values()) != sorted(given.values()):
             raise ValueError(f'schedule={given} is out of order; give warmup <= decay_begin <= stop')
+        unused = {} if self.decay != 'constant' else {'decay_begin': self.decay_begin, 'final': self.final or None}
+        for field, setting in unused.items():
+            if setting is not None:
+                raise ValueError(
+                    f"schedule.{field}={setting!r} has no effect with decay='constant'; set decay='linear' or "
+                    f"'cosine', or remove {field}"
+                )
 
     @classmethod
     def from_cfg(cls, cfg: dict | None) -> 'ContrastSchedule':
