@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
+from difflib import get_close_matches
 from itertools import product
 from typing import Any
 
@@ -12,10 +13,15 @@ from torch import nn
 
 from mmcds.models.necks import NeckChain
 from mmcds.utils.tree import as_map, as_outputs
+from mmcds.utils.type_name import bare_kind
 
 #: Sides in pixels of the empty image that reads the channels: multiples of every usual stride, window and patch.
 #: The second is a multiple of 128, which some necks need.
 SIDES = (224, 256)
+
+
+class NotBuiltError(ValueError):
+    """A part of a model cannot be built from its config."""
 
 
 def probe_channels(model: Mapping[str, Any], scope: str = 'mmdet', training: bool = True) -> dict[str, list[int]]:
@@ -35,12 +41,15 @@ def probe_channels(model: Mapping[str, Any], scope: str = 'mmdet', training: boo
         0 for an output that is no feature map (N, C, h, w) or vector (N, C).
 
     Raises:
-        ValueError: If the model has no backbone, it cannot be built or called, or its neck cannot be built.
+        ValueError: If the model has no backbone, it cannot be built or called, or its neck cannot be built; a
+            :class:`NotBuiltError` if the config of one of them is wrong.
     """
     if not model.get('backbone'):
         raise ValueError(
             f"model {model.get('type')!r} has no 'backbone' in its config, whose stages CDS would supervise"
         )
+    if not isinstance(model['backbone'], Mapping):
+        raise ValueError(f"model.backbone={model['backbone']!r} is not a config; give dict(type='ResNet', ...)")
     error: Exception | None = None
     # Some necks need other inputs; the backbone can be tapped without calling the neck.
     for call_neck in (True, False) if model.get('neck') else (True,):
@@ -54,6 +63,8 @@ def probe_channels(model: Mapping[str, Any], scope: str = 'mmdet', training: boo
             # A backbone may raise anything on an unusual device or input. Keep the last error of the likeliest images.
             except Exception as problem:
                 error = problem if depth == depths[0] else error
+    if isinstance(error, NotBuiltError):
+        raise error
     raise ValueError(
         f'the backbone {model["backbone"].get("type")!r} with its neck cannot be called with an image '
         f'of {SIDES[-1]}x{SIDES[-1]} to read its channels ({error}); '
@@ -167,7 +178,7 @@ def _read_channels_on(
     model: Mapping[str, Any], device: str, images: tuple[int, int, int, int], training: bool, call_neck: bool
 ) -> dict[str, list[int]]:
     with torch.device(device), torch.no_grad():
-        backbone = _set_mode(MODELS.build(deepcopy(model['backbone'])), training)
+        backbone = _set_mode(_build('model.backbone', model['backbone']), training)
         features = backbone(torch.zeros(*images, device=device))
         channels = {'backbone': _widths(features)}
         if model.get('neck'):
@@ -186,9 +197,26 @@ def _set_mode(module: nn.Module, training: bool) -> nn.Module:
 
 
 def _build_neck(neck: Any) -> nn.Module:
-    if isinstance(neck, Sequence):
-        return NeckChain([MODELS.build(deepcopy(part)) for part in neck])
-    return MODELS.build(deepcopy(neck))
+    if isinstance(neck, Sequence) and not isinstance(neck, str):
+        return NeckChain([_build(f'model.neck[{i}]', part) for i, part in enumerate(neck)])
+    return _build('model.neck', neck)
+
+
+def _build(field: str, part: Any) -> nn.Module:
+    """Build a part of the model; a mistake in its config is named, with the nearest types of the scope."""
+    try:
+        return MODELS.build(deepcopy(part))
+    except (AssertionError, KeyError, TypeError, ValueError) as error:
+        kind = part.get('type') if isinstance(part, Mapping) else part
+        reason = str(error.args[0] if error.args else type(error).__name__).partition('\n')[0]
+        near: list[str] = []
+        if isinstance(error, KeyError) and 'is not in the' in reason:
+            # The rest of MMEngine's message is about its documentation.
+            reason = reason.partition('. ')[0]
+            with MODELS.switch_scope_and_registry(None) as registry:
+                near = get_close_matches(bare_kind(kind), registry.module_dict, n=3)
+        listed = f'; nearest: {", ".join(near)}' if near else ''
+        raise NotBuiltError(f'{field} of type {kind!r} cannot be built: {reason}{listed}') from error
 
 
 def _widths(outputs: Any) -> list[int]:

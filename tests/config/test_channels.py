@@ -66,11 +66,48 @@ def test_mistakes_are_named() -> None:
         probe_channels(dict(type='Own'))
     with pytest.raises(
         ValueError,
-        match=r"^the backbone 'NoSuchNet' .*cannot be called with an image of 256x256 "
-        r'to read its channels \(.*NoSuchNet.*\); '
+        match=r"^the backbone 'FourChannels' with its neck cannot be called with an image of 256x256 "
+        r'to read its channels \(.*expected .* to have 4 channels.*\); '
         r'give channels=dict\(backbone=\[\.\.\.\], neck=\[\.\.\.\]\) to add_cds$',
     ):
-        probe_channels(dict(type='Own', backbone=dict(type='NoSuchNet')))
+        probe_channels(dict(type='Own', backbone=dict(type='FourChannels')))
+
+
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        (
+            {'backbone.type': 'ResNett'},
+            r"^model\.backbone of type 'ResNett' cannot be built: ResNett is not in the mmdet::model registry; near",
+        ),
+        (
+            {'neck.type': 'FPNN'},
+            r"^model\.neck of type 'FPNN' cannot be built: FPNN is not in the mmdet::model registry; nearest: .*FPN",
+        ),
+        (
+            {'neck.out_chanels': 16},
+            r"^model\.neck of type 'FPN' cannot be built: .*unexpected keyword argument 'out_chanels'$",
+        ),
+        ({'neck.in_channels': 16}, r"^model\.neck of type 'FPN' cannot be built: AssertionError$"),
+        ({'neck': [dict(type='FPNN')]}, r"^model\.neck\[0\] of type 'FPNN' cannot be built: FPNN is not in the"),
+        ({'neck': 'FPN'}, r"^model\.neck of type 'FPN' cannot be built: cfg should be a dict"),
+        ({'backbone': 'ResNet'}, r"^model\.backbone='ResNet' is not a config; give dict\(type='ResNet', \.\.\.\)$"),
+    ],
+)
+def test_what_cannot_be_built_is_named(changes: dict[str, Any], message: str) -> None:
+    cfg = toy_model()
+    cfg.merge_from_dict({f'model.{key}': value for key, value in changes.items()})
+    with pytest.raises(ValueError, match=message) as caught:
+        probe_channels(cfg.model)
+    assert '\n' not in str(caught.value)
+
+
+@MODELS.register_module()
+class FourChannels(nn.Conv2d):
+    """Cannot be called with the usual images."""
+
+    def __init__(self) -> None:
+        super().__init__(4, 8, 3)
 
 
 @MODELS.register_module()
