@@ -134,8 +134,8 @@ class CDSHook(Hook):
         least = 1e-5 * supervision.weight * max(supervision.loss_weights, default=0)
         if self._empty is None or least == 0:
             return
-        # Read only until a loss is not 0, since reading syncs the device.
-        if any(abs(float(loss)) > least for loss in self.two_views.added.values()):
+        # Read only until a loss is not 0, since reading syncs the device. NaN is not 0 either.
+        if any(not abs(float(loss)) <= least for loss in self.two_views.added.values()):
             self._empty = None
             return
         self._empty += 1

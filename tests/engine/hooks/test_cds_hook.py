@@ -15,7 +15,7 @@ from toys import ToyDetector, hooks_of
 
 from mmcds import add_cds
 from mmcds.engine.hooks import CDSHook, cds_hook
-from mmcds.models import InstanceSampler
+from mmcds.models import ContrastiveSupervision, InstanceSampler
 
 
 class Watch(Hook):
@@ -235,6 +235,22 @@ def test_a_batch_of_one_image_has_nothing_to_contrast(
     cfg.log_level, cfg.train_dataloader.batch_size, cfg.model.backbone.norm_eval = 'WARNING', 1, True
     train(cfg)
     assert logged(capfd, '4 iterations found nothing to contrast') == 1
+
+
+def test_a_contrast_of_nan_is_not_taken_for_nothing(
+    stock_config: Config, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    losses = ContrastiveSupervision.losses
+
+    def diverged(self: ContrastiveSupervision, *args: Any) -> dict[str, torch.Tensor]:
+        return {name: loss * float('nan') for name, loss in losses(self, *args).items()}
+
+    monkeypatch.setattr(ContrastiveSupervision, 'losses', diverged)
+    monkeypatch.setattr(cds_hook, 'PATIENCE', 4)
+    cfg = add_cds(stock_config)
+    cfg.log_level = 'WARNING'
+    train(cfg)
+    assert logged(capfd, 'found nothing to contrast') == 0
 
 
 def test_a_step_past_the_model_s_forward_is_an_error(stock_config: Config) -> None:
