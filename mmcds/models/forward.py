@@ -361,7 +361,7 @@ class TwoViewForward:
         second, step.features.first['module'] = output, step.inside
         if step.second is not None:
             step.inside = {}
-            with self.context.aside(step.inputs), self._gradient():
+            with self.context.aside(step.inputs), self._gradient(), _too_small(step.second):
                 second = self._pass(self.backbone, step.second.to(step.inputs.dtype), *args)
             if not self._checked_pass:
                 self._checked_pass = True
@@ -421,7 +421,12 @@ class TwoViewForward:
                 first = self.neck.forward(step.raw[0], *args)
         second = first
         if step.second is not None:
-            with self.context.aside(step.inputs), keep_statistics(self.neck), self._gradient():
+            with (
+                self.context.aside(step.inputs),
+                keep_statistics(self.neck),
+                self._gradient(),
+                _too_small(step.second),
+            ):
                 second = self.neck.forward(step.raw[1], *args)
         step.features.first['neck'], step.features.second['neck'] = as_outputs(first), as_outputs(second)
 
@@ -509,6 +514,21 @@ class TwoViewForward:
             else:
                 positional[self._positional.index(key)] = value
         return tuple(positional), kwargs
+
+
+@contextmanager
+def _too_small(second: Tensor) -> Iterator[None]:
+    """Context that names the second view (N, C, H, W) where it is too small for a batch norm of the model."""
+    try:
+        yield
+    except ValueError as error:
+        if 'Expected more than 1 value per channel' not in str(error):
+            raise
+        (count, _, height, width) = second.shape
+        raise ValueError(
+            f'neck.view: the second view of this batch ({count} image, {height}x{width} pixels) is a single cell to a '
+            'batch norm of the model, which needs two; set neck.view.scale=1.0, a larger batch_size or larger images'
+        ) from error
 
 
 def _positional_names(model: nn.Module) -> list[str]:

@@ -386,6 +386,25 @@ def test_by_default_the_second_pass_is_computed_again_on_a_cpu_only() -> None:
         assert len(model.backbone.calls) == expected
 
 
+@pytest.mark.parametrize('recompute', [True, False])
+@pytest.mark.parametrize('taps', [None, ['neck.0']])
+def test_a_second_view_too_small_for_batch_norm_is_named(taps: list[str] | None, recompute: bool) -> None:
+    """One image of 64 pixels has 2x2 cells in the last stage, half of it one."""
+    cfg = add_cds(toy_model(), view=dict(type='PhotometricView', scale=0.5), taps=taps, recompute=recompute)
+    if taps is not None:
+        # The backbone takes any size, the neck does not.
+        cfg.model.backbone.norm_eval, cfg.model.neck.neck.norm_cfg = True, dict(type='BN')
+    model = build(cfg).train()
+    TwoViewForward(model).attach()
+    with pytest.raises(
+        ValueError, match=r'^neck\.view: the second view .*1 image, 32x32 pixels.*view\.scale=1\.0'
+    ) as caught:
+        model(**toy_batch(model, images=1), mode='loss')
+    assert '\n' not in str(caught.value)
+    model.neck.cds.view.scale = 1.0
+    model(**toy_batch(model, images=1), mode='loss')
+
+
 @pytest.mark.parametrize('cds', [{}, CONCAT])
 def test_without_weight_there_is_no_second_view(cds: dict[str, Any]) -> None:
     model, plain = toy(norm=True, **cds), toy(norm=True, **cds)
