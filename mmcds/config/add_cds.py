@@ -10,6 +10,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.registry import MODELS
 
 from mmcds.config.channels import probe_channels, probe_stages, takes_one_size
+from mmcds.config.check_teacher import HOOK as DISTILL_HOOK
 from mmcds.config.check_teacher import check_teacher
 from mmcds.config.resolved import NECK, NECKS, ResolvedCDS
 from mmcds.config.schedule import ContrastSchedule
@@ -22,7 +23,6 @@ from mmcds.utils.type_name import bare_name, type_name
 CDS_HOOK = 'mmcds.CDSHook'
 #: Hooks that :func:`add_cds` adds and :func:`remove_cds` removes.
 HOOKS = (CDS_HOOK, 'mmcds.EpochSeedHook')
-DISTILL_HOOK = 'mmcds.DistillHook'
 DIAGNOSTICS_HOOK = 'mmcds.DiagnosticsHook'
 
 #: Recipe of a detector: the defaults of the CDSNeck, chosen by cost and by measurements (docs).

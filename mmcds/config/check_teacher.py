@@ -8,6 +8,7 @@ from mmengine.config import Config
 from mmcds.config.channels import probe_channels
 from mmcds.models.step_data import Tap
 from mmcds.models.supervision import ContrastiveSupervision, Supervision
+from mmcds.models.supervision.teacher import MODES
 from mmcds.utils.checkpoint_files import check_checkpoint
 from mmcds.utils.errors import unknown_name
 from mmcds.utils.type_name import type_name
@@ -16,7 +17,6 @@ from .load_config import load_config
 from .resolved import NECK, ResolvedCDS
 
 HOOK = 'mmcds.DistillHook'
-MODES = ('eval', 'train')
 
 
 def check_teacher(cfg: Config, student: Supervision | None = None) -> None:
@@ -39,7 +39,7 @@ def check_teacher(cfg: Config, student: Supervision | None = None) -> None:
         if distill is not None:
             raise ValueError(
                 'model.neck.distill is set but nothing brings a teacher; add '
-                "dict(type='mmcds.DistillHook', teacher=<config>, checkpoint=<file>) to custom_hooks"
+                f"dict(type='{HOOK}', teacher=<config>, checkpoint=<file>) to custom_hooks"
             )
         return
     hook = hooks[0]
