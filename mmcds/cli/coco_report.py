@@ -121,8 +121,6 @@ def check_coco(
     classes: Sequence[str] | None = None,
     *,
     name: str = 'dataset',
-    drops_empty: bool = False,
-    sample: int | None = None,
     use: DatasetUse | None = None,
 ) -> CocoReport:
     """Check a COCO detection annotation file as mmdet's ``CocoDataset`` will read it.
@@ -135,19 +133,14 @@ def check_coco(
         classes (Sequence[str], optional): ``metainfo['classes']`` of the data set. If None, names are not
             compared. Defaults to None.
         name (str): Where the data set stands in the config, for the messages. Defaults to 'dataset'.
-        drops_empty (bool): Whether it is a training set whose images without boxes are dropped
-            (``filter_empty_gt``). Defaults to False.
-        sample (int, optional): Number of image files looked for, evenly spread over the list. Defaults to None, all.
-        use (DatasetUse, optional): What else is known of the config. Defaults to None: a training set with
-            ``drops_empty``, otherwise one of which nothing is known.
+        use (DatasetUse, optional): How the config uses it. Defaults to None: nothing is known of that.
 
     Returns:
         CocoReport: The findings.
     """
     report = CocoReport(name, str(ann_file))
     with _no_garbage_collection():
-        use = use or DatasetUse(trains=drops_empty, drops_empty=drops_empty)
-        _check(report, Path(ann_file), str(img_prefix), classes, sample, use)
+        _check(report, Path(ann_file), str(img_prefix), classes, use or DatasetUse())
     return report
 
 
@@ -197,7 +190,6 @@ def _check(
     ann_file: Path,
     img_prefix: str,
     classes: Sequence[str] | None,
-    sample: int | None,
     use: DatasetUse,
 ) -> None:
     content = _read(ann_file, report)
@@ -216,7 +208,7 @@ def _check(
     images = _kept_images(images, boxes, report, use)
     if sound and use.trains:
         _check_usable(boxes, images, report, use)
-    _check_files(images if sound else content['images'], annotations, img_prefix, sample, report, use)
+    _check_files(images if sound else content['images'], annotations, img_prefix, report, use)
 
 
 def _read(path: Path, report: CocoReport) -> dict[str, Any] | None:
@@ -544,7 +536,6 @@ def _check_files(
     images: list[dict[str, Any]],
     annotations: list[dict[str, Any]],
     prefix: str,
-    sample: int | None,
     report: CocoReport,
     use: DatasetUse,
 ) -> None:
@@ -557,8 +548,7 @@ def _check_files(
     if twice:
         found = f"file names of several images (first: '{twice[0]}'), each trained on with its own boxes alone"
         report.warnings[found] = len(twice)
-    looked_at = spread(len(names), sample)
-    paths = {os.path.join(prefix, names[i]): i for i in looked_at}
+    paths = {os.path.join(prefix, name): i for i, name in enumerate(names)}
     missing = missing_files(list(paths))
     if missing:
         first = missing[0]

@@ -68,9 +68,9 @@ def _files_in(folder: str) -> frozenset[str]:
         return frozenset()
 
 
-def spread(count: int, at_most: int | None) -> list[int]:
-    """Up to ``at_most`` indices below ``count``, evenly spread; all of them for None."""
-    if at_most is None or at_most >= count:
+def spread(count: int, at_most: int) -> list[int]:
+    """Up to ``at_most`` indices below ``count``, evenly spread."""
+    if at_most >= count:
         return list(range(count))
     return sorted(set(np.linspace(0, count - 1, at_most).astype(int).tolist()))
 
