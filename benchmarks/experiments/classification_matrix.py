@@ -12,9 +12,9 @@ paper trains for 300 epochs on 50,000 images.
 - With a part of the labels the baseline sees the labelled images only, for about as many iterations as the arm with
   CDS. Which images are labelled is the same for all seeds.
 - With all labels only distillation gained as much as the paper on CIFAR-100 (3.4 points), in the mean. With a tenth of
-  the labels the paper gained 10 to 18 points; no form gained here. With the labelled images repeated to half of each epoch
-  CDS does not differ significantly from the baseline, and is better calibrated. With a quarter and a half of the labels
-  the differences are not significant. ECE is the expected calibration error; lower is better.
+  the labels the paper gained 10 to 18 points; no form gained here. With the labelled images repeated to half of each
+  epoch CDS does not differ significantly from the baseline, and is better calibrated. With a quarter and a half of
+  the labels the differences are not significant. ECE is the expected calibration error; lower is better.
 """
 seeds = [0, 1, 2]
 rivals = [('cds', 'longer'), ('distill', 'longer'), ('cds', 'dsn')]

@@ -1,8 +1,8 @@
 title = 'Which weight on circuit boards? Screening'
 answer = """
-One seed. A weight of 0.1 was the best of the long rows: AP +1.7, AP50 +4.7, AP75 +1.5. A weight of 0.5 that decays to 0 at
-80 % of the training gained 0.6 of AP and 4.3 of AP50, and lost 2.4 of AP75. Decayed at 50 %, it lost AP and AP75. The
-constant 0.5 has only been run in the short training: AP +2.1, AP50 +9.1, AP75 -0.5.
+One seed. A weight of 0.1 was the best of the long rows: AP +1.7, AP50 +4.7, AP75 +1.5. A weight of 0.5 that decays to
+0 at 80 % of the training gained 0.6 of AP and 4.3 of AP50, and lost 2.4 of AP75. Decayed at 50 %, it lost AP and
+AP75. The constant 0.5 has only been run in the short training: AP +2.1, AP50 +9.1, AP75 -0.5.
 """
 note = """
 DeepPCB (tangsanli5201/DeepPCB, MIT): 800 training images, judged on 200 others of the training set, so that the

@@ -1,8 +1,9 @@
 title = 'Results of short training'
 answer = """
-After 10 epochs two views at a weight of 0.5 raised AP50 of both detectors. The rise of AP is not significant, and AP75 of
-RetinaNet fell. Trained as long (15 epochs), the stock RetinaNet gained 2.0 ± 0.9 points of AP; its lead over CDS is not
-significant. Plain deep supervision (DSN), which costs less than two views, does not differ significantly from CDS.
+After 10 epochs two views at a weight of 0.5 raised AP50 of both detectors. The rise of AP is not significant, and
+AP75 of RetinaNet fell. Trained as long (15 epochs), the stock RetinaNet gained 2.0 ± 0.9 points of AP; its lead over
+CDS is not significant. Plain deep supervision (DSN), which costs less than two views, does not differ significantly
+from CDS.
 """
 note = """
 BCCD (Shenggan/BCCD_Dataset, MIT) in COCO's format: 292 training and 72 validation images at 256x192 px. Some cells
@@ -14,8 +15,9 @@ are not annotated, so AP is noisy. ResNet-18 of half width from scratch, ten epo
   minutes; 15 runs at a time shared the GPU through NVIDIA's MPS).
 - Rows with fewer images have more epochs, so that the number of iterations is the same.
 - A second view of full size does not differ significantly from one of half size, which takes less memory.
-- On CPUs, by the same command, the same five seeds of RetinaNet gained no AP with CDS: -0.28 ± 2.48 points, AP50 +3.02 ±
-  6.16. With a quarter of the images AP rose by 1.27 ± 0.76, with a tenth AP50 rose by 4.30 ± 1.31 (three seeds each).
+- On CPUs, by the same command, the same five seeds of RetinaNet gained no AP with CDS: -0.28 ± 2.48 points, AP50
+  +3.02 ± 6.16. With a quarter of the images AP rose by 1.27 ± 0.76, with a tenth AP50 rose by 4.30 ± 1.31 (three
+  seeds each).
 """
 seeds = [2, 3, 4, 5, 6]
 metrics = {'coco/bbox_mAP': 'AP (%)', 'coco/bbox_mAP_50': 'AP50 (%)', 'coco/bbox_mAP_75': 'AP75 (%)'}

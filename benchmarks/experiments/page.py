@@ -169,9 +169,9 @@ def write_page(matrix: Matrix, work_dir: Path, out: Path) -> str:
             f'# {matrix.title}',
             *([matrix.answer] if matrix.answer else []),
             table(matrix, records),
-            'Mean ± s.d. over seeds, from the last evaluation of each run. A row without a difference is a baseline; the '
-            'rows below it are compared with it. Pairs have the same seed: the same start weights and the same order of '
-            'the images. From three pairs on, the ± of a difference is its 95 % interval.',
+            'Mean ± s.d. over seeds, from the last evaluation of each run. A row without a difference is a baseline; '
+            'the rows below it are compared with it. Pairs have the same seed: the same start weights and the same '
+            'order of the images. From three pairs on, the ± of a difference is its 95 % interval.',
             *(['Paired differences to other arms than the baseline:', rivals] if rivals else []),
             *drawn,
             '## What was run',
@@ -183,9 +183,9 @@ def write_page(matrix: Matrix, work_dir: Path, out: Path) -> str:
             'cannot be compared closely; [cost](cost.md) compares.',
             cost_table(matrix, records),
             '## Run it again',
-            f'`python benchmarks/experiments/run.py {matrix.path} --out PAGE` wrote this page. It skips finished runs: to '
-            f'repeat a row, remove its folder `{kept}/NAME` and add `--arms NAME`. The scripts of `benchmarks/data/` make '
-            f'the data in `data/` from their public originals.{by_hand}',
+            f'`python benchmarks/experiments/run.py {matrix.path} --out PAGE` wrote this page. It skips finished '
+            f'runs: to repeat a row, remove its folder `{kept}/NAME` and add `--arms NAME`. The scripts of '
+            f'`benchmarks/data/` make the data in `data/` from their public originals.{by_hand}',
             '\n'.join(commands),
         ]
     )

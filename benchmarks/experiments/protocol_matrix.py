@@ -1,7 +1,7 @@
 title = "The paper's protocol in small: a backbone pre-trained with CDS, then a detector"
 answer = """
-One seed. RetinaNet on a backbone that CDS pre-trained gained 0.1 points of AP and 4.0 of AP50 over the stock backbone, and
-lost 2.3 of AP75. CDS in the detector, on the stock backbone, gained 1.0 and 11.1, and lost 2.8.
+One seed. RetinaNet on a backbone that CDS pre-trained gained 0.1 points of AP and 4.0 of AP50 over the stock
+backbone, and lost 2.3 of AP75. CDS in the detector, on the stock backbone, gained 1.0 and 11.1, and lost 2.8.
 """
 note = """
 Backbones (ResNet-18 of half width) are pre-trained on photos of groceries (marcusklasson/GroceryStoreDataset, MIT: 81

@@ -11,8 +11,8 @@ not annotated, so AP is noisy.
 
 - A row says what differs from this start: taps at all stages of the backbone, weight 0.1 each, annotated instances, a
   half-size second view with gradient, the same class and the other view as positives, temperature 0.07.
-- A form that gained less than half a point of AP with the first seed was not run with a second one, except stock and DSN
-  rows and combinations. The forms that gained most were combined.
+- A form that gained less than half a point of AP with the first seed was not run with a second one, except stock and
+  DSN rows and combinations. The forms that gained most were combined.
 - Boxes beside objects have a third seed. They gained no more than weight 0.5 alone with the same three seeds.
 - A half-size and a full-size second view have five seeds. The full-size one gained less than half a point of AP more.
 - The rows with background boxes are out of date. Their boxes shared random numbers with the colours of the second view,

@@ -113,7 +113,8 @@ def main() -> None:
         '# How the cost grows',
         f'Written by `python benchmarks/speed/scaling.py {" ".join(sys.argv[1:])}` on {machine()}; '
         f'{size[0]} x {size[1]} px, {args.rounds} alternating rounds. What is not '
-        f'varied: {", ".join(f"{key} {value}" for key, value in BASE.items())}. CDS has two views here, the second of half the side. Taps are added in the order '
+        f'varied: {", ".join(f"{key} {value}" for key, value in BASE.items())}. CDS has two views here, the second of '
+        'half the side. Taps are added in the order '
         f'{", ".join(TAPS)}; from the fifth on the second view passes the neck, too. Ranks: [gather.md](gather.md).',
         f'![milliseconds against batch, taps, instances and queue]({picture.name})',
         *(table(axis, rows) for axis, rows in found.items()),
