@@ -120,8 +120,9 @@ def main() -> None:
             f'{args.rounds} alternating rounds of a batch in one process, without workers.',
             markdown_table(heads, rows),
             'Detectors have one view by default, and `--cds` gives a classifier a second view that is made on the '
-            "device. Both leave the data loader as it was. The paper's second view is another crop, so the loader makes "
-            'two per image. If the workers only just kept up before, give that recipe as many more as the ratio says.',
+            "device. Both leave the data loader as it was. The paper's second view is another crop, so the loader "
+            'makes two per image. If the workers only just kept up before, give that recipe as many more as the '
+            'ratio says.',
         ]
     )
     print(page)
