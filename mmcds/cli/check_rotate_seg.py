@@ -10,7 +10,7 @@ import numpy as np
 from mmengine.config import Config
 from mmengine.registry import DATASETS
 
-from mmcds.config.add_cds import supervised_model
+from mmcds.models.necks import supervised_model
 
 from .check_detection import LOADERS, _compare_heads, _head_classes, _is_remote, _leaves
 from .image_files import missing_files, spread

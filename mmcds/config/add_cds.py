@@ -16,7 +16,7 @@ from mmcds.config.resolved import NECK, NECKS, ResolvedCDS
 from mmcds.config.schedule import ContrastSchedule
 from mmcds.datasets.transforms.two_views import check_second_view
 from mmcds.models.data_samples.formats import is_registered
-from mmcds.models.necks import view_of
+from mmcds.models.necks import supervised_model, view_of
 from mmcds.models.taps import check_channels, output_channels
 from mmcds.utils.type_name import bare_name, type_name
 
@@ -191,22 +191,6 @@ def check_cds(cfg: Config, teacher: bool = True) -> None:
     check_second_view(cfg, resolved.supervision)
     if teacher:
         check_teacher(cfg, resolved.supervision)
-
-
-def supervised_model(cfg: Config) -> ConfigDict:
-    """The part of a config's model that has the backbone and the neck.
-
-    It is the model itself, or the ``detector`` that it trains, as in SoftTeacher and the trackers
-    (:func:`~mmcds.models.necks.supervised_part`).
-
-    Raises:
-        ValueError: If the config has no model.
-    """
-    model = cfg.get('model')
-    if not isinstance(model, Mapping):
-        raise ValueError('the config has no model; give a config that trains, such as mmdet::retinanet/...')
-    inner = model.get('detector')
-    return inner if isinstance(inner, Mapping) and not model.get('backbone') else model
 
 
 def _check_arguments(cfg: Any, schedule: Any, neck: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 from mmengine.config import Config
 
 from mmcds.config.channels import probe_channels
+from mmcds.models.necks import supervised_model, supervised_neck
 from mmcds.models.step_data import Tap
 from mmcds.models.supervision import ContrastiveSupervision, Supervision
 from mmcds.models.supervision.teacher import MODES
@@ -31,20 +32,20 @@ def check_teacher(cfg: Config, student: Supervision | None = None) -> None:
             widths do not fit the student, or the student's neck has no ``distill``.
     """
     hooks = [hook for hook in cfg.get('custom_hooks') or [] if type_name(hook) == HOOK]
-    neck = (cfg.get('model') or {}).get('neck')
+    neck, field = supervised_model(cfg).get('neck'), f'{supervised_neck(cfg)}.distill'
     distill = neck.get('distill') if isinstance(neck, Mapping) else None
     if len(hooks) > 1:
         raise ValueError(f'custom_hooks has {len(hooks)} DistillHooks; a student has one teacher')
     if not hooks:
         if distill is not None:
             raise ValueError(
-                'model.neck.distill is set but nothing brings a teacher; add '
+                f'{field} is set but nothing brings a teacher; add '
                 f"dict(type='{HOOK}', teacher=<config>, checkpoint=<file>) to custom_hooks"
             )
         return
     hook = hooks[0]
     if distill is None:
-        raise ValueError('custom_hooks has a DistillHook, but model.neck.distill is not set; give distill=dict()')
+        raise ValueError(f'custom_hooks has a DistillHook, but {field} is not set; give distill=dict()')
     if hook.get('teacher_mode', 'eval') not in MODES:
         raise unknown_name('DistillHook.teacher_mode', hook['teacher_mode'], MODES)
     if not hook.get('teacher'):
@@ -62,20 +63,20 @@ def check_teacher(cfg: Config, student: Supervision | None = None) -> None:
         )
     if distill.get('logits_weight', 1):
         _check_logits(cfg, teacher, hook['teacher'], distill.get('logits_weight', 1.0))
-    student = student or ResolvedCDS.of(cfg.model.neck).supervision
+    student = student or ResolvedCDS.of(supervised_model(cfg)['neck']).supervision
     if isinstance(student, ContrastiveSupervision):
         _check_embeddings(cfg, student, teacher, hook['teacher'])
 
 
 def _check_logits(cfg: Config, teacher: Config, name: str, weight: Any) -> None:
     """Raise if logits are distilled but one of the models gives none, or their classes differ."""
-    for model, role in ((cfg.model, 'the student'), (teacher.model, f'the teacher {name!r}')):
+    for model, role in ((supervised_model(cfg), 'the student'), (teacher.model, f'the teacher {name!r}')):
         if model.get('head') is None:
             raise ValueError(
-                f'model.neck.distill.logits_weight={weight}: {role} ({model.get("type")}) has no head that gives '
-                'logits of images; set distill=dict(logits_weight=0)'
+                f'{supervised_neck(cfg)}.distill.logits_weight={weight}: {role} ({model.get("type")}) has no head '
+                'that gives logits of images; set distill=dict(logits_weight=0)'
             )
-    ours, theirs = (_classes(config.model) for config in (cfg, teacher))
+    ours, theirs = _classes(supervised_model(cfg)), _classes(teacher.model)
     if ours is not None and theirs is not None and ours != theirs:
         raise ValueError(
             f'DistillHook.teacher={name!r} tells {theirs} classes apart, the student {ours}; '
@@ -91,12 +92,12 @@ def _check_embeddings(cfg: Config, student: ContrastiveSupervision, teacher: Con
     actual = [expected[i] if width is None else width for i, width in enumerate(widths)]
     if actual == expected or not distill.distance_weight:
         return
-    given = cfg.model.neck.distill.get('channels')
+    given, field = supervised_model(cfg).neck.distill.get('channels'), f'{supervised_neck(cfg)}.distill.channels'
     wanted = actual[0] if len(set(actual)) == 1 else actual
     names = [tap.name for tap in student.all_taps]
     raise ValueError(
-        f'model.neck.distill.channels={given}: the teacher {name!r} embeds {names} in {actual} channels, not in '
-        f'{expected}; set model.neck.distill.channels={wanted}'
+        f'{field}={given}: the teacher {name!r} embeds {names} in {actual} channels, not in '
+        f'{expected}; set {field}={wanted}'
     )
 
 

@@ -6,9 +6,10 @@ from typing import Any
 from mmengine.config import Config
 
 from mmcds.datasets.labelled_fraction import check_labelled_fraction
+from mmcds.models.necks import supervised_model
 from mmcds.utils.type_name import type_name
 
-from .add_cds import DISTILL_HOOK, NECKS, add_cds, check_cds, has_cds, supervised_model
+from .add_cds import DISTILL_HOOK, NECKS, add_cds, check_cds, has_cds
 from .load_config import load_config, set_data_root
 
 

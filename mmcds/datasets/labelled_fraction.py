@@ -14,6 +14,7 @@ from mmengine.dataset import BaseDataset, force_full_init
 from mmengine.registry import DATASETS as ROOT_DATASETS
 
 from mmcds.models.data_samples.sample_list import without_labels
+from mmcds.models.necks import supervised_model
 from mmcds.registry import DATASETS
 from mmcds.utils.errors import check_count, check_flag, check_range
 from mmcds.utils.type_name import bare_kind, bare_name, type_name
@@ -285,13 +286,18 @@ def _check_wrapper(cfg: Config, dataset: Mapping[str, Any]) -> None:
             "train_dataloader.collate_fn='yolov5_collate' joins the boxes of all images without the marks of "
             'unlabelled ones, which would train the heads as images without objects; set keep_unlabelled=False'
         )
-    neck = (cfg.get('model') or {}).get('neck')
+    neck = supervised_model(cfg).get('neck')
     if type_name(neck) != 'mmcds.CDSNeck':
         raise ValueError(
             'LabelledFraction keeps unlabelled images, but the model has no CDSNeck that could learn from them; '
             'add CDS (--cds) or set keep_unlabelled=False'
         )
-    sampler = bare_name(neck.get('sampler')) or 'InstanceSampler'  # type: ignore[union-attr]
+    if 'data_preprocessor' in (cfg.model.get('data_preprocessor') or {}):
+        raise ValueError(
+            f'model.type={bare_name(cfg.model)!r} trains on batches of several branches, and unlabelled images of '
+            'LabelledFraction would train its heads as images without objects; set keep_unlabelled=False'
+        )
+    sampler = bare_name(neck.get('sampler')) or 'InstanceSampler'
     if sampler in ANNOTATED:
         raise ValueError(
             f'neck.sampler={sampler!r} contrasts annotated {ANNOTATED[sampler]}, which unlabelled images have not; '

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from mmengine.config import Config, ConfigDict
 from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from mmengine.registry import MODELS as ROOT_MODELS
@@ -290,6 +291,26 @@ def supervised_part(model: nn.Module) -> nn.Module:
             if isinstance(inner, nn.Module):
                 return inner
     return model
+
+
+def supervised_model(cfg: Config) -> ConfigDict:
+    """The part of a config's model that has the backbone and the neck: the config of :func:`supervised_part`.
+
+    It is the model itself, or the ``detector`` that it trains, as in SoftTeacher and the trackers.
+
+    Raises:
+        ValueError: If the config has no model.
+    """
+    model = cfg.get('model')
+    if not isinstance(model, Mapping):
+        raise ValueError('the config has no model; give a config that trains, such as mmdet::retinanet/...')
+    inner = model.get('detector')
+    return inner if isinstance(inner, Mapping) and not model.get('backbone') else model
+
+
+def supervised_neck(cfg: Config) -> str:
+    """Field of a config that holds the neck of its :func:`supervised_model`, for messages."""
+    return 'model.neck' if supervised_model(cfg) is cfg.get('model') else 'model.detector.neck'
 
 
 def find_supervision(model: nn.Module) -> Supervision:

@@ -289,6 +289,10 @@ def test_a_wrapper_inside_is_refused(folder: Path) -> None:
     assert [is_labelled(repeated[i]) for i in (0, 10, 20, 30)] == [True, False, True, False]
 
 
+#: A neck that learns from unlabelled images.
+CDS: dict[str, Any] = dict(type='mmcds.CDSNeck', sampler=dict(type='DenseSampler'))
+
+
 def config(neck: Any, wrap: bool = False, **arguments: Any) -> Config:
     dataset = dict(type='mmcds.LabelledFraction', dataset=dict(type='CocoDataset'), **arguments)
     if wrap:
@@ -298,8 +302,7 @@ def config(neck: Any, wrap: bool = False, **arguments: Any) -> Config:
 
 @pytest.mark.parametrize('wrap', [False, True])
 def test_unlabelled_images_that_nothing_learns_from_are_refused(wrap: bool) -> None:
-    cds: dict[str, Any] = dict(type='mmcds.CDSNeck', sampler=dict(type='DenseSampler'))
-    check_labelled_fraction(config(cds, wrap))
+    check_labelled_fraction(config(CDS, wrap))
     check_labelled_fraction(config(dict(type='FPN'), wrap, keep_unlabelled=False))
     check_labelled_fraction(Config(dict(model=dict(neck=None))))
     for neck in (None, dict(type='FPN'), dict(type='mmcds.DSNNeck')):
@@ -309,22 +312,45 @@ def test_unlabelled_images_that_nothing_learns_from_are_refused(wrap: bool) -> N
         with pytest.raises(
             ValueError, match=r"^neck\.sampler='InstanceSampler' .*set sampler=dict\(type='DenseSampler"
         ):
-            check_labelled_fraction(config(dict(cds, sampler=sampler), wrap))
+            check_labelled_fraction(config(dict(CDS, sampler=sampler), wrap))
     with pytest.raises(ValueError, match=r'^LabelledFraction\.fraction=2 is out of range'):
-        check_labelled_fraction(config(cds, wrap, fraction=2))
+        check_labelled_fraction(config(CDS, wrap, fraction=2))
     with pytest.raises(ValueError, match=r"^LabelledFraction\.keep_unlabelled='no' is neither True nor False"):
-        check_labelled_fraction(config(cds, wrap, keep_unlabelled='no'))
+        check_labelled_fraction(config(CDS, wrap, keep_unlabelled='no'))
 
 
 def test_unlabelled_images_of_other_batches_are_refused() -> None:
-    cds: dict[str, Any] = dict(type='mmcds.CDSNeck', sampler=dict(type='DenseSampler'))
-    pixels = config(dict(cds, sampler=dict(type='PixelSampler')))
+    pixels = config(dict(CDS, sampler=dict(type='PixelSampler')))
     with pytest.raises(ValueError, match=r"^neck\.sampler='PixelSampler' contrasts annotated pixels"):
         check_labelled_fraction(pixels)
-    yolo = config(cds)
+    yolo = config(CDS)
     for kind in ('yolov5_collate', 'mmyolo.yolov5_collate'):
         yolo.train_dataloader.collate_fn = dict(type=kind)
         with pytest.raises(ValueError, match=r"^train_dataloader\.collate_fn='yolov5_collate' .*without the marks"):
             check_labelled_fraction(yolo)
     yolo.train_dataloader.dataset.keep_unlabelled = False
     check_labelled_fraction(yolo)
+
+
+def test_the_neck_of_a_detector_that_another_model_trains_counts() -> None:
+    tracker = config(None)
+    tracker.model = dict(type='ByteTrack', detector=dict(type='YOLOX', backbone=dict(type='CSPDarknet'), neck=CDS))
+    check_labelled_fraction(tracker)
+    tracker.model.detector.neck.sampler.type = 'InstanceSampler'
+    with pytest.raises(ValueError, match=r"^neck\.sampler='InstanceSampler' contrasts annotated boxes"):
+        check_labelled_fraction(tracker)
+    tracker.model.detector.neck = dict(type='FPN')
+    with pytest.raises(ValueError, match=r'no CDSNeck'):
+        check_labelled_fraction(tracker)
+    branches = config(None)
+    single = dict(type='DetDataPreprocessor')
+    branches.model = dict(
+        type='SoftTeacher', detector=dict(backbone=dict(type='ResNet'), neck=CDS),
+        data_preprocessor=dict(type='MultiBranchDataPreprocessor', data_preprocessor=single),
+    )  # fmt: skip
+    with pytest.raises(
+        ValueError, match=r"^model\.type='SoftTeacher' trains on batches of several branches, .*=False$"
+    ):
+        check_labelled_fraction(branches)
+    branches.train_dataloader.dataset.keep_unlabelled = False
+    check_labelled_fraction(branches)

@@ -186,6 +186,32 @@ def test_a_detector_has_no_logits_of_images(teacher: Path, tmp_path: Path) -> No
     check_teacher(cfg)
 
 
+def test_a_detector_that_another_model_trains_is_the_student(tmp_path: Path) -> None:
+    stock = toy_model()
+    stock.dump(tmp_path / 'detector.py')
+    torch.save({'state_dict': {}}, tmp_path / 'weights.pth')
+    wrapped = Config(dict(default_scope='mmdet', model=dict(type='SoftTeacher', detector=stock.model)))
+    cfg = add_cds(wrapped, distill=dict(logits_weight=0, channels=[16, 32, 64, 128]))
+    with pytest.raises(ValueError, match=r'^model\.detector\.neck\.distill is set but nothing brings a teacher; add'):
+        check_teacher(cfg)
+    hook = dict(
+        type='mmcds.DistillHook', teacher=str(tmp_path / 'detector.py'), checkpoint=str(tmp_path / 'weights.pth')
+    )
+    cfg.custom_hooks = [*cfg.custom_hooks, hook]
+    check_teacher(cfg)
+    cfg.model.detector.neck.distill.channels = 8
+    with pytest.raises(
+        ValueError,
+        match=r'^model\.detector\.neck\.distill\.channels=8: .*set model\.detector\.neck\.distill\.channels=\[',
+    ):
+        check_teacher(cfg)
+    cfg.model.detector.neck.distill.logits_weight = 1
+    with pytest.raises(
+        ValueError, match=r'^model\.detector\.neck\.distill\.logits_weight=1: the student \(FasterRCNN\)'
+    ):
+        check_teacher(cfg)
+
+
 def test_weights_are_loaded_and_the_random_numbers_left_alone(teacher: Path) -> None:
     drawn = torch.get_rng_state()
     model = load_teacher(str(teacher / 'config.py'), str(teacher / 'weights.pth'))

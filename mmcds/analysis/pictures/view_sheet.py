@@ -15,9 +15,10 @@ from mmengine.registry import DATASETS, FUNCTIONS, MODELS, init_default_scope
 from mmengine.runner import set_random_seed
 from torch import Tensor
 
-from mmcds.config.add_cds import has_cds, supervised_model
+from mmcds.config.add_cds import has_cds
 from mmcds.config.load_config import model_config
 from mmcds.config.resolved import ResolvedCDS
+from mmcds.models.necks import supervised_model
 from mmcds.models.samplers import PixelSampler
 from mmcds.models.views.photometric import normalisation_of, white_of
 from mmcds.utils.boxes import as_rotated

@@ -5,10 +5,9 @@ from typing import Any
 from mmengine.hooks import Hook
 from mmengine.runner import Runner, find_latest_checkpoint
 
-from mmcds.config.add_cds import supervised_model
 from mmcds.config.resolved import NECK
 from mmcds.engine.weights import check_resumed, unwrapped
-from mmcds.models.necks import changed_defaults
+from mmcds.models.necks import changed_defaults, supervised_model
 from mmcds.registry import HOOKS
 from mmcds.utils.type_name import type_name
 
