@@ -15,6 +15,7 @@ from mmengine.registry import DATASETS as ROOT_DATASETS
 
 from mmcds.models.data_samples.sample_list import without_labels
 from mmcds.models.necks import supervised_model
+from mmcds.models.views.dataloader import batch_augments_of, mixing_augments
 from mmcds.registry import DATASETS
 from mmcds.utils.errors import check_count, check_flag, check_range
 from mmcds.utils.type_name import bare_kind, bare_name, type_name
@@ -292,6 +293,12 @@ def _check_wrapper(cfg: Config, dataset: Mapping[str, Any]) -> None:
             'LabelledFraction keeps unlabelled images, but the model has no CDSNeck that could learn from them; '
             'add CDS (--cds) or set keep_unlabelled=False'
         )
+    for augments, field in batch_augments_of(cfg):
+        for name in mixing_augments(augments):
+            raise ValueError(
+                f'{field}: {name} mixes the images of a batch, so that pixels of unlabelled images would train the '
+                'heads; remove it, or set keep_unlabelled=False'
+            )
     if 'data_preprocessor' in (cfg.model.get('data_preprocessor') or {}):
         raise ValueError(
             f'model.type={bare_name(cfg.model)!r} trains on batches of several branches, and unlabelled images of '

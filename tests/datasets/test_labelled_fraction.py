@@ -354,3 +354,41 @@ def test_the_neck_of_a_detector_that_another_model_trains_counts() -> None:
         check_labelled_fraction(branches)
     branches.train_dataloader.dataset.keep_unlabelled = False
     check_labelled_fraction(branches)
+
+
+MIXUP = dict(augments=[dict(type='Mixup', alpha=0.8)])
+
+
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        (dict(model=dict(train_cfg=MIXUP)), r'^model\.train_cfg: Mixup mixes the images of a batch'),
+        (
+            dict(model=dict(train_cfg=dict(augments=dict(type='mmpretrain.ResizeMix', alpha=1.0)))),
+            r'^model\.train_cfg: ResizeMix mixes',
+        ),
+        (
+            dict(model=dict(data_preprocessor=dict(batch_augments=dict(augments=[dict(type='CutMix', alpha=1.0)])))),
+            r'^model\.data_preprocessor\.batch_augments: CutMix mixes',
+        ),
+        (
+            dict(custom_hooks=[dict(type='SwitchRecipeHook', schedule=[dict(action_epoch=2, batch_augments=MIXUP)])]),
+            r'^custom_hooks: SwitchRecipeHook\.batch_augments: Mixup mixes',
+        ),
+    ],
+)
+def test_unlabelled_pixels_are_kept_from_the_heads(changes: dict[str, Any], message: str) -> None:
+    cfg = config(CDS)
+    cfg.merge_from_dict(changes)
+    with pytest.raises(ValueError, match=message + '.*; remove it, or set keep_unlabelled=False$'):
+        check_labelled_fraction(cfg)
+    cfg.train_dataloader.dataset.keep_unlabelled = False
+    check_labelled_fraction(cfg)
+
+
+def test_batch_augmentations_that_mix_no_images_are_taken() -> None:
+    cfg = config(CDS)
+    pad = dict(type='BatchFixedSizePad', size=(64, 64))
+    cfg.model.data_preprocessor = dict(type='DetDataPreprocessor', batch_augments=[pad])
+    cfg.custom_hooks = [dict(type='SwitchRecipeHook', schedule=[dict(action_epoch=2, batch_augments=None)])]
+    check_labelled_fraction(cfg)

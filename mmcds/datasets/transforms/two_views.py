@@ -11,7 +11,7 @@ from mmengine.registry import DefaultScope
 
 from mmcds.models.step_data import no_map
 from mmcds.models.supervision import Supervision
-from mmcds.models.views.dataloader import DataloaderView, check_batch_augments
+from mmcds.models.views.dataloader import DataloaderView, batch_augments_of, check_batch_augments
 from mmcds.registry import TRANSFORMS
 from mmcds.utils.errors import unknown_name
 from mmcds.utils.type_name import bare_kind
@@ -144,7 +144,6 @@ def check_second_view(cfg: Mapping[str, Any], supervision: Supervision) -> None:
         ValueError: If a ``TwoViews`` is wrong, or stands below a data set that mixes its images; if the sampler needs
             the map between the views and a transform leaves none; if a batch augmentation changes view 1 alone.
     """
-    model = cfg['model']
     parts = {'train_dataloader': cfg.get('train_dataloader'), 'custom_hooks': cfg.get('custom_hooks')}
     for config in configs_in(parts):
         pipeline = config.get('pipeline')
@@ -156,12 +155,8 @@ def check_second_view(cfg: Mapping[str, Any], supervision: Supervision) -> None:
             )
     if not isinstance(supervision.view, DataloaderView):
         return
-    # The runner and mmpretrain's classifiers add the missing settings of the preprocessor.
-    preprocessor = model.get('data_preprocessor') or cfg.get('data_preprocessor') or {}
-    augments, field = preprocessor.get('batch_augments'), 'model.data_preprocessor.batch_augments'
-    if augments is None and (model.get('train_cfg') or {}).get('augments') is not None:
-        augments, field = model['train_cfg'], 'model.train_cfg'
-    check_batch_augments(augments, field)
+    for augments, field in batch_augments_of(cfg):
+        check_batch_augments(augments, field)
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmdet'):
         for config in configs_in(parts):
             if bare_kind(config['type']) == 'TwoViews':

@@ -93,21 +93,54 @@ def check_batch_augments(augments: Any, field: str = 'model.data_preprocessor.ba
     """Raise on batch augmentations that change view 1 of a batch but not the data loader's view 2.
 
     Args:
-        augments (list | dict | RandomBatchAugment | None): The configs, or the built augmentations of a preprocessor;
-            mmpretrain has them in a dict or a RandomBatchAugment.
+        augments (list | dict | RandomBatchAugment | None): As for :func:`mixing_augments`.
         field (str): Their field in the config, for the message.
 
     Raises:
         ValueError: If one is not among :data:`FOLLOWED`, as Mixup and CutMix are not.
     """
+    for name in mixing_augments(augments):
+        raise ValueError(
+            f'{field}: {name} changes view 1 of a batch but not view 2, which comes from the data loader; remove '
+            "it, or set neck.view=dict(type='PhotometricView'), which makes view 2 of the changed view 1 "
+            f'(view 2 follows: {", ".join(FOLLOWED)})'
+        )
+
+
+def mixing_augments(augments: Any) -> list[str]:
+    """Names of the batch augmentations that mix the images of a batch, as Mixup, CutMix and ResizeMix do.
+
+    Those that are not known count, too: all but :data:`FOLLOWED`.
+
+    Args:
+        augments (list | dict | RandomBatchAugment | None): The configs, or the built augmentations of a preprocessor;
+            mmpretrain has them in a dict or a RandomBatchAugment.
+    """
     if not augments:
-        return
+        return []
     parts = augments.get('augments', []) if isinstance(augments, Mapping) else getattr(augments, 'augments', augments)
-    for augment in parts if isinstance(parts, Iterable) and not isinstance(parts, Mapping) else [parts]:
-        name = bare_kind(augment.get('type') if isinstance(augment, Mapping) else type(augment))
-        if augment is not None and name not in FOLLOWED:
-            raise ValueError(
-                f'{field}: {name} changes view 1 of a batch but not view 2, which comes from the data loader; remove '
-                "it, or set neck.view=dict(type='PhotometricView'), which makes view 2 of the changed view 1 "
-                f'(view 2 follows: {", ".join(FOLLOWED)})'
-            )
+    parts = parts if isinstance(parts, Iterable) and not isinstance(parts, Mapping) else [parts]
+    kinds = [each.get('type') if isinstance(each, Mapping) else type(each) for each in parts if each is not None]
+    return [name for name in map(bare_kind, kinds) if name not in FOLLOWED]
+
+
+def batch_augments_of(cfg: Mapping[str, Any]) -> list[tuple[Any, str]]:
+    """The batch augmentations of a config, those that hooks switch to included, each with its field.
+
+    Args:
+        cfg (Mapping): A whole config.
+    """
+    model = cfg['model']
+    # The runner and mmpretrain's classifiers add the missing settings of the preprocessor.
+    preprocessor = model.get('data_preprocessor') or cfg.get('data_preprocessor') or {}
+    # That of all branches of a semi-supervised detector wraps that of one.
+    preprocessor = preprocessor.get('data_preprocessor') or preprocessor
+    found = [(preprocessor.get('batch_augments'), 'model.data_preprocessor.batch_augments')]
+    if found[0][0] is None and (model.get('train_cfg') or {}).get('augments') is not None:
+        found = [(model['train_cfg'], 'model.train_cfg')]
+    for hook in cfg.get('custom_hooks') or []:
+        recipes = hook.get('schedule') if isinstance(hook, Mapping) else None
+        for recipe in recipes if isinstance(recipes, Sequence) else ():
+            if isinstance(recipe, Mapping) and recipe.get('batch_augments'):
+                found.append((recipe['batch_augments'], f'custom_hooks: {bare_kind(hook.get("type"))}.batch_augments'))
+    return found
