@@ -4,7 +4,7 @@ import json
 import os
 import zlib
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ from mmcds.models.views.dataloader import batch_augments_of, mixing_augments
 from mmcds.registry import DATASETS
 from mmcds.utils.errors import check_count, check_flag, check_range
 from mmcds.utils.type_name import bare_kind, bare_name, type_name
+
+from .transforms.recording import configs_in, mixing
 
 #: Samplers that need annotations, with what is annotated.
 ANNOTATED = {'InstanceSampler': 'boxes', 'PixelSampler': 'pixels'}
@@ -256,16 +258,26 @@ def check_fraction(fraction: Any, labelled_share: Any = None) -> None:
 
 
 def check_labelled_fraction(cfg: Config) -> None:
-    """Raise on a semi-supervised config that has no use for its unlabelled images.
+    """Raise on a semi-supervised config that has no use for its unlabelled images, or does not keep them from the task.
 
     Args:
         cfg (Config): Any config; without a :class:`LabelledFraction` nothing is checked.
 
     Raises:
-        ValueError: If its numbers are out of range, or unlabelled images are kept and there is no contrast for them.
+        ValueError: If its numbers are out of range, or unlabelled images are kept and there is no contrast for them,
+            or they are mixed into labelled ones.
     """
-    for dataset in _fractions((cfg.get('train_dataloader') or {}).get('dataset')):
+    train = (cfg.get('train_dataloader') or {}).get('dataset')
+    for dataset in _fractions(train):
         _check_wrapper(cfg, dataset)
+    for outer in configs_in(train):
+        below = _fractions(outer.get('dataset')) if bare_name(outer) == 'MultiImageMixDataset' else []
+        if any(dataset.get('keep_unlabelled', True) for dataset in below):
+            steps = [bare_kind(step.get('type')) for step in outer.get('pipeline') or []]
+            raise ValueError(
+                f'MultiImageMixDataset.pipeline={steps} comes after LabelledFraction, whose pipeline has to '
+                'pack the images that lose their labels; remove MultiImageMixDataset, or set keep_unlabelled=False'
+            )
 
 
 def _fractions(dataset: Any) -> list[Mapping[str, Any]]:
@@ -277,9 +289,30 @@ def _fractions(dataset: Any) -> list[Mapping[str, Any]]:
     return own + [wrapper for part in inner for wrapper in _fractions(part)]
 
 
+def _pipelines(value: Any) -> Iterator[Any]:
+    """The pipelines in a part of a config, at any depth; hooks call them ``switch_pipeline`` and the like."""
+    if isinstance(value, Mapping):
+        yield from (each for key, each in value.items() if str(key).endswith('pipeline'))
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        for each in value:
+            yield from _pipelines(each)
+
+
 def _check_wrapper(cfg: Config, dataset: Mapping[str, Any]) -> None:
     check_fraction(dataset.get('fraction', 0.1), dataset.get('labelled_share'))
-    if not check_flag('LabelledFraction.keep_unlabelled', dataset.get('keep_unlabelled', True)):
+    keeps = check_flag('LabelledFraction.keep_unlabelled', dataset.get('keep_unlabelled', True))
+    for step in configs_in(list(_pipelines([dataset, cfg.get('custom_hooks')]))):
+        name = bare_kind(step['type'])
+        # Transforms of mmyolo draw from the whole data set below; a cache holds what was handed out.
+        draws = cfg.get('default_scope') == 'mmyolo' and not (step.get('use_cached') or name.startswith('Cached'))
+        if (keeps or draws) and mixing([dict(type=step['type'])]):
+            remedy = 'remove it' if draws else 'remove it, or set keep_unlabelled=False'
+            raise ValueError(
+                f'LabelledFraction: {name} of the pipeline mixes images that are not labelled, with their annotations, '
+                f'into labelled ones; {remedy}'
+            )
+    if not keeps:
         return
     collate = cfg.train_dataloader.get('collate_fn') or {}
     if bare_kind(collate.get('type')) == 'yolov5_collate':

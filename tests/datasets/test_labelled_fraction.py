@@ -392,3 +392,42 @@ def test_batch_augmentations_that_mix_no_images_are_taken() -> None:
     cfg.model.data_preprocessor = dict(type='DetDataPreprocessor', batch_augments=[pad])
     cfg.custom_hooks = [dict(type='SwitchRecipeHook', schedule=[dict(action_epoch=2, batch_augments=None)])]
     check_labelled_fraction(cfg)
+
+
+def test_mosaics_around_and_below_are_refused() -> None:
+    """Around it, images are not packed yet; below it, a cache holds images whose labels were not chosen."""
+    around = config(CDS, wrap=True)
+    mosaic = [dict(type='mmdet.Mosaic', img_scale=(64, 64)), dict(type='PackDetInputs')]
+    around.train_dataloader.dataset.dataset = dict(
+        type='mmdet.MultiImageMixDataset', dataset=around.train_dataloader.dataset.dataset, pipeline=mosaic
+    )
+    with pytest.raises(
+        ValueError, match=r"^MultiImageMixDataset\.pipeline=\['Mosaic', 'PackDetInputs'\] comes after LabelledFraction"
+    ):
+        check_labelled_fraction(around)
+    around.train_dataloader.dataset.dataset.dataset.keep_unlabelled = False
+    check_labelled_fraction(around)
+
+    below = config(CDS)
+    for place in (below.train_dataloader.dataset.dataset, below):
+        steps = [dict(type='LoadImageFromFile'), dict(type='CachedMosaic', img_scale=(64, 64))]
+        if place is below:
+            below.custom_hooks = [dict(type='PipelineSwitchHook', switch_epoch=1, switch_pipeline=steps)]
+        else:
+            place.pipeline = steps
+        below.train_dataloader.dataset.keep_unlabelled = True
+        with pytest.raises(ValueError, match=r'^LabelledFraction: CachedMosaic of the .*or set keep_unlabelled=False$'):
+            check_labelled_fraction(below)
+        below.train_dataloader.dataset.keep_unlabelled = False
+        check_labelled_fraction(below)
+        below.train_dataloader.dataset.dataset.pipeline = []
+
+
+def test_transforms_that_draw_from_the_whole_data_set_are_refused_in_the_baseline_too() -> None:
+    yolo = config(None, keep_unlabelled=False)
+    yolo.default_scope = 'mmyolo'
+    yolo.train_dataloader.dataset.dataset.pipeline = [dict(type='Mosaic', img_scale=(64, 64))]
+    with pytest.raises(ValueError, match=r'^LabelledFraction: Mosaic of the pipeline mixes .*; remove it$'):
+        check_labelled_fraction(yolo)
+    yolo.train_dataloader.dataset.dataset.pipeline[0].use_cached = True
+    check_labelled_fraction(yolo)
