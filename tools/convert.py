@@ -33,7 +33,9 @@ def main() -> None:
     parser.add_argument('--force', action='store_true', help='replace a file that is there')
     args = parser.parse_args()
     from mmcds.paper.convert import convert_checkpoint, has_small_stem, load_weights
+    from mmcds.utils.checkpoint_files import check_written
 
+    check_written('--out', args.out, {'the checkpoint itself': args.checkpoint})
     if Path(args.out).exists() and not args.force:
         raise ValueError(f'--out={args.out!r} exists; give another name, or --force to replace it')
     count, dropped = convert_checkpoint(args.checkpoint, args.out, args.to)

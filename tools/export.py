@@ -48,6 +48,7 @@ def main() -> None:
     from mmcds.checkpoints.export import check_export, check_has_cds, export_checkpoint
     from mmcds.checkpoints.onnx import check_onnx, export_onnx
     from mmcds.cli.prepare import prepare_config
+    from mmcds.utils.checkpoint_files import check_written, renamed_last
 
     if args.cfg_options and not args.config:
         raise ValueError('--cfg-options changes the config of --config, which is not given')
@@ -58,22 +59,30 @@ def main() -> None:
     size = tuple(args.size or (224, 224))
     # All is looked at before anything is written.
     onnx = check_onnx(args.onnx, size) if args.onnx else []
+    read = {'the checkpoint itself': args.checkpoint}
+    check_written('--out', args.out, read)
+    for each in onnx:
+        check_written('--onnx', each, {**read, 'the file of --out': args.out})
     for option, path in (('--out', args.out), *(('--onnx', str(each)) for each in onnx)):
         if Path(path).exists() and not args.force:
             raise ValueError(f'{option}={path!r} exists; give another name, or --force to replace it')
     if args.config:
         check_has_cds(args.config, args.checkpoint, args.cds, args.cfg_options)
-    count, dropped = export_checkpoint(args.checkpoint, args.out, backbone_only=args.backbone)
+    with renamed_last(args.out) as partial:
+        count, dropped = export_checkpoint(args.checkpoint, partial, backbone_only=args.backbone)
+        found = ''
+        if args.config:
+            found = check_export(
+                args.config,
+                args.checkpoint,
+                partial,
+                add=args.cds,
+                backbone_only=args.backbone,
+                options=args.cfg_options,
+                name=args.out,
+            )
     print(f'{args.out}: {count} tensors kept, {dropped} left behind')
-    if args.config:
-        found = check_export(
-            args.config,
-            args.checkpoint,
-            args.out,
-            add=args.cds,
-            backbone_only=args.backbone,
-            options=args.cfg_options,
-        )
+    if found:
         print(found)
     if args.onnx:
         cfg = prepare_config(args.config, args.cfg_options, args.cds, check_data=False)

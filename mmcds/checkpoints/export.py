@@ -1,6 +1,5 @@
 """Exports stock checkpoints from CDS ones."""
 
-import os
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
@@ -14,7 +13,7 @@ from mmcds.config.add_cds import has_cds, remove_cds
 from mmcds.config.from_options import config_from_options
 from mmcds.config.load_config import model_config
 from mmcds.engine.weights import without_cds
-from mmcds.utils.checkpoint_files import load_checkpoint
+from mmcds.utils.checkpoint_files import check_written, load_checkpoint, renamed_last
 
 #: Meta data of a checkpoint that inference uses; the rest (configs, hooks' messages) describes the training.
 META = ('dataset_meta', 'epoch', 'iter', 'mmengine_version')
@@ -35,8 +34,9 @@ def export_checkpoint(source: str | Path, target: str | Path, backbone_only: boo
         tuple[int, int]: Number of tensors written and left behind.
 
     Raises:
-        FileNotFoundError, ValueError: If the source is missing or cut short, or has no backbone.
+        FileNotFoundError, ValueError: If the source is missing or cut short, has no backbone, or is the target, too.
     """
+    check_written('target', target, {'the checkpoint itself': source})
     content = load_checkpoint(source)
     weights = without_cds(content['state_dict'])
     if backbone_only:
@@ -48,11 +48,8 @@ def export_checkpoint(source: str | Path, target: str | Path, backbone_only: boo
                 f"checkpoint={str(source)!r} has no 'backbone.*'; leave --backbone out for a bare backbone"
             )
     meta = {key: value for key, value in (content.get('meta') or {}).items() if key in META}
-    target = Path(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f'{target.name}.partial')
-    torch.save({'meta': plain(meta), 'state_dict': weights}, partial)
-    os.replace(partial, target)
+    with renamed_last(target) as partial:
+        torch.save({'meta': plain(meta), 'state_dict': weights}, partial)
     return len(weights), len(content['state_dict']) - len(weights)
 
 
@@ -81,6 +78,7 @@ def check_export(
     backbone_only: bool = False,
     images: int = 10,
     options: dict[str, Any] | None = None,
+    name: str | Path | None = None,
 ) -> str:
     """Load an exported file strictly into the stock model and compare outputs bit for bit.
 
@@ -92,6 +90,7 @@ def check_export(
         backbone_only (bool): Whether the file is a backbone. Defaults to False.
         images (int): Random images of 224x224 px to compare on. Defaults to 10.
         options (dict, optional): What was overridden in training, as ``--cfg-options`` gives it. Defaults to None.
+        name (str | Path, optional): What messages call the file. Defaults to None: ``target``.
 
     Returns:
         str: A summary in one line.
@@ -99,6 +98,7 @@ def check_export(
     Raises:
         ValueError: If the weights do not fit the config or the stock model, or the outputs differ.
     """
+    name = name or target
     # The teacher of a distilled student is needed in training only.
     cds_cfg = config_from_options(config, options, cds=add, teacher=False)
     cfg, stock_cfg = cds_cfg, remove_cds(cds_cfg)
@@ -114,18 +114,16 @@ def check_export(
     try:
         part.load_state_dict(load_checkpoint(target)['state_dict'], strict=True)
     except RuntimeError as error:
-        raise ValueError(
-            f'{target} does not fit the stock model of {config}: {" ".join(str(error).split())}'
-        ) from error
+        raise ValueError(f'{name} does not fit the stock model of {config}: {" ".join(str(error).split())}') from error
     sample = None if backbone_only else sample_class(cfg)
     compared = 0
     for image in torch.randint(256, (images, 3, 224, 224), generator=torch.Generator().manual_seed(0)):
         ours, theirs = (outputs(model, image, sample, backbone_only) for model in (cds, stock))
         if len(ours) != len(theirs) or not all(torch.equal(x, y) for x, y in zip(ours, theirs, strict=True)):
-            raise ValueError(f'{target}: the stock model does not give what the CDS model gives on a random image')
+            raise ValueError(f'{name}: the stock model does not give what the CDS model gives on a random image')
         compared += sum(tensor.numel() for tensor in ours)
     return (
-        f'{target}: loads strictly into the stock {type(part).__name__}; {compared} numbers of features and '
+        f'{name}: loads strictly into the stock {type(part).__name__}; {compared} numbers of features and '
         f'predictions on {images} random images are equal to the last bit'
     )
 

@@ -1,6 +1,7 @@
 """Exports the stock model as ONNX, and compares onnxruntime's output with PyTorch's."""
 
 import warnings
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from mmengine.config import Config
 from torch import Tensor, nn
 
 from mmcds.config.add_cds import remove_cds
+from mmcds.utils.checkpoint_files import renamed_last
 from mmcds.utils.errors import check_count
 
 from .export import tensors
@@ -78,7 +80,8 @@ def export_onnx(cfg: Config, checkpoint: str | Path, out: str | Path, size: tupl
 
     The file holds the network: it takes normalised images and gives raw outputs. The box head of a two-stage detector
     goes into a second file, ``<out>_roi.onnx``, which takes features that RoIAlign has pooled. Proposals,
-    RoIAlign, decoding and suppression are the runtime's (MMDeploy has them for all of mmdet).
+    RoIAlign, decoding and suppression are the runtime's (MMDeploy has them for all of mmdet). A file gets its name when
+    all is compared.
 
     Args:
         cfg (Config): With CDS or without; CDS is not exported.
@@ -114,12 +117,14 @@ def export_onnx(cfg: Config, checkpoint: str | Path, out: str | Path, size: tupl
         unknown = f'{type(model).__name__} has a head that cannot be called on features alone ({error})'
     if unknown:
         raise ValueError(f'--onnx: {unknown}; export it with MMDeploy')
-    parts = [_write(network, image, out, 'image', names)]
-    if stages is not None:
-        cells = stages.roi_feat_size
-        pooled = torch.randn(8, roi.bbox_roi_extractor.out_channels, cells[0], cells[1], generator=generator)
-        target = out.with_name(f'{out.stem}_roi.onnx')
-        parts.append(_write(stages, pooled, target, 'rois', ['scores', 'boxes'], any_count=True))
+    # Both files are renamed after both are compared.
+    with ExitStack() as files:
+        parts = [_write(files, network, image, out, 'image', names)]
+        if stages is not None:
+            cells = stages.roi_feat_size
+            pooled = torch.randn(8, roi.bbox_roi_extractor.out_channels, cells[0], cells[1], generator=generator)
+            target = out.with_name(f'{out.stem}_roi.onnx')
+            parts.append(_write(files, stages, pooled, target, 'rois', ['scores', 'boxes'], any_count=True))
     return parts
 
 
@@ -142,11 +147,17 @@ def check_onnx(out: str | Path, size: tuple[int, int]) -> list[Path]:
 
 
 def _write(
-    module: nn.Module, example: Tensor, out: Path, name: str, names: list[str], any_count: bool = False
+    files: ExitStack,
+    module: nn.Module,
+    example: Tensor,
+    out: Path,
+    name: str,
+    names: list[str],
+    any_count: bool = False,
 ) -> OnnxPart:
     import onnxruntime
 
-    out.parent.mkdir(parents=True, exist_ok=True)
+    partial = files.enter_context(renamed_last(out))
     module = module.eval()
     # The number of RoIs differs between images.
     shapes = ({0: torch.export.Dim('count')},) if any_count else None
@@ -154,10 +165,10 @@ def _write(
         warnings.simplefilter('ignore')  # torch's warnings about torch itself
         expected = tensors(module(example))
         torch.onnx.export(
-            module, (example,), out, dynamo=True, verbose=False, external_data=False, dynamic_shapes=shapes,
+            module, (example,), partial, dynamo=True, verbose=False, external_data=False, dynamic_shapes=shapes,
             input_names=[name], output_names=names,
         )  # fmt: skip
-    session = onnxruntime.InferenceSession(str(out), providers=['CPUExecutionProvider'])
+    session = onnxruntime.InferenceSession(str(partial), providers=['CPUExecutionProvider'])
     results = session.run(None, {session.get_inputs()[0].name: example.numpy()})
     difference = max(
         float(np.abs(a - b.numpy()).max()) / max(float(b.abs().max()), 1e-12)

@@ -1,6 +1,5 @@
 """Converts checkpoints of the paper's released code to those of MMPretrain and mmcds, and back."""
 
-import os
 import pickle
 import re
 from collections.abc import Iterable, Mapping
@@ -12,7 +11,7 @@ import torch
 from torch import Tensor
 
 from mmcds.engine.weights import CDS_PREFIX
-from mmcds.utils.checkpoint_files import check_checkpoint
+from mmcds.utils.checkpoint_files import check_checkpoint, check_written, renamed_last
 from mmcds.utils.errors import unknown_name
 
 #: What a checkpoint can be written as; the released names are the form in between.
@@ -50,17 +49,15 @@ def convert_checkpoint(source: str | Path, target: str | Path, to: str) -> tuple
     """
     if to not in TARGETS:
         raise unknown_name('to', to, TARGETS)
+    check_written('target', target, {'the checkpoint itself': source})
     found = load_weights(source)
     try:
         weights = convert_state_dict(found, to)
     except ValueError as error:
         raise ValueError(f'checkpoint={str(source)!r}: {error}') from error
     content = weights if to == 'released' else {'meta': {}, 'state_dict': weights}
-    target = Path(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f'{target.name}.partial')
-    torch.save(content, partial)
-    os.replace(partial, target)
+    with renamed_last(target) as partial:
+        torch.save(content, partial)
     return len(weights), len(found) - len(weights)
 
 

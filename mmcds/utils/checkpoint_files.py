@@ -1,7 +1,9 @@
-"""Checks, names and loads checkpoint files."""
+"""Checks, names, loads and replaces checkpoint files."""
 
+import os
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,41 @@ def check_checkpoint(path: str | Path) -> Path:
         size = path.stat().st_size
         raise ValueError(f'checkpoint={str(path)!r} ({size} bytes) is cut short or no checkpoint; {_others(path)}')
     return path
+
+
+def check_written(field: str, path: str | Path, others: Mapping[str, str | Path]) -> None:
+    """Raise if a file to be written is one of the other files of a command.
+
+    Args:
+        field (str): What names the file, for the message (``'--out'``).
+        path (str | Path): The file.
+        others (Mapping[str, str | Path]): The other files, by what they are.
+
+    Raises:
+        ValueError: If it is one of them, also under another name of the same place.
+    """
+    for what, other in others.items():
+        if Path(path).resolve() == Path(other).resolve():
+            raise ValueError(f'{field}={str(path)!r} is {what}, which it would replace; give another name')
+
+
+@contextmanager
+def renamed_last(target: str | Path) -> Iterator[Path]:
+    """Context that gives the name of a partial file beside a target, and renames the file to the target at its end.
+
+    If the block raises, the partial file is removed and the target is what it was.
+
+    Args:
+        target (str | Path): The file to write; its folder is made.
+    """
+    target = Path(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f'{target.name}.partial')
+    try:
+        yield partial
+        os.replace(partial, target)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def names_of(checkpoints: Sequence[str | Path]) -> list[str]:

@@ -1,5 +1,6 @@
 """The exported file is the stock model's, and is refused where it would not be."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from toys import build, toy_model
 
 from mmcds import add_cds
 from mmcds.checkpoints.export import check_export, export_checkpoint, plain
+from mmcds.paper.convert import convert_checkpoint
 
 
 @pytest.fixture
@@ -106,3 +108,45 @@ def test_a_stock_config_of_a_cds_checkpoint_is_told_the_flag(
     assert done.stderr.endswith('stock.py has none; add --cds\n')
     assert not (tmp_path / 'out.pth').exists()
     assert preloaded.run(*command, config).returncode == 0
+
+
+def test_a_file_that_does_not_fit_takes_the_place_of_no_other(
+    trained: tuple[str, Path, Config], preloaded: Preloaded, tmp_path: Path
+) -> None:
+    config, source, _ = trained
+    other = Config.fromfile(config)
+    other.model.rpn_head.feat_channels = 24
+    other.dump(tmp_path / 'other.py')
+    out = tmp_path / 'out.pth'
+    command = ['tools/export.py', str(source), '--out', str(out), '--config']
+    for before in (None, b'good'):
+        if before is not None:
+            out.write_bytes(before)
+        done = preloaded.run(*command, str(tmp_path / 'other.py'), '--force')
+        assert done.returncode == 2
+        assert 'does not fit' in done.stderr
+        assert (out.read_bytes() if out.exists() else None) == before
+        assert not list(tmp_path.glob('*.partial*'))
+    assert preloaded.run(*command, config, '--force').returncode == 0
+    torch.load(out, weights_only=True)
+
+
+def test_the_checkpoint_is_not_replaced(
+    trained: tuple[str, Path, Config], preloaded: Preloaded, tmp_path: Path
+) -> None:
+    config, source, _ = trained
+    content = source.read_bytes()
+    link = tmp_path / 'last.onnx'
+    link.symlink_to(source)
+    for options, message in (
+        (['--out', f'{tmp_path}/../{tmp_path.name}/epoch_3.pth'], r"error: --out='.*' is the checkpoint itself, "),
+        (['--out', 'o.pth', '--config', config, '--onnx', str(link)], r"error: --onnx='.*' is the checkpoint itself, "),
+        (['--out', 'o.onnx', '--config', config, '--onnx', 'o.onnx'], r"error: --onnx='o.onnx' is the file of --out, "),
+    ):
+        done = preloaded.run('tools/export.py', str(source), *options, '--force')
+        assert done.returncode == 2
+        assert re.fullmatch(message + r'which it would replace; give another name\n', done.stderr)
+    for function in (export_checkpoint, lambda *paths: convert_checkpoint(*paths, to='cds')):
+        with pytest.raises(ValueError, match=r"^target='.*epoch_3\.pth' is the checkpoint itself"):
+            function(source, str(source))
+    assert source.read_bytes() == content

@@ -81,3 +81,16 @@ def test_what_is_refused(tmp_path: Path) -> None:
     torch.save({'state_dict': {'x': torch.zeros(1)}}, tmp_path / 'a.pth')
     with pytest.raises(ValueError, match=r'a\.pth.* does not fit the config: .* keys such as .* are on one side only'):
         export_onnx(cfg, tmp_path / 'a.pth', tmp_path / 'a.onnx', (64, 64))
+
+
+def test_a_file_that_differs_takes_the_place_of_no_other(
+    tmp_path: Path, mmdet_scope: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cfg = toy_model('retinanet')
+    torch.save({'state_dict': build(cfg).state_dict()}, tmp_path / 'a.pth')
+    (tmp_path / 'a.onnx').write_bytes(b'good')
+    monkeypatch.setattr('mmcds.checkpoints.onnx.TOLERANCE', -1.0)
+    with pytest.raises(ValueError, match=r'a\.onnx: onnxruntime differs from PyTorch'):
+        export_onnx(cfg, tmp_path / 'a.pth', tmp_path / 'a.onnx', (64, 64))
+    assert (tmp_path / 'a.onnx').read_bytes() == b'good'
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['a.onnx', 'a.pth']
