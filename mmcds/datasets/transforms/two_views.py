@@ -10,8 +10,10 @@ from mmcv.transforms import BaseTransform, Compose
 from mmengine.registry import DefaultScope
 
 from mmcds.models.step_data import no_map
-from mmcds.models.supervision import Supervision
+from mmcds.models.supervision import ContrastiveSupervision, Supervision
 from mmcds.models.views.dataloader import DataloaderView, batch_augments_of, check_batch_augments
+from mmcds.models.views.photometric import PhotometricView
+from mmcds.models.views.single import SingleView
 from mmcds.registry import TRANSFORMS
 from mmcds.utils.errors import unknown_name
 from mmcds.utils.type_name import bare_kind
@@ -141,8 +143,9 @@ def check_second_view(cfg: Mapping[str, Any], supervision: Supervision) -> None:
         supervision (Supervision): Of its CDSNeck; its view and its sampler are checked.
 
     Raises:
-        ValueError: If a ``TwoViews`` is wrong, or stands below a data set that mixes its images; if the sampler needs
-            the map between the views and a transform leaves none; if a batch augmentation changes view 1 alone.
+        ValueError: If a ``TwoViews`` is wrong, or stands below a data set that mixes its images; if the view of the
+            CDSNeck is not the one that it makes; if the sampler needs the map between the views and a transform leaves
+            none; if a batch augmentation changes view 1 alone.
     """
     parts = {'train_dataloader': cfg.get('train_dataloader'), 'custom_hooks': cfg.get('custom_hooks')}
     for config in configs_in(parts):
@@ -153,17 +156,25 @@ def check_second_view(cfg: Mapping[str, Any], supervision: Supervision) -> None:
                 f'{bare_kind(config["type"])}.pipeline={[bare_kind(each["type"]) for each in pipeline]} comes after '
                 'TwoViews, which packs its images; move TwoViews to the end of that pipeline'
             )
+    made = [config for config in configs_in(parts) if bare_kind(config['type']) == 'TwoViews']
+    # Deep supervision, the control, has one view whatever the data.
+    is_contrast = isinstance(supervision, ContrastiveSupervision)
+    if made and is_contrast and isinstance(supervision.view, (PhotometricView, SingleView)):
+        raise ValueError(
+            f'neck.view={type(supervision.view).__name__!r} does not look at the second view that TwoViews in the '
+            "pipeline makes; set neck.view=dict(type='DataloaderView'), or put the steps of TwoViews.first and its "
+            'pack in the place of TwoViews'
+        )
     if not isinstance(supervision.view, DataloaderView):
         return
     for augments, field in batch_augments_of(cfg):
         check_batch_augments(augments, field)
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmdet'):
-        for config in configs_in(parts):
-            if bare_kind(config['type']) == 'TwoViews':
-                views = TwoViews(**{key: value for key, value in config.items() if key not in ('type', '_scope_')})
-                sampler = supervision.sampler
-                if views.unrecorded and getattr(sampler, 'needs_map', False):
-                    raise ValueError(no_map(views.unrecorded, f'neck.sampler={type(sampler).__name__!r}'))
+        for config in made:
+            views = TwoViews(**{key: value for key, value in config.items() if key not in ('type', '_scope_')})
+            sampler = supervision.sampler
+            if views.unrecorded and getattr(sampler, 'needs_map', False):
+                raise ValueError(no_map(views.unrecorded, f'neck.sampler={type(sampler).__name__!r}'))
 
 
 def _compose(steps: Sequence[dict]) -> Compose:

@@ -13,7 +13,7 @@ from mmengine.registry import DefaultScope
 from mmcds.config.resolved import ResolvedCDS
 from mmcds.datasets.transforms import TwoViews
 from mmcds.datasets.transforms.two_views import check_second_view
-from mmcds.models import DenseSampler
+from mmcds.models import DenseSampler, View, build_dsn_neck
 from mmcds.models.views import DataloaderView
 
 PACK = dict(type='PackDetInputs')
@@ -211,7 +211,34 @@ def test_batch_augmentations_are_refused_with_the_config(field: str) -> None:
     with pytest.raises(ValueError, match=r'^model\..*: Mixup changes view 1 of a batch'):
         check(cfg)
     cfg.model.neck.view = dict(type='PhotometricView')
+    cfg.train_dataloader.dataset.pipeline = []
     check(cfg)
+
+
+@pytest.mark.parametrize('view', [None, dict(type='SingleView'), dict(type='mmcds.PhotometricView')])
+def test_a_second_view_that_nothing_looks_at_is_refused(view: dict | None) -> None:
+    cfg = config([CROP])
+    cfg.model.neck.view = view
+    stages = [cfg, config([CROP])]
+    pipeline = cfg.train_dataloader.dataset.pop('pipeline')
+    stages[1].merge_from_dict(dict(custom_hooks=[dict(type='PipelineSwitchHook', switch_pipeline=pipeline)]))
+    stages[1].model.neck.view = view
+    check(cfg)
+    cfg.train_dataloader.dataset.pipeline = pipeline
+    name = view['type'].rpartition('.')[2] if view else 'SingleView'
+    for each in stages:
+        with pytest.raises(
+            ValueError, match=rf"^neck\.view='{name}' does not look at .*type='DataloaderView'\), or put"
+        ):
+            check(each)
+
+
+def test_deep_supervision_and_views_of_a_users_own_take_two_views() -> None:
+    cfg = config([CROP])
+    check_second_view(cfg, build_dsn_neck(neck=None, channels=dict(backbone=[8, 16])).cds)
+    supervision = ResolvedCDS.of(cfg.model.neck).supervision
+    supervision.view = View()
+    check_second_view(cfg, supervision)
 
 
 def test_a_data_set_that_mixes_packed_views_is_refused() -> None:
