@@ -132,6 +132,16 @@ class LabelledFraction:
         return info
 
     @property
+    def pipeline(self) -> Any:
+        """Pipeline of the labelled data set. Setting it sets that of all, as hooks do that switch the pipeline."""
+        return self.datasets[0].pipeline
+
+    @pipeline.setter
+    def pipeline(self, pipeline: Any) -> None:
+        for dataset in self.datasets:
+            dataset.pipeline = pipeline
+
+    @property
     def has_unlabelled(self) -> bool:
         """Whether there are unlabelled images. It is equal on all ranks, whatever is in their batches."""
         self.full_init()

@@ -1,8 +1,10 @@
 """A part of the labels: which, how many, kept in a file, and nothing of the others in what is handed out."""
 
 import json
+import logging
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -188,6 +190,32 @@ def test_a_broken_image_is_replaced_by_one_of_its_kind(folder: Path, tmp_path: P
     finally:
         for path, content in kept.items():
             path.write_bytes(content)
+
+
+def test_hooks_switch_the_pipeline_of_all_images(folder: Path) -> None:
+    """Those of mmdet and of mmpretrain."""
+    from mmdet.engine.hooks import PipelineSwitchHook
+    from mmpretrain.engine.hooks import SwitchRecipeHook
+
+    def small(side: int) -> list[dict[str, Any]]:
+        return [PACK[0], dict(type='mmpretrain.Resize', scale=side), PACK[1]]
+
+    more = dict(type='mmpretrain.CustomDataset', data_root=str(folder), with_label=False, pipeline=PACK)
+    data = images(folder, fraction=0.2, unlabelled=more)
+    loader = SimpleNamespace(dataset=data, persistent_workers=False)
+    loop = SimpleNamespace(dataloader=loader)
+    runner: Any = SimpleNamespace(epoch=1, train_loop=loop, train_dataloader=loader, logger=logging.getLogger())
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        hooks = [
+            PipelineSwitchHook(switch_epoch=1, switch_pipeline=small(4)),
+            SwitchRecipeHook([dict(action_epoch=2, train_pipeline=small(6))]),
+        ]
+    for hook, side in zip(hooks, (4, 6), strict=True):
+        with DefaultScope.overwrite_default_scope('mmpretrain'):
+            hook.before_train_epoch(runner)
+        assert {data[i]['inputs'].shape for i in range(len(data))} == {(3, side, side)}
+        assert data.pipeline is data.datasets[1].pipeline
+    assert [is_labelled(data[i]) for i in range(len(data))] == [True] * 4 + [False] * 36
 
 
 # --- the list ----------------------------------------------------------------------------------
