@@ -1,10 +1,13 @@
 """Loads a teacher for training."""
 
+from typing import Any
+
 import torch
 from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
 from mmcds.config.load_config import load_config, model_config
+from mmcds.models.views.photometric import CONVERSIONS
 from mmcds.utils.checkpoint_files import load_checkpoint
 
 from .weights import CDS_PREFIX
@@ -46,20 +49,45 @@ def load_teacher(config: str, checkpoint: str | None) -> nn.Module:
 
 
 def check_pair(student: nn.Module, teacher: nn.Module) -> None:
-    """Raise if student and teacher normalise images differently.
+    """Raise if student and teacher normalise images differently, or if one alone swaps red and blue.
 
     Args:
-        student, teacher (nn.Module): Models with a data preprocessor.
+        student, teacher (nn.Module): Models with a data preprocessor. What one does not say is not compared.
 
     Raises:
-        ValueError: If their normalisation differs.
+        ValueError: If their preprocessing differs.
     """
+    remedy = 'both see the same inputs, so train them with the same'
+    ours, theirs = _preprocessing(student), _preprocessing(teacher)
     for name in ('mean', 'std'):
-        ours, theirs = (getattr(model.data_preprocessor, name, None) for model in (student, teacher))
-        if isinstance(ours, torch.Tensor) and isinstance(theirs, torch.Tensor):
-            first, second = (values.flatten().float().cpu() for values in (ours, theirs))
-            if first.shape != second.shape or not torch.allclose(first, second):
-                raise ValueError(
-                    f'data_preprocessor.{name} of the student is {first.tolist()}, of the teacher {second.tolist()}; '
-                    'both see the same inputs, so train them with the same normalisation'
-                )
+        first, second = ours[name], theirs[name]
+        if first is None or second is None:
+            continue
+        # A single value is that of all channels.
+        fits = len(first) == len(second) or 1 in (len(first), len(second))
+        if not fits or not torch.allclose(first, second):
+            raise ValueError(
+                f'data_preprocessor.{name} of the student is {first.tolist()}, of the teacher {second.tolist()}; '
+                f'{remedy} normalisation'
+            )
+    swaps = [each['swaps'] for each in (ours, theirs)]
+    if None not in swaps and swaps[0] != swaps[1]:
+        raise ValueError(
+            f'data_preprocessor.bgr_to_rgb (or to_rgb) of the student is {swaps[0]}, of the teacher {swaps[1]}; '
+            f'{remedy} order of channels'
+        )
+
+
+def _preprocessing(model: nn.Module) -> dict[str, Any]:
+    """Mean and standard deviation, (C,) or (1,), and whether red and blue are swapped; None for what is not known."""
+    preprocessor: Any = model.data_preprocessor
+    # That of all branches of a semi-supervised detector wraps that of one.
+    preprocessor = getattr(preprocessor, 'data_preprocessor', preprocessor)
+    found: dict[str, Any] = {}
+    for name, neutral in (('mean', 0.0), ('std', 1.0)):
+        value = getattr(preprocessor, name, None)
+        if value is None and getattr(preprocessor, '_enable_normalize', None) is False:
+            value = torch.tensor(neutral)
+        found[name] = value.flatten().float().cpu() if isinstance(value, torch.Tensor) else None
+    swaps = [getattr(preprocessor, name) for name in CONVERSIONS if hasattr(preprocessor, name)]
+    return {**found, 'swaps': any(swaps) if swaps else None}

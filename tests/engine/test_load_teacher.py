@@ -8,6 +8,7 @@ import pytest
 import torch
 from classifiers import build_classifier, classifier_config
 from mmengine.config import Config
+from mmengine.registry import MODELS
 from torch import nn
 from toys import toy_model
 
@@ -256,16 +257,51 @@ def test_weights_of_another_architecture_are_refused(teacher: Path, tmp_path: Pa
 
 
 def test_normalisations_are_compared() -> None:
-    def model(mean: float | None) -> Any:
+    def model(mean: float | None, channels: int = 3) -> Any:
         made: Any = nn.Module()
         made.data_preprocessor = nn.Module()
         if mean is not None:
-            made.data_preprocessor.register_buffer('mean', torch.full((3, 1, 1), mean))
+            made.data_preprocessor.register_buffer('mean', torch.full((channels, 1, 1), mean))
         return made
 
     check_pair(model(1.0), model(1.0))
+    with pytest.raises(ValueError, match=r'^data_preprocessor\.mean of the student is'):
+        check_pair(model(1.0), model(1.0, 4))
     check_pair(model(1.0), model(None))
     with pytest.raises(
         ValueError, match=r'^data_preprocessor\.mean of the student is \[1\.0, .*, of the teacher \[2\.0'
     ):
         check_pair(model(1.0), model(2.0))
+
+
+@pytest.mark.parametrize('kind', ['mmdet', 'mmpretrain', 'branches'])
+def test_preprocessors_are_compared_with_what_they_leave_out(kind: str) -> None:
+    from mmdet.models.data_preprocessors import MultiBranchDataPreprocessor
+    from mmpretrain.models.utils import ClsDataPreprocessor
+
+    def model(mean: float | None = None, std: float = 1.0, swaps: bool = False, channels: int = 3) -> Any:
+        made: Any = nn.Module()
+        values = {} if mean is None else dict(mean=[mean] * channels, std=[std] * channels)
+        if kind == 'mmpretrain':
+            made.data_preprocessor = ClsDataPreprocessor(to_rgb=swaps, **values)
+            return made
+        single = dict(type='mmdet.DetDataPreprocessor', bgr_to_rgb=swaps, **values)
+        made.data_preprocessor = MODELS.build(single) if kind == 'mmdet' else MultiBranchDataPreprocessor(single)
+        return made
+
+    check_pair(model(), model(0.0))
+    check_pair(model(127.5, 60, swaps=True), model(127.5, 60, swaps=True, channels=1))
+    for student, teacher, message in (
+        (model(), model(127.5, 60), r'mean of the student is \[0\.0\], of the teacher \[127\.5, '),
+        (model(127.5, 60), model(), r'mean of the student is \[127\.5, .*, of the teacher \[0\.0\]; '),
+        (model(), model(0.0, 255), r'std of the student is \[1\.0\], of the teacher \[255\.0, '),
+        (
+            model(1.0),
+            model(1.0, swaps=True),
+            r'bgr_to_rgb \(or to_rgb\) of the student is False, of the teacher True; ',
+        ),
+    ):
+        with pytest.raises(
+            ValueError, match=r'^data_preprocessor\.' + message + '.*with the same (normalisation|order of channels)$'
+        ):
+            check_pair(student, teacher)

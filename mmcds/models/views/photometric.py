@@ -199,6 +199,11 @@ class PhotometricView(View):
         return self.max_value or 255.0
 
 
+#: Attributes of a data preprocessor for whether it swaps red and blue: MMEngine's, mmpretrain's, and that of upstream's
+#: mmsegmentation.
+CONVERSIONS = ('_channel_conversion', 'to_rgb', 'channel_conversion')
+
+
 def normalisation_of(preprocessor: Any, images: Tensor) -> tuple[Tensor, Tensor, bool]:
     """Read how a data preprocessor of mmengine, mmdet or mmpretrain normalises.
 
@@ -216,9 +221,7 @@ def normalisation_of(preprocessor: Any, images: Tensor) -> tuple[Tensor, Tensor,
     Raises:
         ValueError: If the normalisation cannot be read.
     """
-    # MMEngine's, mmpretrain's, and that of upstream's mmsegmentation.
-    names = ('_channel_conversion', 'to_rgb', 'channel_conversion')
-    converts = [getattr(preprocessor, name, None) for name in names]
+    converts = [getattr(preprocessor, name, None) for name in CONVERSIONS]
     normalises = getattr(preprocessor, '_enable_normalize', None)
     if normalises is None or not any(convert is not None for convert in converts):
         raise ValueError(
