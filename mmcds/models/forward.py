@@ -314,6 +314,12 @@ class TwoViewForward:
             return None
         if step.second is None or not self.supervision.concat:
             return None
+        first, second = (tuple(view.shape[2:]) for view in (args[0], step.second))
+        if first != second:
+            raise ValueError(
+                f'neck.concat=True joins both views in one batch, but view 1 has {first} pixels and view 2 {second}; '
+                'set concat=False, or give both views one size (in TwoViews: in both pipelines)'
+            )
         step.batch = torch.cat([args[0], step.second.to(args[0].dtype)])
         return (step.batch, *args[1:])
 

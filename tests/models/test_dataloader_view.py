@@ -1,25 +1,24 @@
 """The data loader's second view against pixels and boxes put together by hand."""
 
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
 import torch
 from mmdet.models import DetDataPreprocessor
 from mmengine.logging import MessageHub
-from toys import toy_sample
+from toys import ToyDetector, toy_sample
 
-from mmcds.models import DataloaderView, DenseSampler
+from mmcds.models import DataloaderView, DenseSampler, TwoViewForward
 from mmcds.models.views.dataloader import check_batch_augments
 
 MEAN, STD = [10.0, 20.0, 30.0], [2.0, 4.0, 5.0]
 
 
-def samples_with_views() -> list[Any]:
+def samples_with_views(size2: tuple[int, int] = (8, 20)) -> list[Any]:
     """Two images; of the first the second view shows row 1 alone, and a box of an image is in its own pixels."""
     samples = [toy_sample([[0, 0, 9, 9], [4, 4, 20, 20]], [5, 6], (32, 30)), toy_sample([], [], (16, 32))]
-    for sample, boxes, labels, size in zip(
-        samples, ([[2, 2, 10, 10]], []), ([6], []), ((16, 16), (8, 20)), strict=True
-    ):
+    for sample, boxes, labels, size in zip(samples, ([[2, 2, 10, 10]], []), ([6], []), ((16, 16), size2), strict=True):
         second = toy_sample(boxes, labels, size)
         second.inputs = torch.arange(3 * size[0] * size[1]).reshape(3, *size).to(torch.uint8)
         second.matched = torch.tensor([1] * len(boxes), dtype=torch.long)
@@ -122,3 +121,16 @@ def test_other_batch_augmentations_are_refused_and_pads_are_not() -> None:
     ):
         with pytest.raises(ValueError, match=rf'^here: {name} changes'):
             check_batch_augments(augments, 'here')
+
+
+def test_views_of_two_sizes_are_not_joined_in_one_batch() -> None:
+    view = dict(type='DataloaderView')
+    for concat, size in ((False, (16, 20)), (True, (16, 20)), (True, (32, 32))):
+        model = ToyDetector(view=view, concat=concat).train()
+        forward = TwoViewForward(model).attach()
+        forward.begin_step(seed=0)
+        message = (
+            r'^neck\.concat=True .* view 1 has \(32, 32\) pixels and view 2 \(16, 20\); set concat=False, or give both'
+        )
+        with pytest.raises(ValueError, match=message) if concat and size == (16, 20) else nullcontext():
+            model(torch.zeros(2, 3, 32, 32), samples_with_views(size), mode='loss')
