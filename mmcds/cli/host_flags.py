@@ -19,8 +19,12 @@ def set_train_flags(cfg: Config, args: Namespace, resumed: str | None) -> None:
         cfg (Config): Changed in place.
         args (Namespace): Of tools/train.py.
         resumed (str, optional): The checkpoint to resume. With None, ``load_from`` stays.
+
+    Raises:
+        ValueError: If the config does not train.
     """
     host = _start(cfg, args)
+    _need(cfg, 'train_dataloader', 'train_cfg', 'optim_wrapper')
     if args.no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     if args.amp:
@@ -46,14 +50,15 @@ def set_test_flags(cfg: Config, args: Namespace) -> None:
         args (Namespace): Of tools/test.py.
 
     Raises:
-        ValueError: If pictures are wanted of a config without a hook that draws them.
+        ValueError: If the config does not test, or pictures are wanted of one without a hook that draws them.
     """
     host = _start(cfg, args)
+    _need(cfg, 'test_dataloader', 'test_cfg', 'test_evaluator')
     cfg.load_from = args.checkpoint
     if args.amp:
         cfg.test_cfg.fp16 = True
     if args.show or args.show_dir:
-        hook = cfg.default_hooks.get('visualization')
+        hook = (cfg.get('default_hooks') or {}).get('visualization')
         if hook is None:
             raise ValueError(
                 '--show and --show-dir need the hook that draws; set default_hooks.visualization as the configs of '
@@ -106,6 +111,13 @@ def _start(cfg: Config, args: Namespace) -> str:
         setup_cache_size_limit_of_dynamo()
     cfg.launcher = args.launcher
     return host
+
+
+def _need(cfg: Config, *keys: str) -> None:
+    """Raise if the config lacks a part that its loop needs."""
+    missing = [key for key in keys if cfg.get(key) is None]
+    if missing:
+        raise ValueError(f'{missing[0]} is not set in the config; give one with {", ".join(keys)}')
 
 
 def _set_loader(cfg: Config, split: str, defaults: dict[str, Any], changes: dict[str, Any]) -> None:

@@ -89,9 +89,33 @@ def test_a_runner_type_of_the_config_is_built(monkeypatch: pytest.MonkeyPatch) -
     assert build_runner(Config({'runner_type': 'Mine'})) is made
 
 
-def test_pictures_need_the_hook_that_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize('without', ['the hook', 'hooks'])
+def test_pictures_need_the_hook_that_draws(without: str, monkeypatch: pytest.MonkeyPatch) -> None:
     cfg = load_config(CONFIGS[0])
-    del cfg.default_hooks['visualization']
+    if without == 'hooks':
+        cfg.default_hooks = None
+    else:
+        del cfg.default_hooks['visualization']
     monkeypatch.setattr(sys, 'argv', ['test.py', CONFIGS[0], 'weights.pth', '--show-dir', 'pictures'])
     with pytest.raises(ValueError, match=r'^--show and --show-dir need .* of mmdet do$'):
         set_test_flags(cfg, parsed('test'))
+
+
+@pytest.mark.parametrize(
+    ('name', 'parts'),
+    [
+        ('train', ['train_dataloader', 'train_cfg', 'optim_wrapper']),
+        ('test', ['test_dataloader', 'test_cfg', 'test_evaluator']),
+    ],
+)
+def test_a_config_without_the_loop_is_named(name: str, parts: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, 'argv', [f'{name}.py', CONFIGS[0], *(['weights.pth'] if name == 'test' else [])])
+    args = parsed(name)
+    for missing in (parts[-1:], parts):
+        cfg = load_config(CONFIGS[0])
+        for part in missing:
+            cfg[part] = None
+        with pytest.raises(
+            ValueError, match=rf'^{missing[0]} is not set in the config; give one with {", ".join(parts)}$'
+        ):
+            set_train_flags(cfg, args, None) if name == 'train' else set_test_flags(cfg, args)

@@ -150,3 +150,13 @@ def test_resume_with_nothing_to_resume_starts_from_load_from(
     if not there:
         with pytest.raises(FileNotFoundError, match=r"weights\.pth' does not exist"):
             tool('tools/train.py', str(tmp_path / 'config.py'), *options)
+
+
+def test_a_file_of_another_kind_is_not_overwritten(tool: Tool, tmp_path: Path) -> None:
+    kept = tmp_path / 'a.pth'
+    kept.write_bytes(b'weights')
+    with pytest.raises(ValueError, match=r"^--out='.*a\.pth' is no JSON file; give a name that ends with \.json$"):
+        tool('tools/analysis/probe.py', 'no_config.py', str(kept), '--out', str(kept))
+    with pytest.raises(ValueError, match=r"^--out='.*a\.pth' is no Markdown page; give a name that ends with \.md$"):
+        tool('tools/analysis/compare.py', '--pair', str(tmp_path), str(tmp_path), '--out', str(kept))
+    assert kept.read_bytes() == b'weights'

@@ -27,6 +27,8 @@ def main() -> None:
     parser.add_argument('--note', default='', help='what a reader has to know beside the table')
     parser.add_argument('--out', help='the Markdown page to write')
     args = parser.parse_args()
+    if args.out and not args.out.endswith('.md'):
+        raise ValueError(f'--out={args.out!r} is no Markdown page; give a name that ends with .md')
     import torch
 
     from mmcds.analysis.runs.results_table import pair_table

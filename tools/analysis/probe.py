@@ -47,6 +47,8 @@ def main() -> None:
     from mmcds.utils.extras import need_analysis
 
     need_analysis('sklearn')
+    if not args.out.endswith('.json'):
+        raise ValueError(f'--out={args.out!r} is no JSON file; give a name that ends with .json')
     (model,) = named_models(args)
     probes, about = probe_checkpoint(
         model.cfg, model.checkpoint, args.taps, args.neighbours, args.max_train, args.max_test, args.device
