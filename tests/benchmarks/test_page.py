@@ -94,15 +94,17 @@ def test_the_page_says_how_it_was_made(matrix: Matrix, tmp_path: Path) -> None:
     assert (tmp_path / 'page.png').stat().st_size > 1000
     assert 'A note.' in page
     assert '- Ours (`ours`): `python tools/train.py b.py --cfg-options randomness.seed=SEED x=1`' in page
-    assert 'remove the folder `' in page
+    assert 'to repeat a row, remove its folder `' in page
     assert 'records/toy/NAME`' in page
-    assert 'with the data' not in page
+    assert 'prepares them' not in page
+    assert 'For a name in braces' not in page
     arms = {**matrix.arms, 'late': Arm('late', 'c.py', {}, ('ours',), 'base', 'Late', backbone='ours')}
     for seed in range(3):
         record = read_record(tmp_path / f'records/toy/ours/seed{seed}.json')
         write_record(tmp_path / f'records/toy/late/seed{seed}.json', replace(record, config='c.py', options={}))
     page = write_page(replace(matrix, arms=arms, prepare='{python} make.py out'), tmp_path, tmp_path / 'page.md')
-    assert 'with the data that `python make.py out` makes, with the last checkpoint of that arm' in page
+    assert ' `python make.py out` prepares them for the commands below.' in page
+    assert 'For a name in braces, put the last checkpoint of that arm and seed.' in page
     assert "--cfg-options randomness.seed=SEED 'load_from={ours}'`" in page
     for seed in range(3):
         (tmp_path / f'records/toy/late/seed{seed}.json').unlink()

@@ -33,19 +33,39 @@ def test_a_second_call_writes_the_same_page(name: str, preloaded: Preloaded, tmp
     assert (tmp_path / 'results.md').read_text() == figures.sub('(results', published)
 
 
-def test_the_readme_repeats_the_pages() -> None:
-    """Each difference in the README stands on the page that its row or sentence links to."""
+NUMBER = re.compile(r'[+-]\d+\.\d\d(?: ± \d+\.\d\d)?')
+
+
+def lines_of(page: str) -> list[str]:
+    return (ROOT / 'docs' / page).read_text().replace('\u00a0', ' ').splitlines()
+
+
+def verdict_rows(text: str) -> list[str]:
+    return [line for line in text.splitlines() if line.startswith('| [')]
+
+
+@pytest.mark.parametrize('file', ['README.md', 'docs/results_detection.md'])
+def test_the_verdicts_repeat_the_pages(file: str) -> None:
+    """Each row of differences, with its number of seeds, is a row of the page that it links to."""
+    text = (ROOT / file).read_text()
+    rows = verdict_rows(text[text.index('| training | seeds |') :].partition('\n\n')[0])
+    assert 4 <= len(rows) <= (6 if file == 'README.md' else 12)
+    for row in rows:
+        page = re.search(r'\((?:docs/)?(results\w*\.md)\)', row)
+        seeds, *numbers = (cell.strip() for cell in row.strip('|').split('|')[1:])
+        assert page is not None, row
+        assert len(numbers) == 3, row
+        assert all(map(NUMBER.fullmatch, numbers)), row
+        assert any(
+            f'| {seeds} |' in line and all(f'| {number} |' in line for number in numbers) for line in lines_of(page[1])
+        ), row
+
+
+def test_the_readme_repeats_the_classification() -> None:
     text = (ROOT / 'README.md').read_text()
-    section = text[text.index('## Does it help?') : text.index('**Cost**')]
-    rows = [line for line in section.splitlines() if line.startswith('| [')]
-    sentence = section[section.index('Classification') :].replace('\n', ' ')
-    assert 4 <= len(rows) <= 6
-    for part in (*rows, sentence):
-        page = re.search(r'\((docs/results\w*\.md)\)', part)
-        numbers = re.findall(r'[+-]\d+\.\d\d ± \d+\.\d\d', part)
-        assert page is not None
-        assert len(numbers) >= 2, part
-        lines = (ROOT / page[1]).read_text().replace('\u00a0', ' ').splitlines()
-        # A row's numbers are of one row there.
-        held = [line for line in lines if all(f'| {number} |' in line for number in numbers)]
-        assert held or (part is sentence and all(any(number in line for line in lines) for number in numbers)), part
+    sentence = text[text.index('Classification') :].partition('\n\n')[0].replace('\n', ' ')
+    page = re.search(r'\(docs/(results\w*\.md)\)', sentence)
+    numbers = NUMBER.findall(sentence)
+    assert page is not None
+    assert len(numbers) == 2
+    assert all(any(number in line for line in lines_of(page[1])) for number in numbers)
