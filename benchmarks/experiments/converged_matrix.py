@@ -8,8 +8,8 @@ note = """
 BCCD (Shenggan/BCCD_Dataset, MIT) in COCO's format: 292 training and 72 validation images at 256x192 px. ResNet-18 of
 half width from scratch, 40 epochs, the rate divided by ten after 32.
 
-Limits: one view, the weight of 0.5 and the 40 epochs come from an earlier experiment. It used these validation images and
-three of these seeds. The stock model still improved from epoch 30 to 40. The row of weight 0.1 ran on a CPU and its
+Limits: one view, the weight of 0.5 and the 40 epochs come from an earlier experiment. It used these validation images
+and three of these seeds. The stock model still improved from epoch 30 to 40. The row of weight 0.1 ran on a CPU and its
 baseline on a GPU, so its difference and its cost include the change of machine. Missing rows have not been run.
 """
 seeds = [2, 3, 4, 5, 6]

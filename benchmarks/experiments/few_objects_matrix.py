@@ -1,7 +1,7 @@
 title = 'Results with few objects'
 answer = """
-With two objects in an image no form differs significantly from the stock model (three seeds). The default, one view at a
-weight of 0.1, gained 0.7 points of AP and 1.8 of AP50. At a weight of 0.5 one view gained 0.3 of AP with
+With two objects in an image no form differs significantly from the stock model (three seeds). The default, one view
+at a weight of 0.1, gained 0.7 points of AP and 1.8 of AP50. At a weight of 0.5 one view gained 0.3 of AP with
 `min_anchors=64`, which lowers the weight of small batches, and lost 0.7 without it; two views lost 2.2.
 """
 note = """
