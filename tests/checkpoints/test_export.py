@@ -146,7 +146,7 @@ def test_the_checkpoint_is_not_replaced(
         done = preloaded.run('tools/export.py', str(source), *options, '--force')
         assert done.returncode == 2
         assert re.fullmatch(message + r'which it would replace; give another name\n', done.stderr)
-    for function in (export_checkpoint, lambda *paths: convert_checkpoint(*paths, to='cds')):
+    for function in (export_checkpoint, lambda given, out: convert_checkpoint(given, out, to='cds')):
         with pytest.raises(ValueError, match=r"^target='.*epoch_3\.pth' is the checkpoint itself"):
             function(source, str(source))
     assert source.read_bytes() == content

@@ -233,11 +233,16 @@ def test_a_second_view_that_nothing_looks_at_is_refused(view: dict | None) -> No
             check(each)
 
 
+class OwnView(View):
+    def forward(self, *args: Any) -> Any:
+        raise AssertionError('not called')
+
+
 def test_deep_supervision_and_views_of_a_users_own_take_two_views() -> None:
     cfg = config([CROP])
     check_second_view(cfg, build_dsn_neck(neck=None, channels=dict(backbone=[8, 16])).cds)
     supervision = ResolvedCDS.of(cfg.model.neck).supervision
-    supervision.view = View()
+    supervision.view = OwnView()
     check_second_view(cfg, supervision)
 
 
