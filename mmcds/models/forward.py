@@ -201,7 +201,7 @@ class TwoViewForward:
         self.context = StepContext(seed, self.meter)
 
     def attach(self) -> 'TwoViewForward':
-        """Register the hooks. Returns self. Those of a training that was interrupted are removed."""
+        """Register the hooks; those that an interrupted training left are removed first. Returns self."""
         if not self._handles:
             if self.supervision.attached is not None:
                 self.supervision.attached.detach()

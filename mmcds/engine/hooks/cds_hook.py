@@ -27,7 +27,7 @@ from .resume_check_hook import check_resumed_by
 
 #: Iterations without anything to contrast after which a warning says so.
 PATIENCE = 50
-#: In the names of the queues' buffers.
+#: What the names of the queues' buffers have in common.
 QUEUES = 'neck.cds.queues.'
 
 
@@ -48,8 +48,9 @@ class CDSHook(Hook):
         schedule (dict, optional): Arguments of :class:`ContrastSchedule`. Defaults to None: constant.
 
     Raises:
-        ValueError: If the schedule is not valid, or, after the first iteration, the model was not called with
-            ``mode='loss'``, so that it trains without the contrast.
+        ValueError: If the schedule is not valid; before training, if there is a second CDSHook, or ``distill`` without
+            a :class:`DistillHook`; after the first iteration, if the model was not called with ``mode='loss'``, so that
+            it trains without the contrast.
 
     Example:
         >>> custom_hooks = [dict(type='mmcds.CDSHook', schedule=dict(warmup=0.02, stop=0.9))]
@@ -170,7 +171,12 @@ def batches_of(loader: DataLoader) -> int:
 
 
 def forget_queues(model: nn.Module, checkpoint: dict[str, Any]) -> None:
-    """Put the model's own queues into a checkpoint that is loaded into it."""
+    """Put the model's own queues into a checkpoint that is loaded into it.
+
+    Args:
+        model (nn.Module): The model, also inside a wrapper.
+        checkpoint (dict[str, Any]): Content of the file, with ``state_dict``; changed in place.
+    """
     own = unwrapped(model).state_dict()
     for key in [key for key in checkpoint.get('state_dict', {}) if QUEUES in key]:
         if key in own:
