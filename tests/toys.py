@@ -281,7 +281,8 @@ def _rank(rank: int, world: int, function: Callable[..., Any], folder: str, args
     torch.distributed.init_process_group('gloo', f'file://{folder}/store', rank=rank, world_size=world)
     torch.save(function(rank, world, *args), f'{folder}/rank{rank}.pt')
     torch.distributed.barrier()
-    torch.distributed.destroy_process_group()
+    # The group is left to the end of the process: in torch 2.1 its destructor holds the GIL and waits for a
+    # thread of gloo, which wants the GIL to free the tensors of the last collective.
 
 
 def run_ranks(world: int, function: Callable[..., Any], folder: Path, *args: Any, limit: float = 300) -> list[Any]:
