@@ -24,7 +24,8 @@ def type_name(part: Any) -> str:
         '<package>.<name>' for an object; '' where there is no ``type``.
 
     Raises:
-        ValueError: If the path of an import in mmcds leads to nothing.
+        ValueError: If the path of an import in mmcds leads to nothing, or ``type`` is neither a name nor an object
+            with one.
     """
     kind = part.get('type') if isinstance(part, Mapping) else None
     if isinstance(kind, str):
@@ -42,6 +43,8 @@ def type_name(part: Any) -> str:
     for name, known in _registered():
         if known is kind:
             return f'{registries.SCOPE}.{name}'
+    if not hasattr(kind, '__name__'):
+        raise ValueError(f"type={kind!r} is neither a name nor a class; give one, such as '{registries.SCOPE}.CDSNeck'")
     return f'{kind.__module__.partition(".")[0]}.{kind.__name__}'
 
 

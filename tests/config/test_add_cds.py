@@ -269,6 +269,13 @@ def test_a_path_that_leads_to_nothing_is_named(kind: str, message: str) -> None:
         check_cds(cfg)
 
 
+@pytest.mark.parametrize('part', ['view', 'sampler', 'projector', 'loss'])
+@pytest.mark.parametrize('kind', [5, True, ['InstanceSampler'], {}])
+def test_a_type_without_a_name_is_refused(part: str, kind: Any) -> None:
+    with pytest.raises(ValueError, match=r'^type=.* is neither a name nor a class; give one, such as'):
+        add_cds(toy_model(), **{part: dict(type=kind)})
+
+
 @pytest.mark.parametrize('kind', [BaseReID, TrackReID, 'BaseReID', 'mmdet.BaseReID'])
 def test_refused_models_are_recognised_however_they_are_written(kind: Any) -> None:
     cfg = Config(dict(model=dict(backbone=dict(type='ResNet', depth=18))))
