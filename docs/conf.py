@@ -13,7 +13,8 @@ project = 'mmcds'
 copyright = 'the mmcds authors, Apache-2.0'
 extensions = ['myst_parser', 'sphinx.ext.autodoc', 'sphinx.ext.napoleon']
 exclude_patterns = ['_build']
-# The pages behind cost.md and results_detection.md are linked there, and are no entries of the navigation.
+# The pages behind cost.md, results_detection.md and results_classification.md are linked there, and are no entries of
+# the navigation.
 suppress_warnings = ['toc.not_included']
 html_theme = 'furo'
 html_title = 'mmcds'

@@ -1,32 +1,45 @@
-title = 'Classification, longer training'
+title = 'Classification on real images'
 answer = """
-Not run to its end yet.
+After 60 epochs the gain of CDS is not significant: 1.0 ± 2.6 points of top-1 in three seeds (+2.2, +0.2, +0.7), for 2.7
+times the training time. The baseline had nearly stopped improving: 69.6, 70.0 and 70.2 after 40, 50 and 60 epochs.
+[In 8 epochs](results_classification_short.md) CDS gained 2.0 ± 1.2, and the baseline in twice the epochs 7.5.
 """
 note = """
 Lossy JPEGs of CIFAR-10 (mean PSNR 30.5 dB), not comparable with published numbers. ResNet-18 with a quarter of the
 width and half the resolution from the first stage on, 1,000 training images of each class, 60 epochs, batch 64; the
 rate is divided by ten after 18, 36 and 56, as after 90, 180 and 280 of the paper's 300.
+
+The 60 epochs were chosen before the first run. The paper's gain on CIFAR-100 is 3.4 points, with 50,000 images and 300
+epochs. Distillation, a tenth of the labels, DSN, one view and twice the epochs have not been run at this length.
 """
 seeds = [0, 1, 2]
-rivals = [('cds', 'longer'), ('single', 'longer'), ('cds', 'single'), ('cds', 'dsn')]
+rivals = [('cds', 'longer'), ('single', 'longer'), ('distill', 'longer'), ('cds', 'single'), ('cds', 'dsn')]
 metrics = {'accuracy/top1': 'top-1 (%)', 'calibration/ece': 'ECE (%)'}
 
 arms: dict = {}
 for key, config, label, length, milestones in (
     ('baseline', 'baseline', 'baseline', 60, '[18,36,56]'),
-    ('cds', 'cds', 'CDS, two views', 60, '[18,36,56]'),
+    ('cds', 'cds', 'CDS, two views (the default)', 60, '[18,36,56]'),
     ('single', 'cds-one-view', 'CDS, one view', 60, '[18,36,56]'),
     ('dsn', 'dsn', 'deep supervision (DSN)', 60, '[18,36,56]'),
+    ('distill', 'distill', 'CDS with distillation from the CDS arm', 60, '[18,36,56]'),
     ('longer', 'baseline', 'baseline, twice the epochs', 120, '[36,72,112]'),
+    # A tenth of the images in each epoch, hence ten times the epochs.
+    ('semi10', 'semi10', 'baseline, 10 % labels, 600 epochs (the iterations of CDS)', 600, '[180,360,560]'),
+    # 18,000 images in each epoch instead of 10,000.
+    ('cds_semi10', 'cds-semi10', 'CDS, 10 % labels, repeated to half of each epoch', 34, '[10,20,32]'),
 ):
     arms[key] = dict(
         config=f'benchmarks/experiments/classification/{config}.py',
         label=label,
-        baseline='baseline',
+        baseline='semi10' if key.endswith('semi10') else 'baseline',
         options={
             'train_cfg.max_epochs': length,
-            'train_cfg.val_interval': 10,
+            'train_cfg.val_interval': 100 if length == 600 else 10,
             'param_scheduler.milestones': milestones,
         },
     )
+arms['distill'].update(after=['cds'])
+arms['distill']['options'].update(teacher_checkpoint='{cds}')
+arms['cds_semi10']['options'].update({'train_dataloader.dataset.labelled_share': 0.5})
 del key, config, label, length, milestones

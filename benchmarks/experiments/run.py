@@ -7,9 +7,10 @@ A GPU that a run leaves idle, as small ones do, takes several at a time where th
 (`nvidia-cuda-mps-control -d` before, and --jobs as many as there are cores); without it they only take turns.
 
 Examples:
-  python benchmarks/experiments/run.py benchmarks/experiments/classification_matrix.py \
+  python benchmarks/experiments/run.py benchmarks/experiments/classification_converged_matrix.py \
       --out docs/results_classification.md
-  python benchmarks/experiments/run.py benchmarks/experiments/classification_matrix.py --arms baseline cds --jobs 1
+  python benchmarks/experiments/run.py benchmarks/experiments/classification_converged_matrix.py \
+      --arms baseline cds --jobs 1
 """
 
 import argparse
