@@ -13,31 +13,60 @@ baseline on a GPU, so its difference and its cost include the change of machine.
 """
 seeds = [2, 3, 4, 5, 6]
 metrics = {'coco/bbox_mAP': 'AP (%)', 'coco/bbox_mAP_50': 'AP50 (%)', 'coco/bbox_mAP_75': 'AP75 (%)'}
-rivals = [('retinanet_single', 'retinanet_dsn'), ('retinanet_places', 'retinanet_single')]
+rivals = [
+    ('retinanet_tenth', 'retinanet_longer'),
+    ('retinanet_single', 'retinanet_dsn'),
+    ('retinanet_places', 'retinanet_single'),
+]
 
 arms: dict = {}
-stock, shipped = 'configs/bccd/retinanet_r18_bccd.py', 'configs/cds/retinanet_r18_cds_bccd.py'
+retinanet, faster_rcnn = 'configs/bccd/retinanet_r18_bccd.py', 'configs/bccd/faster_rcnn_r18_bccd.py'
 one_view = 'benchmarks/experiments/detection/retinanet_one_view.py'
-for key, config, said, changes in (
-    ('stock', stock, 'stock', {}),
-    ('single', one_view, 'CDS, one view, weight 0.5', {}),
+for key, config, label, length, milestone, changes in (
+    ('retinanet_stock', retinanet, 'RetinaNet, stock', 40, 32, {}),
+    ('retinanet_longer', retinanet, 'RetinaNet, stock, 46 epochs', 46, 37, {}),
+    ('retinanet_single', one_view, 'RetinaNet, CDS, one view, weight 0.5', 40, 32, {}),
     (
-        'places',
+        'retinanet_places',
         one_view,
-        'CDS, one view, weight 0.5, jittered and near boxes',
+        'RetinaNet, CDS, one view, weight 0.5, jittered and near boxes',
+        40,
+        32,
         {'model.neck.sampler.jitter': 0.2, 'model.neck.sampler.near': 2},
     ),
-    ('tenth', shipped, 'CDS, one view, weight 0.1 (the default)', {}),
-    ('dsn', 'benchmarks/experiments/detection/retinanet_dsn.py', 'deep supervision (DSN)', {}),
+    (
+        'retinanet_tenth',
+        'configs/cds/retinanet_r18_cds_bccd.py',
+        'RetinaNet, CDS, one view, weight 0.1 (the default)',
+        40,
+        32,
+        {},
+    ),
+    (
+        'retinanet_dsn',
+        'benchmarks/experiments/detection/retinanet_dsn.py',
+        'RetinaNet, deep supervision (DSN)',
+        40,
+        32,
+        {},
+    ),
+    ('faster_rcnn_stock', faster_rcnn, 'Faster R-CNN, stock, 20 epochs', 20, 16, {}),
+    (
+        'faster_rcnn_tenth',
+        'configs/cds/faster_rcnn_r18_cds_bccd.py',
+        'Faster R-CNN, CDS, the default, 20 epochs',
+        20,
+        16,
+        {},
+    ),
 ):
     options = {
         'data_root': 'data/bccd/',
-        'train_cfg.max_epochs': 40,
-        'train_cfg.val_interval': 10,
-        'default_hooks.checkpoint.interval': 10,
-        'param_scheduler.1.milestones': '[32]',
+        'train_cfg.max_epochs': length,
+        'train_cfg.val_interval': length // 4,
+        'default_hooks.checkpoint.interval': length // 4,
+        'param_scheduler.1.milestones': f'[{milestone}]',
     }
-    arms[f'retinanet_{key}'] = dict(
-        config=config, label=f'RetinaNet, {said}', baseline='retinanet_stock', options={**options, **changes}
-    )
-del stock, shipped, one_view, key, config, said, changes, options
+    detector = key.rpartition('_')[0]
+    arms[key] = dict(config=config, label=label, baseline=f'{detector}_stock', options={**options, **changes})
+del retinanet, faster_rcnn, one_view, key, config, label, length, milestone, changes, options, detector
