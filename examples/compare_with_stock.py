@@ -1,7 +1,7 @@
 """Train a detector with and without CDS on the same seeds and compare AP, AP50 and the time of a step.
 
 A run on drawn shapes proves nothing: it shows how to compare. On your own data, train to the end of the schedule, take
-at least three seeds, and give the stock detector the time that CDS takes, too (docs/results.md does all three).
+at least three seeds, and give the stock detector the time that CDS takes, too (docs/results_detection.md).
 
   python examples/compare_with_stock.py
 """

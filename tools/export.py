@@ -3,7 +3,7 @@ r"""Turn a checkpoint of a CDS model into the stock model's, or into a backbone 
 Examples:
   python tools/export.py work_dirs/faster_rcnn_r50_cds/epoch_12.pth --out faster_rcnn_r50.pth \
       --config configs/cds/faster_rcnn_r50_cds.py
-  python tools/export.py work_dirs/resnet50_cds/epoch_90.pth --out r50_backbone.pth --backbone
+  python tools/export.py work_dirs/imagenet/resnet50_cds/epoch_90.pth --out r50_backbone.pth --backbone
   python tools/export.py work_dirs/retinanet_r50_cds/epoch_12.pth --out retinanet_r50.pth \
       --config configs/cds/retinanet_r50_cds.py --onnx retinanet_r50.onnx --size 800 1344
 

@@ -28,7 +28,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('config', help="a config file, or '<package>::<path>' of one that a package ships")
     parser.add_argument('checkpoint', help='a checkpoint of this model, with CDS or without')
     parser.add_argument('--cds', action='store_true', help='the config is a stock one, trained with --cds')
-    parser.add_argument('--work-dir', help='where the metrics go (default work_dirs/<config name>)')
+    parser.add_argument(
+        '--work-dir',
+        help='where the metrics go (default work_dirs/<config name>, with --cds work_dirs/<config name>_cds, '
+        'in classification work_dirs/<data set>/<config name>)',
+    )
     parser.add_argument('--out', help='write the predictions to this .pkl file')
     parser.add_argument('--out-item', choices=['metrics', 'pred'], help='what --out writes (default pred)')
     parser.add_argument('--show', action='store_true', help='show the predictions in a window')

@@ -34,7 +34,11 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('config', help="a config file, or '<package>::<path>' of one that a package ships")
     parser.add_argument('--cds', action='store_true', help='add contrastive deep supervision to the config')
-    parser.add_argument('--work-dir', help='where logs and checkpoints go (default work_dirs/<config name>)')
+    parser.add_argument(
+        '--work-dir',
+        help='where logs and checkpoints go (default work_dirs/<config name>, with --cds work_dirs/<config name>_cds, '
+        'in classification work_dirs/<data set>/<config name>)',
+    )
     parser.add_argument('--amp', action='store_true', help='automatic mixed precision')
     parser.add_argument('--auto-scale-lr', action='store_true', help='scale the learning rate to the batch size')
     parser.add_argument(

@@ -15,9 +15,9 @@ are not annotated, so AP is noisy. ResNet-18 of half width from scratch, ten epo
   minutes; 15 runs at a time shared the GPU through NVIDIA's MPS).
 - Rows with fewer images have more epochs, so that the number of iterations is the same.
 - A second view of full size does not differ significantly from one of half size, which takes less memory.
-- On CPUs, by the same command, the same five seeds of RetinaNet gained no AP with CDS: -0.28 ± 2.48 points, AP50
-  +3.02 ± 6.16. With a quarter of the images AP rose by 1.27 ± 0.76, with a tenth AP50 rose by 4.30 ± 1.31 (three
-  seeds each).
+- On CPUs the same five seeds of RetinaNet gained no AP with CDS: -0.28 ± 2.48 points, AP50 +3.02 ± 6.16. With a
+  quarter of the images AP rose by 1.27 ± 0.76, with a tenth AP50 rose by 4.30 ± 1.31 (three seeds each). The command
+  is the same; the records of those runs were not kept.
 """
 seeds = [2, 3, 4, 5, 6]
 metrics = {'coco/bbox_mAP': 'AP (%)', 'coco/bbox_mAP_50': 'AP50 (%)', 'coco/bbox_mAP_75': 'AP75 (%)'}

@@ -28,7 +28,7 @@ from mmcds.cli.tool import run as run_tool
 #: TIDE's types of errors, with their columns.
 TYPES = {
     'ClassError': 'class',
-    'BoxError': 'place',
+    'BoxError': 'localisation',
     'OtherError': 'both',
     'DuplicateError': 'duplicate',
     'BackgroundError': 'background',
@@ -37,8 +37,9 @@ TYPES = {
 THRESHOLDS = (0.5, 0.75)
 MEANING = """\
 A number is the AP that would be gained if all errors of that type were corrected; lower is better. Types are those of
-TIDE: *class*: right place, wrong class. *place*: right class, box overlaps too little. *both*: wrong class and box.
-*duplicate*: second detection of an object. *background*: detection of nothing. *missed*: object without a detection."""
+TIDE: *class*: right place, wrong class. *localisation*: right class, box overlaps too little. *both*: wrong class and box.
+*duplicate*: second detection of an object. *background*: detection of nothing. *missed*: object without a detection.
+The AP is tidecv's, which differs a little from COCO's."""
 
 
 def errors_of(truth: Mapping[str, Any], found: Sequence[Mapping[str, Any]], threshold: float) -> dict[str, float]:
@@ -123,6 +124,7 @@ def main() -> None:
         raise ValueError(f'{work_dir} has no finished run with its checkpoint; run the matrix first')
     parts = [
         f'# {matrix.title}: errors by type',
+        *([matrix.errors_answer] if matrix.errors_answer else []),
         MEANING,
         f'Written by `python {shlex.join(["benchmarks/experiments/errors.py", *sys.argv[1:]])}`.',
     ]

@@ -12,7 +12,7 @@ from mmengine.config import Config
 from mmcds.compat.old_names import moved_file
 from mmcds.utils.errors import unknown_name
 
-FIELDS = ('title', 'answer', 'note', 'seeds', 'metrics', 'arms', 'prepare', 'curves', 'rivals')
+FIELDS = ('title', 'answer', 'errors_answer', 'note', 'seeds', 'metrics', 'arms', 'prepare', 'curves', 'rivals')
 REQUIRED = ('title', 'seeds', 'metrics', 'arms')
 ARM_FIELDS = ('config', 'options', 'after', 'baseline', 'label', 'seeds', 'backbone')
 CURVE_FIELDS = ('title', 'x', 'lines')
@@ -77,6 +77,7 @@ class Matrix:
         rivals (tuple[tuple[str, str], ...]): An arm and another than its baseline that it is compared with, too.
             Defaults to none.
         answer (str): What the page says first: what came out, in Markdown. Defaults to ''.
+        errors_answer (str): The same of the page of errors by type, which `errors.py` writes. Defaults to ''.
     """
 
     path: Path
@@ -89,6 +90,7 @@ class Matrix:
     curves: tuple[Curve, ...] = ()
     rivals: tuple[tuple[str, str], ...] = ()
     answer: str = ''
+    errors_answer: str = ''
 
 
 def load_matrix(path: str | Path) -> Matrix:
@@ -141,6 +143,7 @@ def load_matrix(path: str | Path) -> Matrix:
         title=cfg['title'],
         note=cleandoc(cfg.get('note', '')),
         answer=cleandoc(cfg.get('answer', '')),
+        errors_answer=cleandoc(cfg.get('errors_answer', '')),
         seeds=tuple(cfg['seeds']),
         metrics=cfg['metrics'],
         arms=arms,

@@ -139,7 +139,9 @@ def write_page(matrix: Matrix, work_dir: Path, out: Path) -> str:
     by_hand = ''
     if matrix.prepare:
         by_hand += f' `{matrix.prepare.format(python="python")}` prepares them for the commands below.'
-    by_hand += ' Each command below trains one run, from other start weights than here.'
+    by_hand += (
+        ' It gives all runs of a seed the same start weights. The commands below do not, so their numbers differ.'
+    )
     if any(arm.after for arm in done):
         by_hand += ' For a name in braces, put the last checkpoint of that arm and seed.'
     drawn = []
@@ -176,7 +178,7 @@ def write_page(matrix: Matrix, work_dir: Path, out: Path) -> str:
             *drawn,
             '## What was run',
             *([matrix.note] if matrix.note else []),
-            f'{len(every)} of {len(runs_of(matrix, work_dir))} runs, on {machines}.',
+            f'{len(every)} of {len(runs_of(matrix, work_dir))} runs, on {machines}.{_missing(matrix, records)}',
             '## What a run took',
             'Means over the seeds: seconds of a training step (median of each run), minutes from start to end, peak '
             'memory (of the process on a CPU, of the allocator on a GPU). Runs shared the machine with others, so rows '
@@ -201,6 +203,16 @@ def _row(arm: Arm, matrix: Matrix, records: Records) -> list[str]:
         cells.append(f'{np.mean(values):.2f}{spread}' if values else '')
         cells.append(_signed(*difference(matrix, records, arm.name, arm.baseline, metric)))
     return cells
+
+
+def _missing(matrix: Matrix, records: Records) -> str:
+    """A sentence that names what has not been run; '' if everything has."""
+    missing = []
+    for name, arm in matrix.arms.items():
+        seeds = [seed for seed in arm.seeds or matrix.seeds if seed not in records[name]]
+        if seeds:
+            missing.append(f'`{name}`' + (f' (seeds {", ".join(map(str, seeds))})' if records[name] else ''))
+    return f' Not run: {", ".join(missing)}.' if missing else ''
 
 
 def _signed(mean: float, half: float, pairs: int) -> str:

@@ -2,7 +2,7 @@ title = 'Which contrast? Screening on BCCD'
 answer = """
 Of the forms tried, annotated instances at all stages of the backbone with a weight of 0.5 and a half-size second view
 were the best for their cost. AP50 gained more than AP, and AP75 fell. The default is another: one view, which was not
-tried here, and a weight of 0.1, because 0.5 [lost AP on circuit boards](results_pcb.md).
+tried here, and a weight of 0.1, because 0.5 [lost AP on circuit boards](results_pcb.md) in one seed.
 """
 note = """
 RetinaNet, ResNet-18 of half width, 256x192 px, ten epochs from scratch. It learned from four fifths of BCCD's

@@ -1,4 +1,4 @@
-# The small job: generated shapes, minutes on two CPU cores.
+# RetinaNet, ResNet-18 of half width, on generated shapes with the default CDS: minutes on two CPU cores.
 _base_ = '../shapes/retinanet_r18_shapes.py'
 
 model = dict(neck=dict(_delete_=True, type='mmcds.CDSNeck', neck={{_base_.model.neck}}))

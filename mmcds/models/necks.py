@@ -135,7 +135,7 @@ def build_cds_neck(
         projector (dict, optional): Projection head of each tap. Defaults to ``dict(type='MLPProjector')``.
         loss (dict, optional): Loss. Defaults to ``dict(type='ContrastiveLoss', min_anchors=64)``.
         loss_weight (float | Sequence[float]): Weight of each tap, or one per tap, >= 0. Defaults to 0.1, the released
-            code's on CIFAR, which was the best in docs/results_pcb_screening.md.
+            code's on CIFAR; docs/configuration.md compares it with 0.5.
         queue_length (int): Embeddings of earlier iterations kept per tap. Defaults to 0.
         stop_gradient (bool): Whether to stop the gradient through the second view. Defaults to False.
         concat (bool): Whether both views pass the backbone as one batch, as in the paper. Second views of at most

@@ -1,3 +1,4 @@
+# The weight of 0.5 is the released code's on ImageNet.
 _base_ = ['./resnet18.py', '../_base_/cds.py']
 
 train_pipeline = _base_.two_views
