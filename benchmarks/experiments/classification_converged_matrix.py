@@ -1,7 +1,8 @@
 title = 'Classification on real images'
 answer = """
-After 60 epochs the gain of CDS is not significant: 1.0 ± 2.6 points of top-1 in three seeds (+2.2, +0.2, +0.7). A
-training step takes [2.3 stock steps](cost.md) on a CPU. The baseline had nearly stopped improving: 69.6, 70.0 and 70.2 after 40, 50 and 60 epochs.
+After 60 epochs the gain of CDS is not significant: 1.0 ± 2.6 points of top-1 in three seeds (+2.2, +0.2, +0.7).
+A training step takes [2.3 stock steps](cost.md) on a CPU. The baseline had nearly stopped improving: 69.6, 70.0 and
+70.2 after 40, 50 and 60 epochs.
 [In 8 epochs](results_classification_short.md) CDS gained 2.0 ± 1.2, and the baseline in twice the epochs 7.5.
 """
 note = """

@@ -37,9 +37,9 @@ TYPES = {
 THRESHOLDS = (0.5, 0.75)
 MEANING = """\
 A number is the AP that would be gained if all errors of that type were corrected; lower is better. Types are those of
-TIDE: *class*: right place, wrong class. *localisation*: right class, box overlaps too little. *both*: wrong class and box.
-*duplicate*: second detection of an object. *background*: detection of nothing. *missed*: object without a detection.
-The AP is tidecv's, which differs a little from COCO's."""
+TIDE: *class*: right place, wrong class. *localisation*: right class, box overlaps too little. *both*: wrong class and
+box. *duplicate*: second detection of an object. *background*: detection of nothing. *missed*: object without a
+detection. The AP is tidecv's, which differs a little from COCO's."""
 
 
 def errors_of(truth: Mapping[str, Any], found: Sequence[Mapping[str, Any]], threshold: float) -> dict[str, float]:

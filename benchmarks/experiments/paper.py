@@ -157,8 +157,8 @@ def page(runs: Path | None) -> str:
     """The whole page, in Markdown."""
     parts = [
         "# The paper's tables",
-        "The paper's numbers, with the command of each row. The last column has the numbers of runs here. ImageNet, COCO, "
-        'the fine-grained sets and the original CIFAR were not available, so no row was run. Other data: '
+        "The paper's numbers, with the command of each row. The last column has the numbers of runs here. ImageNet, "
+        'COCO, the fine-grained sets and the original CIFAR were not available, so no row was run. Other data: '
         '[classification](results_classification.md), [detection](results_detection.md). '
         'Written by `python benchmarks/experiments/paper.py`.',
     ]

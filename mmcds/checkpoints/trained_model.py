@@ -7,6 +7,8 @@ from mmengine.config import Config
 
 from mmcds.checkpoints.export import build_for_test
 from mmcds.engine.weights import CDS_PREFIX
+from mmcds.models.necks import supervised_part
+from mmcds.models.supervision import ATTRIBUTE
 from mmcds.utils.checkpoint_files import load_checkpoint
 
 
@@ -50,17 +52,17 @@ def load_weights(model: Any, checkpoint: str | Path) -> list[str]:
             f'checkpoint={str(checkpoint)!r} does not fit the config: {str(error).splitlines()[-1].strip()}; '
             'give the config that it was trained with'
         ) from error
-    wrong = [key for key in [*missing, *unexpected] if not key.startswith(CDS_PREFIX)]
+    wrong = [key for key in [*missing, *unexpected] if CDS_PREFIX not in key]
     if wrong:
         raise ValueError(
             f'checkpoint={str(checkpoint)!r} does not fit the config: {len(wrong)} keys such as {wrong[:3]} are on one '
             'side only; give the config that it was trained with'
         )
-    supervision: Any = getattr(getattr(model, 'neck', None), 'cds', None)
+    supervision: Any = getattr(getattr(supervised_part(model), 'neck', None), ATTRIBUTE, None)
+    held = {key.partition(CDS_PREFIX)[2] for key in weights}
     projected = []
     for tap in supervision.taps if supervision is not None else ():
-        prefix = f'{CDS_PREFIX}projectors.{tap.key}.'
         names = [name for name, _ in supervision.projectors[tap.key].named_parameters()]
-        if names and all(prefix + name in weights for name in names):
+        if names and all(f'projectors.{tap.key}.{name}' in held for name in names):
             projected.append(tap.name)
     return projected

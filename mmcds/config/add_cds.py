@@ -111,6 +111,8 @@ def add_cds(cfg: Config, schedule: dict | None = None, **neck: Any) -> Config:
         # A classifier's backbone returns its last map only; to supervise earlier stages, tap them as modules.
         stages = probe_stages(model, scope)
         channels = {**channels, **({'modules': stages} if stages else {})}
+    # A part without a type changes arguments of the recipe's part, as on the command line.
+    neck = {key: _over(recipe.get(key), given) for key, given in neck.items()}
     chosen = {**recipe, **neck}
     if 'view' not in chosen and bare_name(view_of(chosen)) != 'SingleView' and takes_one_size(model, scope):
         recipe['view'] = dict(type='PhotometricView')
@@ -130,6 +132,13 @@ def add_cds(cfg: Config, schedule: dict | None = None, **neck: Any) -> Config:
     has_seed = any(type_name(custom) == HOOKS[1] for custom in hooks)
     cfg.custom_hooks = [*hooks, hook, *([] if has_seed else [dict(type=HOOKS[1])])]
     return cfg
+
+
+def _over(part: Any, given: Any) -> Any:
+    """What the caller gave for a part, over the recipe's unless it has a ``type`` of its own."""
+    if isinstance(part, Mapping) and isinstance(given, Mapping) and 'type' not in given:
+        return {**part, **given}
+    return given
 
 
 def remove_cds(cfg: Config) -> Config:

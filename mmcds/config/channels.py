@@ -67,7 +67,7 @@ def probe_channels(model: Mapping[str, Any], scope: str = 'mmdet', training: boo
         raise error
     raise ValueError(
         f'the backbone {model["backbone"].get("type")!r} with its neck cannot be called with an image '
-        f'of {SIDES[-1]}x{SIDES[-1]} to read its channels ({error}); '
+        f'of {SIDES[-1]}x{SIDES[-1]} to read its channels ({" ".join(str(error).split())}); '
         'give channels=dict(backbone=[...], neck=[...]) to add_cds'
     ) from error
 

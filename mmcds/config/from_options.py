@@ -7,9 +7,11 @@ from mmengine.config import Config
 
 from mmcds.datasets.labelled_fraction import check_labelled_fraction
 from mmcds.models.necks import supervised_model
+from mmcds.utils.errors import unknown_name
 from mmcds.utils.type_name import type_name
 
 from .add_cds import DISTILL_HOOK, NECKS, add_cds, check_cds, has_cds
+from .channels import NotBuiltError
 from .load_config import load_config, set_data_root
 
 
@@ -41,7 +43,15 @@ def config_from_options(path: str, options: dict[str, Any] | None, cds: bool, te
     late = {key: value for key, value in options.items() if key.startswith(prefixes) or key.startswith('custom_hooks')}
     cfg.merge_from_dict({key: value for key, value in options.items() if key not in late})
     if cds:
-        cfg = add_cds(cfg)
+        try:
+            cfg = add_cds(cfg)
+        except NotBuiltError as error:
+            others = [key for key in options if key.startswith(necks) and key not in late]
+            if not others:
+                raise
+            name = others[0].partition('neck.')[2].partition('.')[0]
+            hint = unknown_name(f'--cfg-options {others[0]}: argument of the CDSNeck', name, sorted(arguments))
+            raise ValueError(f'{error}; {hint}') from error
     if late and not has_cds(cfg):
         neck_keys = [key for key in late if key.startswith(prefixes)]
         neck = supervised_model(cfg).get('neck') or {}

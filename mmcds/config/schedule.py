@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
-from mmcds.utils.errors import check_range, unknown_name
+from mmcds.utils.errors import check_range, has_no_effect, unknown_name
 
 UNITS = ('fraction', 'epoch', 'iter')
 DECAYS = ('constant', 'linear', 'cosine')
@@ -48,6 +48,7 @@ class ContrastSchedule:
         high = 1.0 if self.unit == 'fraction' else math.inf
         check_range('schedule.final', self.final, 0, 1)
         points = {'warmup': self.warmup, 'decay_begin': self.decay_begin, 'stop': self.stop}
+        check_range('schedule.warmup', self.warmup, 0, high)
         given = {field: value for field, value in points.items() if value is not None}
         for field, value in given.items():
             # With stop=0 all of the training would be without the contrast.
@@ -57,10 +58,7 @@ class ContrastSchedule:
         unused = {} if self.decay != 'constant' else {'decay_begin': self.decay_begin, 'final': self.final or None}
         for field, setting in unused.items():
             if setting is not None:
-                raise ValueError(
-                    f"schedule.{field}={setting!r} has no effect with decay='constant'; set decay='linear' or "
-                    f"'cosine', or remove {field}"
-                )
+                raise has_no_effect(f'schedule.{field}', setting, "decay='constant'", "set decay='linear' or 'cosine'")
 
     @classmethod
     def from_cfg(cls, cfg: dict | None) -> 'ContrastSchedule':

@@ -80,8 +80,8 @@ class LabelledFraction:
             that trains on the labelled ones alone. Defaults to True.
         unlabelled (dict | BaseDataset, optional): Another data set all of whose images are unlabelled.
             Defaults to None.
-        labelled_share (float, optional): Part of an epoch that labelled images make up, in (0, 1): they are
-            repeated until they do. Defaults to None: each image comes once.
+        labelled_share (float, optional): Least part of an epoch that labelled images make up, in (0, 1): if they are
+            fewer, they are repeated. No effect without unlabelled images. Defaults to None: each image comes once.
         list_file (str, optional): JSON file that keeps the choice: it is read if it exists and written
             otherwise. Defaults to None.
         lazy_init (bool): Whether annotations are read only when they are first needed. Defaults to False.

@@ -203,6 +203,8 @@ class TwoViewForward:
     def attach(self) -> 'TwoViewForward':
         """Register the hooks; those that an interrupted training left are removed first. Returns self."""
         if not self._handles:
+            # First, since a name that is not known raises.
+            modules = [(path, self._module(path)) for path in self.supervision.modules_tapped]
             if self.supervision.attached is not None:
                 self.supervision.attached.detach()
             if self.supervision.reminder is not None:
@@ -216,8 +218,8 @@ class TwoViewForward:
                 self.model.register_forward_hook(self._after_model, with_kwargs=True),
                 self.model.register_forward_hook(self._forget, with_kwargs=True, always_call=True),
             ]
-            for path in self.supervision.modules_tapped:
-                self._handles.append(self._module(path).register_forward_hook(partial(self._after_module, path)))
+            for path, module in modules:
+                self._handles.append(module.register_forward_hook(partial(self._after_module, path)))
             head = getattr(self.part, 'head', None)
             if getattr(self.supervision, 'distill', None) is not None and isinstance(head, nn.Module):
                 self._handles.append(head.register_forward_hook(self._after_head))
@@ -263,7 +265,8 @@ class TwoViewForward:
             preprocessor: Any = model.data_preprocessor
             # That of all branches of a semi-supervised detector wraps that of one.
             preprocessor = getattr(preprocessor, 'data_preprocessor', preprocessor)
-            with self.context.aside(inputs):
+            # Coordinates and colours keep their precision under autocast.
+            with self.context.aside(inputs), torch.autocast(inputs.device.type, enabled=False):
                 step.second, step.views = self.supervision.describe(inputs, data_samples, preprocessor)
             step.neck_again = self._needs_neck_again(labelled is not None)
         if labelled is None:

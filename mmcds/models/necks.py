@@ -48,7 +48,7 @@ def part_of(name: str, given: dict[str, Any] | None) -> dict[str, Any]:
         dict[str, Any]: The default if ``given`` is None or empty; ``given`` over the default if it has no type; else
         ``given``.
     """
-    if not given:
+    if given is None:
         return PARTS[name]
     # build_part refuses anything but a dict.
     return {**PARTS[name], **given} if isinstance(given, Mapping) and 'type' not in given else given
@@ -64,7 +64,7 @@ def view_of(neck: Mapping[str, Any]) -> dict[str, Any]:
         dict[str, Any]: The given one, completed by :func:`part_of`. Without one a ``SingleView``, or the default second
         view where something else in the config needs two.
     """
-    if neck.get('view'):
+    if neck.get('view') not in (None, {}):
         return part_of('view', neck['view'])
     loss = neck.get('loss')
     needs_two = (
@@ -87,7 +87,7 @@ def changed_defaults(neck: Mapping[str, Any]) -> dict[str, Any]:
         dict[str, Any]: By field below the neck: 'loss.min_anchors' -> 1.
     """
     found: dict[str, Any] = {} if 'loss_weight' in neck else {'loss_weight': 0.5}
-    if not neck.get('view') and view_of(neck) is not PARTS['view']:
+    if neck.get('view') in (None, {}) and view_of(neck) is not PARTS['view']:
         found.update({f'view.{key}': value for key, value in PARTS['view'].items()})
     loss = neck.get('loss') or {}
     if 'type' not in loss and 'min_anchors' not in loss:

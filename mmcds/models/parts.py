@@ -194,7 +194,7 @@ def build_part(field: str, cfg: Any, kinds: tuple[str, ...], **kwargs: Any) -> A
     Raises:
         ValueError: If ``cfg`` has no ``type``, its type is not known, or an argument is not known.
     """
-    if not isinstance(cfg, dict) or 'type' not in cfg:
+    if not isinstance(cfg, dict) or cfg.get('type') is None:
         raise ValueError(f"{field}={cfg!r} is not a config of a part; give dict(type='{kinds[0]}', ...)")
     name = type_name(cfg)
     part = cfg['type']

@@ -21,8 +21,13 @@ def output_channels(neck: Any) -> dict[str, list[int]]:
 
     Returns:
         dict[str, list[int]]: For 'backbone' and 'neck'; an empty list if the config does not give them.
+
+    Raises:
+        ValueError: If it is neither a config, a list of configs nor None.
     """
-    chain = [part for part in (neck if isinstance(neck, Sequence) else [neck]) if part]
+    chain = [part for part in (neck if isinstance(neck, Sequence) and not isinstance(neck, str) else [neck]) if part]
+    if not all(isinstance(part, Mapping) for part in chain):
+        raise ValueError(f"neck.neck={neck!r} is not a config; give dict(type='FPN', ...), a list of such, or None")
     if not chain:
         return {'backbone': [], 'neck': []}
 
@@ -87,11 +92,11 @@ def resolve_taps(names: Sequence[str] | None, neck: Any, channels: Mapping[str, 
     valid = [f'{source}.{i}' for source in SOURCES for i, width in enumerate(known.get(source, [])) if width]
     valid += list(modules)
     taps = []
-    inside = [name for name in names if name in modules]
+    order = list(modules)
     for name in names:
         if name in modules:
-            place = inside.index(name)
-            taps.append(Tap('module', place, int(modules[name]), len(inside) - 1 - place, name))
+            place = order.index(name)
+            taps.append(Tap('module', place, int(modules[name]), len(order) - 1 - place, name))
             continue
         match = re.fullmatch(r'(backbone|neck)\.(\d+)', str(name))
         if match is None:

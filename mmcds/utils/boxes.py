@@ -6,7 +6,6 @@ An angle is in radians, clockwise in the image, as in MMRotate: the side ``w`` h
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -133,12 +132,19 @@ def _overlaps(boxes: Tensor, others: Tensor, mode: str) -> Tensor:
     return shares
 
 
+def transform_points(points: Tensor, transforms: Tensor) -> Tensor:
+    """Points (..., 2) as (x, y), transformed by homographies (..., 3, 3), which are broadcast to the points."""
+    # Without a matrix product, which a GPU may compute in TF32 and autocast in 16 bits: off by pixels.
+    columns = transforms.unbind(-1)
+    moved = points[..., :1] * columns[0] + points[..., 1:] * columns[1] + columns[2]
+    return moved[..., :2] / moved[..., 2:]
+
+
 def transform_boxes(boxes: Tensor, transform: Tensor) -> Tensor:
     """The upright boxes (n, 4) around upright boxes (n, 4) transformed by a homography (3, 3)."""
     x1, y1, x2, y2 = boxes.unbind(1)
     corners = torch.stack([x1, y1, x2, y1, x2, y2, x1, y2], 1).view(-1, 4, 2)
-    moved = F.pad(corners, (0, 1), value=1.0) @ transform.T
-    moved = moved[..., :2] / moved[..., 2:]
+    moved = transform_points(corners, transform)
     return torch.cat([moved.amin(1), moved.amax(1)], 1)
 
 

@@ -1,7 +1,10 @@
 """Messages for a user's mistakes: the field, the value, the nearest valid names, the remedy."""
 
+import math
 from collections.abc import Iterable
 from difflib import get_close_matches
+
+_LISTED = 40  # valid names in a message; a backbone has hundreds of modules
 
 
 def unknown_name(field: str, value: object, valid: Iterable[object], remedy: str = '') -> ValueError:
@@ -20,7 +23,9 @@ def unknown_name(field: str, value: object, valid: Iterable[object], remedy: str
     near = get_close_matches(str(value), names, n=3, cutoff=0.5)
     listed = f'nearest: {", ".join(near)}; ' if near and len(names) > len(near) else ''
     remedy = f'; {remedy}' if remedy else ''
-    return ValueError(f'{field}={value!r} is not known; {listed}valid: {", ".join(names) or "none"}{remedy}')
+    others = f' and {len(names) - _LISTED} more' if len(names) > _LISTED else ''
+    valid_names = f'{", ".join(names[:_LISTED]) or "none"}{others}'
+    return ValueError(f'{field}={value!r} is not known; {listed}valid: {valid_names}{remedy}')
 
 
 def check_count(field: str, value: int, low: int) -> int:
@@ -32,6 +37,11 @@ def check_count(field: str, value: int, low: int) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < low:
         raise ValueError(f'{field}={value!r} is out of range; give a whole number, {low} or more')
     return value
+
+
+def has_no_effect(field: str, value: object, reason: str, remedy: str) -> ValueError:
+    """A ``ValueError`` for a setting that another one makes useless, to be raised by the caller."""
+    return ValueError(f'{field}={value!r} has no effect with {reason}; {remedy}, or remove {field.rpartition(".")[2]}')
 
 
 def check_flag(field: str, value: bool) -> bool:
@@ -47,14 +57,14 @@ def check_flag(field: str, value: bool) -> bool:
     return value
 
 
-def check_range(field: str, value: float, low: float, high: float = float('inf'), *, open_low: bool = False) -> float:
-    """Return ``value`` if it is a number in ``[low, high]``, or ``(low, high]`` with ``open_low``.
+def check_range(field: str, value: float, low: float, high: float = math.inf, *, open_low: bool = False) -> float:
+    """Return ``value`` if it is a finite number in ``[low, high]``, or ``(low, high]`` with ``open_low``.
 
     Raises:
         ValueError: If it is not, naming the field and the range.
     """
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not is_number or not (low < value if open_low else low <= value) or not value <= high:
-        left = '(' if open_low else '['
-        raise ValueError(f'{field}={value!r} is out of range; give a number in {left}{low:g}, {high:g}]')
+    if not is_number or not math.isfinite(value) or not (low < value if open_low else low <= value) or value > high:
+        left, right = '(' if open_low else '[', ']' if math.isfinite(high) else ')'
+        raise ValueError(f'{field}={value!r} is out of range; give a number in {left}{low:g}, {high:g}{right}')
     return value

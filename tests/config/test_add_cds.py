@@ -342,3 +342,20 @@ def test_arguments_for_a_config_that_has_cds_are_not_ignored() -> None:
     assert add_cds(cfg).to_dict() == cfg.to_dict()
     with pytest.raises(ValueError, match=r"has CDS already, so \['queue_length'\] would be ignored.*remove_cds"):
         add_cds(cfg, queue_length=4)
+
+
+def test_a_part_without_a_type_changes_the_recipe_s_part() -> None:
+    """As on the command line; for each package the recipe is another."""
+    classifier = Config(deepcopy(CLASSIFIER))
+    neck = add_cds(
+        classifier, view=dict(cutout_prob=0.5), projector=dict(num_convs=1), loss=dict(temperature=0.1)
+    ).model.neck
+    assert neck.view.to_dict() == dict(type='PhotometricView', cutout_prob=0.5)
+    assert neck.projector.to_dict() == dict(type='SepConvProjector', num_convs=1)
+    assert neck.loss.to_dict() == dict(type='ContrastiveLoss', temperature=0.1)
+    # One with a type is that alone.
+    assert add_cds(classifier, projector=dict(type='MLPProjector')).model.neck.projector.to_dict() == dict(
+        type='MLPProjector'
+    )
+    detector = add_cds(toy_model(), sampler=dict(jitter=0.2)).model.neck
+    assert detector.sampler.to_dict() == dict(jitter=0.2)

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from mmengine.config import Config
 
+from mmcds.config.from_options import config_from_options
 from mmcds.config.load_config import load_config, map_strings, package_configs, set_data_root
 
 
@@ -117,3 +118,22 @@ def test_data_sets_in_different_folders_do_not_move_together() -> None:
     cfg = Config({f'{split}_dataloader': dict(dataset=dict(data_root=f'/{split}/')) for split in ('train', 'val')})
     with pytest.raises(ValueError, match=r'^data_root=/new: .* its data sets lie in /train, /val; set'):
         set_data_root(cfg, '/new')
+
+
+@pytest.mark.parametrize(
+    ('option', 'nearest'),
+    [('model.neck.tap', 'taps'), ('model.neck.samplr.near', 'sampler'), ('model.neck.vew', 'view')],
+)
+def test_an_option_that_is_almost_one_of_the_contrast(option: str, nearest: str) -> None:
+    """It goes to the stock neck, which refuses it; the message says what was meant."""
+    with pytest.raises(ValueError) as found:
+        config_from_options('configs/shapes/retinanet_r18_shapes.py', {option: 2}, cds=True, teacher=False)
+    message = str(found.value)
+    name = option.split('.')[2]
+    assert message.startswith("model.neck of type 'FPN' cannot be built: ")
+    assert f'; --cfg-options {option}: argument of the CDSNeck={name!r} is not known; nearest: {nearest}' in message
+    assert '\n' not in message
+    # One that the stock neck takes goes there without a word.
+    options = {'model.neck.num_outs': 4}
+    cfg = config_from_options('configs/shapes/retinanet_r18_shapes.py', options, cds=True, teacher=False)
+    assert cfg.model.neck.neck.num_outs == 4

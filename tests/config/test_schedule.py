@@ -71,10 +71,11 @@ def test_rises_then_falls_and_stays_in_range(points: list[float], decay: str, fi
         ),
         (dict(unit='step'), "schedule.unit='step' is not known; nearest: iter; valid: fraction, epoch, iter"),
         (dict(warmup=2), 'schedule.warmup=2 is out of range; give a number in [0, 1]'),
-        (dict(warmup=-1, unit='iter'), 'schedule.warmup=-1 is out of range; give a number in [0, inf]'),
+        (dict(warmup=-1, unit='iter'), 'schedule.warmup=-1 is out of range; give a number in [0, inf)'),
+        (dict(warmup=None), 'schedule.warmup=None is out of range; give a number in [0, 1]'),
         (dict(stop=1.5), 'schedule.stop=1.5 is out of range; give a number in (0, 1]'),
         (dict(stop=0), 'schedule.stop=0 is out of range; give a number in (0, 1]'),
-        (dict(stop=0, unit='epoch'), 'schedule.stop=0 is out of range; give a number in (0, inf]'),
+        (dict(stop=0, unit='epoch'), 'schedule.stop=0 is out of range; give a number in (0, inf)'),
         (
             dict(decay_begin=0.5, final=0.1),
             "schedule.decay_begin=0.5 has no effect with decay='constant'; set decay='linear' or 'cosine', or remove "

@@ -180,8 +180,8 @@ def test_queue_is_compared_with() -> None:
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [
-        (dict(temperature=0), r'loss\.temperature=0 .*\(0, inf\]'),
-        (dict(temperature=-1.0), r'loss\.temperature=-1\.0 .*\(0, inf\]'),
+        (dict(temperature=0), r'loss\.temperature=0 .*\(0, inf\)'),
+        (dict(temperature=-1.0), r'loss\.temperature=-1\.0 .*\(0, inf\)'),
         (dict(temperature='warm'), r"loss\.temperature='warm'"),
         (dict(temperature=float('nan')), r'loss\.temperature=nan'),
         (dict(min_anchors=0), r'loss\.min_anchors=0'),

@@ -108,7 +108,7 @@ def test_what_has_no_weight_has_no_loss(arguments: dict[str, Any], names: list[s
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [
-        (dict(temperature=0), r'^distill\.temperature=0 is out of range; give a number in \(0, inf\]$'),
+        (dict(temperature=0), r'^distill\.temperature=0 is out of range; give a number in \(0, inf\)$'),
         (dict(distance_weight=-1), r'^distill\.distance_weight=-1 is out of range'),
         (dict(logits_weight='a'), r"^distill\.logits_weight='a' is out of range"),
         (dict(channels=0), r'^distill\.channels=0 is out of range; give a whole number, 1 or more$'),

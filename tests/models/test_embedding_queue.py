@@ -86,3 +86,17 @@ def test_ranks_hold_the_same(tmp_path: Path) -> None:
     # By hand: [0, 1], then rank 1's [110, 111], then [20, 21, 22, 23] with nothing of rank 1: the last five.
     assert sorted(first['labels'].tolist()) == [20, 21, 22, 23, 111]
     torch.testing.assert_close(F.normalize(first['embeddings'], dim=1), first['embeddings'])
+
+
+def test_rows_that_are_not_finite_are_left_out() -> None:
+    """A step in 16 bits may overflow; the GradScaler skips it, and the next step is sound."""
+    queue = EmbeddingQueue(5, 2)
+    rows, labels = rows_of(0, 4)
+    broken = rows.clone()
+    broken[1, 0], broken[2, 1] = float('nan'), float('inf')
+    queue.put(broken, labels)
+    found, numbers = queue.get()
+    assert numbers.tolist() == [0, 3]
+    assert torch.equal(found, F.normalize(rows[[0, 3]], dim=1))
+    queue.put(torch.full((9, 2), float('nan')), torch.arange(9))
+    assert queue.get()[1].tolist() == [0, 3]

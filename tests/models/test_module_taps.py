@@ -7,6 +7,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 from torch import Tensor
+from toys import hooks_of
 
 from mmcds import add_cds, remove_cds
 from mmcds.config.channels import probe_stages
@@ -130,9 +131,16 @@ def test_mistakes_are_named() -> None:
     with pytest.raises(ValueError, match=r"^neck\.taps='backbone\.layer9' is not known; .*channels=dict\(modules="):
         resolve_taps(['backbone.layer9'], None, dict(backbone=[4], modules={'backbone.layer1': 4}))
     cfg = add_cds(config('resnet'))
+    before = hooks_of(build(cfg))
     cfg.model.neck.channels.modules = {'backbone.layr1': 8}
-    with pytest.raises(ValueError, match=r"^neck\.taps='backbone\.layr1' is not known; nearest: backbone\.layer1"):
-        TwoViewForward(build(cfg)).attach()
+    model = build(cfg)
+    with pytest.raises(
+        ValueError, match=r"^neck\.taps='backbone\.layr1' is not known; nearest: backbone\.layer1"
+    ) as found:
+        TwoViewForward(model).attach()
+    # A backbone has hundreds of modules.
+    assert len(str(found.value)) < 1200
+    assert hooks_of(model) == before
     cfg.model.neck.channels.modules = {'backbone.layer1': 9}
     model = build(cfg)
     TwoViewForward(model).attach()
@@ -155,3 +163,15 @@ def test_a_teacher_is_refused_where_it_is_built() -> None:
     ):
         add_cds(config('resnet'), distill=dict(channels=64))
     assert add_cds(config('resnet'), distill=dict(channels=64), taps=['backbone.0']).model.neck.distill
+
+
+def test_the_steps_to_the_last_stage_do_not_depend_on_which_stages_are_tapped() -> None:
+    widths = MODELS_OF['resnet'][2]
+    channels = dict(backbone=[0, 64], modules={f'backbone.{name}': width for name, width in widths.items()})
+    for names in (['layer1', 'layer2'], ['layer2', 'layer1'], ['layer4', 'layer3', 'layer2', 'layer1'], ['layer3']):
+        taps = resolve_taps([f'backbone.{name}' for name in names], None, channels)
+        assert [tap.steps for tap in taps] == [4 - int(name[-1]) for name in names]
+    cfg = add_cds(config('resnet'), taps=['backbone.layer1', 'backbone.layer2'])
+    projectors = build(cfg).neck.cds.projectors
+    # The paper's heads: each later stage doubles the channels.
+    assert [projector.out_channels for projector in projectors.values()] == [64, 64]

@@ -173,7 +173,8 @@ def test_a_part_without_a_type_changes_the_default_one(mmdet_scope: None) -> Non
             dict(loss_weight=[0.1, 0.2, 0.3]),
             r"^neck\.loss_weight=\[0\.1, 0\.2, 0\.3\] has 3 numbers for the 2 taps \['backbone\.0', 'backbone\.1'\]$",
         ),
-        (dict(loss_weight=-0.1), r'^neck\.loss_weight=-0\.1 is out of range; give a number in \[0, inf\]$'),
+        (dict(loss_weight=-0.1), r'^neck\.loss_weight=-0\.1 is out of range; give a number in \[0, inf\)$'),
+        (dict(loss_weight=float('inf')), r'^neck\.loss_weight=inf is out of range; give a number in \[0, inf\)$'),
         (dict(loss_weight=[0.1, 'a']), r"^neck\.loss_weight='a' is out of range"),
         (dict(queue_length=-1), r'^neck\.queue_length=-1 is out of range; give a whole number, 0 or more$'),
         (
@@ -181,6 +182,26 @@ def test_a_part_without_a_type_changes_the_default_one(mmdet_scope: None) -> Non
             r'^neck\.concat=True .*set stop_gradient=False or concat=False$',
         ),
         (dict(distill=True), r'^neck\.distill=True is not a dict; give distill=dict\(\), with the arguments'),
+        (dict(projector=False), r"^neck\.projector=False is not a config of a part; give dict\(type='MLPProjector'"),
+        (dict(sampler=[]), r"^neck\.sampler=\[\] is not a config of a part; give dict\(type='InstanceSampler'"),
+        (dict(view=False), r"^neck\.view=False is not a config of a part; give dict\(type='PhotometricView'"),
+        (dict(loss=0), r"^neck\.loss=0 is not a config of a part; give dict\(type='ContrastiveLoss'"),
+        (
+            dict(sampler=dict(jitter_weighted=True)),
+            r'^sampler\.jitter_weighted=True has no effect with jitter=0; set jitter=0\.2, or remove jitter_weighted$',
+        ),
+        (
+            dict(sampler=dict(near_iou=(0.2, 0.3))),
+            r'^sampler\.near_iou=\(0\.2, 0\.3\) has no effect with near=0; set near=2, or remove near_iou$',
+        ),
+        (
+            dict(projector=dict(num_layers=1, hidden_channels=7)),
+            r'^projector\.hidden_channels=7 has no effect with num_layers=1; set num_layers=2, or remove hidden_ch',
+        ),
+        (
+            dict(distill=dict(distance_weight=0, logits_weight=0), view=dict(type='PhotometricView')),
+            r'^distill\.distance_weight=0 and logits_weight=0 leave nothing to distil; set one of them above 0',
+        ),
         (dict(concat='off'), r"^neck\.concat='off' is neither True nor False; give one of them$"),
         (dict(stop_gradient='no'), r"^neck\.stop_gradient='no' is neither True nor False"),
         (dict(recompute='never'), r"^neck\.recompute='never' is neither True nor False"),

@@ -80,6 +80,10 @@ def test_a_user_s_own_part_gets_what_it_asks_for() -> None:
             "neck.projector={'out_channels': 3} is not a config of a part; give dict(type='MLPProjector', ...)",
         ),
         (
+            dict(type=None),
+            "neck.projector={'type': None} is not a config of a part; give dict(type='MLPProjector', ...)",
+        ),
+        (
             'MLPProjector',
             "neck.projector='MLPProjector' is not a config of a part; give dict(type='MLPProjector', ...)",
         ),

@@ -333,9 +333,9 @@ def test_adds_nothing_to_checkpoints() -> None:
 @pytest.mark.parametrize(
     ('field', 'value', 'valid'),
     [
-        ('brightness', -0.1, '[0, inf]'),
-        ('contrast', -1, '[0, inf]'),
-        ('saturation', 'much', '[0, inf]'),
+        ('brightness', -0.1, '[0, inf)'),
+        ('contrast', -1, '[0, inf)'),
+        ('saturation', 'much', '[0, inf)'),
         ('hue', 0.6, '[0, 0.5]'),
         ('jitter_prob', 1.1, '[0, 1]'),
         ('grayscale_prob', -0.2, '[0, 1]'),
@@ -344,7 +344,7 @@ def test_adds_nothing_to_checkpoints() -> None:
         ('scale', 0, '(0, 1]'),
         ('scale', 1.5, '(0, 1]'),
         ('size_divisor', 0.5, None),
-        ('max_value', 0, '(0, inf]'),
+        ('max_value', 0, '(0, inf)'),
     ],
 )
 def test_wrong_arguments_are_named(field: str, value: Any, valid: str | None) -> None:

@@ -1,5 +1,7 @@
 """Samples of annotated pixels."""
 
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -93,7 +95,10 @@ def test_points_are_read_bilinearly() -> None:
     assert torch.autograd.gradcheck(lambda each: read_points(each, rois, (48, 64)), feature)
 
 
-@pytest.mark.parametrize(('field', 'value'), [('per_class', 0), ('stride', 0), ('per_class', 1.5)])
-def test_mistakes_are_named(field: str, value: float) -> None:
-    with pytest.raises(ValueError, match=rf'^sampler\.{field}={value}'):
-        PixelSampler(**{field: value})  # type: ignore[arg-type]
+@pytest.mark.parametrize(
+    ('field', 'value'),
+    [('per_class', 0), ('stride', 0), ('per_class', 1.5), ('ignore_index', None), ('ignore_index', '255')],
+)
+def test_mistakes_are_named(field: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=rf'^sampler\.{field}={value!r} is '):
+        PixelSampler(**{field: value})

@@ -23,7 +23,7 @@ def test_is_average_pooling() -> None:
 @pytest.mark.parametrize('num_layers', [1, 2, 3])
 def test_equals_matrix_products(num_layers: int) -> None:
     torch.manual_seed(0)
-    projector = MLPProjector(6, hidden_channels=5, out_channels=3, num_layers=num_layers)
+    projector = MLPProjector(6, hidden_channels=5 if num_layers > 1 else None, out_channels=3, num_layers=num_layers)
     x = torch.randn(4, 6, 2, 3)
     expected = x.numpy().mean(axis=(2, 3))
     weights = [p.detach().numpy() for p in projector.parameters()]

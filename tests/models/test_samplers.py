@@ -407,3 +407,32 @@ def test_background_keeps_clear_of_everything_annotated() -> None:
     assert len(rois) > 10
     for box in rois[:, 1:].tolist():
         assert covered(box, [0.0, 0.0, 32.0, 64.0]) <= 0.1 + 1e-5
+
+
+@pytest.mark.parametrize('angle', [None, 0.3])
+@pytest.mark.parametrize('layout', ['channels_last', 'tokens'])
+def test_crop_of_a_map_that_is_not_contiguous(layout: str, angle: float | None) -> None:
+    """As a transformer returns its map, and as channels_last lays it out; the gradient, too."""
+    plain = torch.randn(2, 5, 8, 6, generator=torch.Generator().manual_seed(0))
+    if layout == 'channels_last':
+        feature = plain.clone(memory_format=torch.channels_last)
+    else:
+        feature = plain.flatten(2).transpose(1, 2).contiguous().transpose(1, 2).unflatten(2, (8, 6))
+    assert not feature.is_contiguous()
+    box = [20.0, 30.0, 34.0, 41.0] if angle is None else [24.0, 30.0, 20.0, 30.0, angle]
+    rois = torch.tensor([[1.0, *box], [0.0, *box]])
+    found = []
+    for each in (plain.requires_grad_(), feature.requires_grad_()):
+        crops = InstanceSampler(roi_size=3).crop(each, rois, (64, 48))
+        (gradient,) = torch.autograd.grad((crops * torch.arange(9.0).view(3, 3)).sum(), each)
+        found.append((crops, gradient))
+    for ours, expected in zip(found[1], found[0], strict=True):
+        torch.testing.assert_close(ours, expected)
+
+
+def test_a_box_that_is_not_finite_covers_no_background() -> None:
+    sampler = InstanceSampler(background=8, near=2)
+    for boxes in ([[2.0, 2, 9, 9]], [[2.0, 2, 9, 9], [math.nan, 0, 5, 5]], [[2.0, 2, 9, 9], [0, 0, math.inf, 5]]):
+        torch.manual_seed(0)
+        samples = sampler.sample(views_of(boxes))
+        assert int((~samples.is_anchor).sum()) == 10, boxes

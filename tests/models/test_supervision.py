@@ -244,3 +244,61 @@ def test_feature_of_takes_vectors_and_names_what_does_not_fit() -> None:
             ValueError, match=rf'\(N, 4, h, w\), the backbone returned {shape}; set channels=dict\(backb'
         ):
             feature_of(tap, {'backbone': (None, wrong)})
+
+
+@pytest.mark.parametrize(
+    'sampler',
+    [
+        dict(type='DenseSampler', grid_size=5),
+        dict(type='PixelSampler', stride=16),
+        dict(type='InstanceSampler', background=8),
+    ],
+)
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+def test_places_are_exact_under_autocast(sampler: dict[str, Any], dtype: torch.dtype) -> None:
+    """Of an image of a usual size; 16 bits are off by a pixel there. Recomputed in float64."""
+    size, scale = (800, 1333), 0.37
+    sizes = torch.tensor([[float(side) for side in size]])
+    map_ = torch.tensor([[scale, 0.02, 3.0], [-0.01, scale, 5.0], [0.0, 0.0, 1.0]])
+    boxes = torch.tensor([[700.0, 301.0, 901.0, 533.0]])
+    views = ViewPair(
+        (size, size),
+        (sizes, sizes),
+        torch.tensor([-1]),
+        ([boxes], [boxes]),
+        [torch.tensor([1])],
+        map_[None],
+        pixels=torch.ones(1, *size, dtype=torch.long),
+    )
+    cds = supervision(sampler=sampler)
+    with torch.autocast('cpu', dtype):
+        samples = cds.sample(views)
+    first, second = (rois[~samples.is_anchor] if 'background' in sampler else rois for rois in samples.rois)
+    assert len(first) > 4
+    x, y = first[:, 1].double(), first[:, 2].double()
+    a, b = map_[:2].double().unbind(0)
+    if 'background' in sampler:
+        corners = [
+            (x, y),
+            (x, first[:, 4].double()),
+            (first[:, 3].double(), y),
+            (first[:, 3].double(), first[:, 4].double()),
+        ]
+        moved = torch.stack([torch.stack([u * row[0] + v * row[1] + row[2] for row in (a, b)], 1) for u, v in corners])
+        expected = torch.cat([moved.amin(0), moved.amax(0)], 1)
+    else:
+        expected = torch.stack([x * row[0] + y * row[1] + row[2] for row in (a, b)], 1)
+    torch.testing.assert_close(second[:, 1:].double(), expected, rtol=1e-6, atol=1e-3)
+
+
+def test_a_model_of_16_bits_is_supervised() -> None:
+    cds = supervision().to(torch.bfloat16)
+    features = features_of(3)
+    low = [
+        {source: tuple(f.bfloat16() for f in fs) for source, fs in view.items()}
+        for view in (features.first, features.second)
+    ]
+    found, expected = cds.losses(Features(*low), views_of([-1] * 3)), supervision().losses(features, views_of([-1] * 3))
+    for key, value in expected.items():
+        assert found[key].dtype == torch.float32
+        torch.testing.assert_close(found[key], value, rtol=0.03, atol=0.03)

@@ -135,6 +135,12 @@ def test_given_channels_win_and_what_is_no_feature_map_is_skipped() -> None:
             'or let mmcds.add_cds read them',
         ),
         (
+            None,
+            'FPN',
+            None,
+            "neck.neck='FPN' is not a config; give dict(type='FPN', ...), a list of such, or None",
+        ),
+        (
             ['neck.0'],
             [dict(type='A', in_channels=[3]), dict(type='B')],
             None,

@@ -57,5 +57,5 @@ def test_check_flag_refuses_all_but_true_and_false(value: Any) -> None:
 
 def test_an_open_end() -> None:
     assert check_range('a', 1e-9, 0, open_low=True) == 1e-9
-    with pytest.raises(ValueError, match=r'^a=0 is out of range; give a number in \(0, inf\]$'):
+    with pytest.raises(ValueError, match=r'^a=0 is out of range; give a number in \(0, inf\)$'):
         check_range('a', 0, 0, open_low=True)

@@ -175,14 +175,14 @@ def forget_queues(model: nn.Module, checkpoint: dict[str, Any]) -> None:
 
     Args:
         model (nn.Module): The model, also inside a wrapper.
-        checkpoint (dict[str, Any]): Content of the file, with ``state_dict``; changed in place.
+        checkpoint (dict[str, Any]): Content of the file: weights, or a dict with ``state_dict``; changed in place.
     """
-    own = unwrapped(model).state_dict()
-    for key in [key for key in checkpoint.get('state_dict', {}) if QUEUES in key]:
+    own, weights = unwrapped(model).state_dict(), checkpoint.get('state_dict', checkpoint)
+    for key in [key for key in weights if QUEUES in key]:
         if key in own:
-            checkpoint['state_dict'][key] = own[key]
+            weights[key] = own[key]
         else:
-            del checkpoint['state_dict'][key]
+            del weights[key]
 
 
 def count_classes(model: Any, dataset: Any) -> int | None:

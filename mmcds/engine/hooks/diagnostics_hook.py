@@ -16,9 +16,10 @@ from torch import Tensor
 from mmcds.models.losses import ContrastiveLoss
 from mmcds.models.necks import find_supervision, supervised_part
 from mmcds.registry import HOOKS
+from mmcds.utils.bn_statistics import recomputes
 from mmcds.utils.errors import check_count, check_range
 
-CDS = 'loss_cds'
+CDS, DISTILL = 'loss_cds', 'loss_distill'
 #: Prefixes of the names of its scalars in the message hub.
 PREFIXES = tuple(
     f'train/cds_{name}' for name in ('positives', 'negatives', 'pos_', 'neg_', 'grad_', 'backward_', 'extra_')
@@ -72,6 +73,7 @@ class DiagnosticsHook(Hook):
         #: The last three measurements of what can lead to a warning; emptied by it.
         self._last: dict[str, list[float]] = {'cds_negatives': [], 'cds_grad_ratio': []}
         self._calls = 0
+        self._has_told = False
 
     def meter(self) -> Callable[[], AbstractContextManager[None]]:
         """Return the context manager that measures the contrast's work; the CDSHook calls this before training."""
@@ -205,11 +207,22 @@ class DiagnosticsHook(Hook):
             return
         parts: dict[bool, list[Tensor]] = {True: [], False: []}
         for name, value in losses.items():
-            if 'loss' in name:
+            # Losses of a distillation are neither the contrast's nor the task's.
+            if 'loss' in name and not name.startswith(DISTILL):
                 parts[name.startswith(CDS)] += [loss.mean() for loss in _tensors(value)]
         part: Any = supervised_part(self._model)
         parameters = [p for p in part.backbone.parameters() if p.requires_grad]
         if not all(parts.values()) or not parameters:
+            return
+        if recomputes(self._model):
+            if not self._has_told:
+                self._has_told = True
+                print_log(
+                    'DiagnosticsHook does not measure the gradients: the model recomputes activations (with_cp or the '
+                    'like), and torch then gives no gradient of a part of the losses; switch it off to measure them',
+                    logger='current',
+                    level=logging.WARNING,
+                )
             return
         cuda = parameters[0].is_cuda
         gradients, seconds = [], []

@@ -5,7 +5,7 @@ import random
 import numpy as np
 import torch
 from mmengine.hooks import Hook
-from mmengine.runner import Runner
+from mmengine.runner import IterBasedTrainLoop, Runner
 
 from mmcds.registry import HOOKS
 from mmcds.utils.dist import get_rank, get_world_size
@@ -18,14 +18,17 @@ class EpochSeedHook(Hook):
     MMEngine's checkpoints hold no random state, so a resumed run draws other samples than an
     uninterrupted one. With this hook and a fixed ``randomness.seed`` both give the same
     weights, if the data are loaded in the main process or by workers that start anew every epoch
-    (``persistent_workers=False``): persistent workers keep their random state.
+    (``persistent_workers=False``): persistent workers keep their random state. This is so in epoch-based trainings. One
+    that counts iterations has no epochs: resumed, it draws new numbers instead of repeating the first ones.
     """
 
     priority = 'VERY_HIGH'
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Seed the generators of this process."""
-        seed = ((runner.seed or 0) * 1_000_003 + runner.epoch) * get_world_size() + get_rank()
+        # Without epochs this is called once, at the iteration at which the training begins or goes on.
+        begun = runner.iter if isinstance(runner.train_loop, IterBasedTrainLoop) else runner.epoch
+        seed = ((runner.seed or 0) * 1_000_003 + begun) * get_world_size() + get_rank()
         seed %= 2**32
         random.seed(seed)
         np.random.seed(seed)

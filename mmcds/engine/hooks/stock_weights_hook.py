@@ -29,8 +29,11 @@ class StockWeightsHook(Hook):
         Raises:
             ValueError: If a parameter of the model is missing or has another shape.
         """
-        weights = without_cds(checkpoint['state_dict'])
-        checkpoint['state_dict'] = weights
+        # The file may hold the weights alone, which MMEngine then gives as the checkpoint.
+        loaded = checkpoint.get('state_dict', checkpoint)
+        weights = without_cds(loaded)
+        for key in [key for key in loaded if key not in weights]:
+            del loaded[key]
         model = unwrapped(runner.model)
         shapes = {key.removeprefix('module.'): tuple(value.shape) for key, value in weights.items()}
         names = [name for name, _ in model.named_parameters()]

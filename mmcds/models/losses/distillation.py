@@ -75,6 +75,11 @@ class DistillationLoss(nn.Module):
         self.distance_weight = check_range('distill.distance_weight', distance_weight, 0)
         self.logits_weight = check_range('distill.logits_weight', logits_weight, 0)
         self.temperature = check_range('distill.temperature', temperature, 0, open_low=True)
+        if not distance_weight and not logits_weight:
+            raise ValueError(
+                'distill.distance_weight=0 and logits_weight=0 leave nothing to distil; set one of them above 0, or '
+                'remove distill'
+            )
         if channels is None:
             teacher_widths = list(widths.values())
         else:

@@ -43,6 +43,9 @@ class EmbeddingQueue(nn.Module):
     def put(self, embeddings: Tensor, labels: Tensor) -> None:
         """Add rows, which replace the oldest. A collective: every rank must call it.
 
+        Rows that are not finite, as those of a step that a GradScaler skips, are left out: they would make the losses
+        of all later steps NaN.
+
         Args:
             embeddings (Tensor): (M, D), any floating dtype, M may be 0.
             labels (Tensor): (M,) int64, -1 where there is no label.
@@ -51,6 +54,9 @@ class EmbeddingQueue(nn.Module):
         if get_world_size() > 1:
             counts = gather_counts(len(embeddings), embeddings.device)
             embeddings, labels = gather_rows(embeddings, counts), gather_rows(labels, counts)
+        # After the gather, so that the queues of all ranks stay equal.
+        finite = embeddings.isfinite().all(1)
+        embeddings, labels = embeddings[finite], labels[finite]
         length, start = len(self.labels), int(self.cursor)
         # If more rows come than fit, keep the last ones, which are the newest.
         skip = max(len(embeddings) - length, 0)

@@ -5,7 +5,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 
 from mmcds.registry import MODELS
-from mmcds.utils.errors import check_count
+from mmcds.utils.errors import check_count, has_no_effect
 
 from ..parts import Projector
 
@@ -42,6 +42,8 @@ class MLPProjector(Projector):
         check_count('projector.num_layers', num_layers, 1)
         hidden = in_channels if hidden_channels is None else hidden_channels
         check_count('projector.hidden_channels', hidden, 1)
+        if hidden_channels is not None and num_layers == 1:
+            raise has_no_effect('projector.hidden_channels', hidden_channels, 'num_layers=1', 'set num_layers=2')
         widths = [in_channels, *[hidden] * (num_layers - 1), out_channels]
         layers: list[nn.Module] = []
         for a, b in pairwise(widths):

@@ -1,10 +1,10 @@
 """Contrast of grid points, without annotations."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from mmcds.registry import MODELS
+from mmcds.utils.boxes import transform_points
 from mmcds.utils.errors import check_count
 from mmcds.utils.tree import connected_zero
 
@@ -47,8 +47,7 @@ class DenseSampler(Sampler):
         y, x = torch.meshgrid(steps, steps, indexing='ij')
         unit = torch.stack([x.flatten(), y.flatten()], 1)
         points = first[:, None, :2] + unit * (first[:, 2:] - first[:, :2])[:, None]
-        homogeneous = F.pad(points, (0, 1), value=1.0) @ between.transpose(1, 2)
-        moved = homogeneous[..., :2] / homogeneous[..., 2:]
+        moved = transform_points(points, between[:, None])
         inside = ((moved >= second[:, None, :2]) & (moved < second[:, None, 2:])).all(2)
         image = torch.arange(len(views), device=points.device)[:, None].expand_as(inside)[inside]
         column = image[:, None].to(points.dtype)

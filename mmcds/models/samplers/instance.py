@@ -22,10 +22,13 @@ from mmcds.utils.boxes import (
     towards_middle,
     transform_boxes,
 )
-from mmcds.utils.errors import check_count, check_flag, check_range
+from mmcds.utils.errors import check_count, check_flag, check_range, has_no_effect
 
 from ..parts import Sampler
 from ..step_data import Samples, ViewPair
+
+#: Lowest and highest IoU of a near box with its object.
+NEAR_IOU = (0.1, 0.4)
 
 
 @MODELS.register_module()
@@ -58,7 +61,7 @@ class InstanceSampler(Sampler):
             for rotated boxes, which are not clipped, if its centre lies outside. Defaults to (0.1, 0.4).
 
     Raises:
-        ValueError: If an argument is out of its range, or ``jitter_weighted`` is no boolean.
+        ValueError: If an argument is out of its range or has no effect, or ``jitter_weighted`` is no boolean.
     """
 
     indexed_by_image = True
@@ -81,7 +84,7 @@ class InstanceSampler(Sampler):
         jitter: float = 0.0,
         jitter_weighted: bool = False,
         near: int = 0,
-        near_iou: tuple[float, float] = (0.1, 0.4),
+        near_iou: tuple[float, float] = NEAR_IOU,
     ) -> None:
         self.roi_size = check_count('sampler.roi_size', roi_size, 1)
         self.max_per_image = check_count('sampler.max_per_image', max_per_image, 1)
@@ -98,6 +101,10 @@ class InstanceSampler(Sampler):
         low, high = near_iou
         check_range('sampler.near_iou', low, 0, open_low=True)
         self.near_iou = (low, check_range('sampler.near_iou', high, low, 1, open_low=True))
+        if jitter_weighted and not jitter:
+            raise has_no_effect('sampler.jitter_weighted', jitter_weighted, 'jitter=0', 'set jitter=0.2')
+        if self.near_iou != NEAR_IOU and not near:
+            raise has_no_effect('sampler.near_iou', near_iou, 'near=0', 'set near=2')
 
     @property
     def needs_map(self) -> bool:  # type: ignore[override]
@@ -154,7 +161,8 @@ class InstanceSampler(Sampler):
             boxes = scale_boxes(rois[:, 1:], rois.new_tensor([1 / stride_w, 1 / stride_h]))
             rois, scale = torch.cat([rois[:, :1], boxes], 1), 1.0
         dtype = torch.float64 if feature.dtype == torch.float64 else torch.float32
-        feature, rois = feature.to(dtype), rois.to(dtype)
+        # mmcv's operators read memory as if it were contiguous. Maps of transformers, and channels_last, are not.
+        feature, rois = feature.to(dtype).contiguous(), rois.to(dtype).contiguous()
         # Imported here: classification works without mmcv's compiled operators.
         from mmcv.ops import roi_align, roi_align_rotated
 
@@ -211,7 +219,7 @@ class InstanceSampler(Sampler):
             sizes = views.image_sizes[view].flip(1)[image].to(objects.dtype)
             # Move to the side with more room.
             near = clip_boxes(move_boxes(objects, shares * towards_middle(objects, sizes)), sizes)
-            occupied = views.occupied if view == 0 and views.occupied is not None else views.boxes[view]
+            occupied = _with_area(views.occupied if view == 0 and views.occupied is not None else views.boxes[view])
             others = torch.cat(list(occupied))
             image_of_others = _image_of_each([len(i) for i in occupied]).to(image.device)
             highest = iou(near, others).masked_fill(image[:, None] != image_of_others, 0).amax(1)
@@ -225,7 +233,7 @@ class InstanceSampler(Sampler):
 
     def _background(self, views: ViewPair, i: int) -> tuple[Tensor, Tensor]:
         """Random upright background boxes (k, 4) of one image, in both views."""
-        occupied = views.boxes[0] if views.occupied is None else views.occupied
+        occupied = _with_area(views.boxes[0] if views.occupied is None else views.occupied)
         # Inside the constant borders that a Pad or an Expand adds, in both views.
         (start, size), (start2, size2) = ((a[i, :2].repeat(2), a[i, 2:] - a[i, :2]) for a in views.areas)
         free = self.free_boxes(_shifted(occupied[i], -start), size.flip(0)) + start
@@ -299,6 +307,11 @@ def _samples(parts: Sequence[_Boxes], objects: int) -> Samples:
     column = image[:, None].to(boxes[0].dtype)
     rois = [torch.cat([column, view], 1) for view in boxes]
     return Samples((rois[0], rois[-1]), labels, is_anchor, ids, weights)
+
+
+def _with_area(boxes: Sequence[Tensor]) -> list[Tensor]:
+    """The boxes of each image that have an area: one whose coordinates are not finite would cover everything."""
+    return [each[have_area(each)] for each in boxes]
 
 
 def _shifted(boxes: Tensor, by: Tensor) -> Tensor:

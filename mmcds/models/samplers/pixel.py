@@ -1,10 +1,10 @@
 """Contrast of annotated pixels."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from mmcds.registry import MODELS
+from mmcds.utils.boxes import transform_points
 from mmcds.utils.errors import check_count
 
 from ..parts import Sampler
@@ -40,6 +40,8 @@ class PixelSampler(Sampler):
     def __init__(self, per_class: int = 16, stride: int = 8, ignore_index: int = 255) -> None:
         self.per_class = check_count('sampler.per_class', per_class, 1)
         self.stride = check_count('sampler.stride', stride, 1)
+        if not isinstance(ignore_index, int) or isinstance(ignore_index, bool):
+            raise ValueError(f'sampler.ignore_index={ignore_index!r} is no class; give a whole number, such as 255')
         self.ignore_index = ignore_index
 
     def sample(self, views: ViewPair) -> Samples:
@@ -62,8 +64,7 @@ class PixelSampler(Sampler):
         image, row, column = ((grid != self.ignore_index) & (grid >= 0)).nonzero(as_tuple=True)
         labels = grid[image, row, column]
         points = torch.stack([column, row], 1).to(between.dtype) * self.stride + offset + 0.5
-        homogeneous = F.pad(points, (0, 1), value=1.0)[:, None] @ between[image].transpose(1, 2)
-        moved = homogeneous[:, 0, :2] / homogeneous[:, 0, 2:]
+        moved = transform_points(points, between[image])
         inside = ((moved >= 0) & (moved < views.image_sizes[1][image].flip(1))).all(1).nonzero().flatten()
         # More classes than any data set has.
         kept = inside[_some_of_each(image[inside] * 2**32 + labels[inside], self.per_class)]

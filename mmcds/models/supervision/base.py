@@ -205,6 +205,11 @@ class Supervision(BaseModule):
             'batches of one image raise batch_size or neck.queue_length'
         )
 
+    def sample(self, views: ViewPair) -> Samples:
+        """The samples of a step. Coordinates keep their precision under autocast, which would round products."""
+        with torch.autocast(views.image_labels.device.type, enabled=False):
+            return self.sampler.sample(views)
+
     def crops(self, tap: Tap, features: Features, samples: Samples, views: ViewPair) -> tuple[Tensor, Tensor]:
         """Crops of the tap's features in each view, two tensors (M, C, h, w)."""
         first, second = (
@@ -219,7 +224,7 @@ class Supervision(BaseModule):
     def _nothing(self, modules: Sequence[nn.Module]) -> Tensor:
         parameters = [p for module in modules for p in module.parameters() if p.requires_grad]
         if not parameters:
-            # Nothing to connect: a plain 0 on the model's device.
+            # Nothing to connect: a plain 0. One on the CPU can be added to losses on a GPU.
             return torch.zeros((), device=next(iter(self.buffers()), torch.zeros(())).device)
         return connected_zero(*parameters)
 
@@ -232,4 +237,8 @@ class Supervision(BaseModule):
             # No instance on this rank: an empty tensor that is connected to the graph, since the gather's backward
             # waits for every rank. SyncBN waits in the forward pass, so there the projector is called.
             return crops.new_zeros(0, projector.out_channels) + self._nothing([projector]) + feature[:0].sum().float()
+        weight = next(projector.parameters(), None)
+        if weight is not None and weight.dtype != crops.dtype:
+            # The model itself is of 16 bits, without autocast.
+            return projector(crops.to(weight.dtype)).float()
         return projector(crops)

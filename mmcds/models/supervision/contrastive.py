@@ -201,7 +201,7 @@ class ContrastiveSupervision(Supervision):
 
     def losses(self, features: Features, views: ViewPair) -> dict[str, Tensor]:
         """See :meth:`Supervision.losses`."""
-        samples = self.sampler.sample(views)
+        samples = self.sample(views)
         if views.packing is not None:
             samples = views.packing.place(samples)
         return self.losses_of(self.embed(features, samples, views), samples)

@@ -54,7 +54,7 @@ class DeepSupervision(Supervision):
 
     def losses(self, features: Features, views: ViewPair) -> dict[str, Tensor]:
         """See :meth:`Supervision.losses`; samples without a label add nothing."""
-        samples = self.sampler.sample(views)
+        samples = self.sample(views)
         with torch.autocast(samples.labels.device.type, enabled=False):
             return {
                 f'{self.prefix}_{tap.key}': self._tap_loss(tap, features, samples, views) * (weight * self.weight)

@@ -150,7 +150,7 @@ def distilled_losses(
             'there is a teacher, but the CDSNeck learns nothing from it; add distill=dict() to the CDSNeck'
         )
     distill = supervision.distill
-    samples = supervision.sampler.sample(views)
+    samples = supervision.sample(views)
     embeddings = supervision.embed(features, samples, views)
     losses = supervision.losses_of(embeddings, samples)
     teacher_features = teacher.features(*inputs, with_neck=supervision.uses_neck)

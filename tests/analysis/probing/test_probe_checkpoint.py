@@ -69,6 +69,17 @@ def test_which_weights_are_needed(detector: Config, tmp_path: Path) -> None:
         load_weights(model, tmp_path / 'a.pth')
 
 
+def test_weights_of_a_detector_inside_a_model(detector: Config, tmp_path: Path) -> None:
+    """As of a SoftTeacher, whose weights begin with ``student.``."""
+    model = torch.nn.Module()
+    model.student = build(detector)
+    weights = model.state_dict()
+    torch.save(weights, tmp_path / 'a.pth')
+    assert load_weights(model, tmp_path / 'a.pth') == ['backbone.1', 'backbone.3', 'neck.0']
+    torch.save({key: v for key, v in weights.items() if 'neck.cds.' not in key}, tmp_path / 'a.pth')
+    assert load_weights(model, tmp_path / 'a.pth') == []
+
+
 def test_a_classifier_by_the_command(
     classifier: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:

@@ -212,3 +212,28 @@ def test_backends_of_the_visualizer_get_what_the_log_gets(
         assert written <= set(events.Tags()['scalars'])
         logged = [line['cds_grad_ratio'] for line in lines if 'cds_grad_ratio' in line]
         assert [each.value for each in events.Scalars('cds_grad_ratio')] == pytest.approx(logged)
+
+
+def test_gradients_are_not_measured_where_torch_cannot(
+    stock_config: Config, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """mmdet's with_cp recomputes activations by a checkpoint that gives no gradient of a part of the losses."""
+    cfg = add_cds(stock_config)
+    cfg.model.backbone.with_cp = True
+    cfg.log_level = 'WARNING'
+    runner = train(cfg, DiagnosticsHook(interval=2))
+    assert capsys.readouterr().out.count('DiagnosticsHook does not measure the gradients') == 1
+    assert 'train/cds_grad_ratio' not in runner.message_hub.log_scalars
+    assert 'train/cds_positives' in runner.message_hub.log_scalars
+
+
+def test_a_distillation_is_no_part_of_the_task() -> None:
+    backbone = torch.nn.Linear(1, 1, bias=False)
+    hook = DiagnosticsHook()
+    hook._looking = True
+    hook._model = torch.nn.Module()
+    hook._model.backbone, hook._model.neck = backbone, torch.nn.Identity()
+    weight = backbone.weight.sum()
+    losses = {'loss_cls': 3 * weight, 'loss_cds_backbone0': 6 * weight, 'loss_distill_backbone0': 100 * weight}
+    hook._after_model(hook._model, (), losses)
+    assert hook._found['cds_grad_ratio'] == [pytest.approx(2)]
