@@ -211,7 +211,8 @@ def _missing(matrix: Matrix, records: Records) -> str:
     for name, arm in matrix.arms.items():
         seeds = [seed for seed in arm.seeds or matrix.seeds if seed not in records[name]]
         if seeds:
-            missing.append(f'`{name}`' + (f' (seeds {", ".join(map(str, seeds))})' if records[name] else ''))
+            which = f' (seed{"s" if len(seeds) > 1 else ""} {", ".join(map(str, seeds))})' if records[name] else ''
+            missing.append(f'`{name}`{which}')
     return f' Not run: {", ".join(missing)}.' if missing else ''
 
 
