@@ -24,7 +24,7 @@ from mmcds.cli.tool import run
 
 def main() -> None:
     """Export one checkpoint."""
-    from mmengine.config import DictAction
+    from mmcds.cli.options import CfgOptions
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('checkpoint', help='a checkpoint of a CDS model')
@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument('--config', help='the config it was trained with; the result is then checked against it')
     parser.add_argument('--cds', action='store_true', help='the config is a stock one, trained with --cds')
     parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, help='what was overridden in training, for --config: key=value'
+        '--cfg-options', nargs='+', action=CfgOptions, help='what was overridden in training, for --config: key=value'
     )
     parser.add_argument('--backbone', action='store_true', help='write the backbone only, without its prefix')
     parser.add_argument('--onnx', help='an .onnx file to write as well; needs --config')

@@ -20,7 +20,7 @@ from mmcds.cli.tool import run
 
 def parse_args() -> argparse.Namespace:
     """The arguments."""
-    from mmengine.config import DictAction
+    from mmcds.cli.options import CfgOptions
 
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
@@ -43,7 +43,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--no-pin-memory', action='store_true', help='pin_memory=False in the data loader')
     parser.add_argument('--tta', action='store_true', help='test-time augmentation')
     parser.add_argument('--no-data-check', action='store_true', help='do not look at the test data before the test')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='override parts of the config: key=value')
+    parser.add_argument('--cfg-options', nargs='+', action=CfgOptions, help='override parts of the config: key=value')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
     return parser.parse_args()

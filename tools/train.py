@@ -13,7 +13,6 @@ import argparse
 import os
 import shlex
 import sys
-from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 
 def parse_args() -> argparse.Namespace:
     """The arguments."""
-    from mmengine.config import DictAction
+    from mmcds.cli.options import CfgOptions
 
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
@@ -58,7 +57,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=CfgOptions,
         help='override parts of the config: key=value; data_root=... reaches all data sets, '
         'model.neck.taps="[backbone.3]" and the like reach the CDSNeck',
     )
@@ -76,6 +75,7 @@ def print_export_command(cfg: 'Config', config: str, arguments: list[str]) -> No
         arguments (list[str]): Of the training command.
     """
     from mmcds.apis import has_cds
+    from mmcds.cli.options import words_of
     from mmcds.utils.dist import get_rank
 
     last = Path(cfg.work_dir, 'last_checkpoint')
@@ -83,12 +83,11 @@ def print_export_command(cfg: 'Config', config: str, arguments: list[str]) -> No
         return
     checkpoint = os.path.relpath(last.read_text().strip())
     words = [checkpoint, '--config', config, *(['--cds'] if '--cds' in arguments else [])]
-    if '--cfg-options' in arguments:
-        given = arguments[arguments.index('--cfg-options') + 1 :]
-        words += ['--cfg-options', *takewhile(lambda word: not word.startswith('--'), given)]
+    options = words_of(arguments, '--cfg-options')
+    words += ['--cfg-options', *options] if options else []
     words += ['--out', f'{Path(checkpoint).with_suffix("")}_stock.pth']
     tool = os.path.relpath(Path(__file__).with_name('export.py'))
-    print(f'the stock model of the last checkpoint: python {tool} {shlex.join(words)}')
+    print(f'the stock model of the last checkpoint: {shlex.join(["python", tool, *words])}')
 
 
 def main() -> None:

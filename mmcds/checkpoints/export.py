@@ -7,12 +7,15 @@ from typing import Any
 import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
+from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
 
 from mmcds.config.add_cds import has_cds, remove_cds
+from mmcds.config.channels import image_channels, own_size
 from mmcds.config.from_options import config_from_options
 from mmcds.config.load_config import model_config
 from mmcds.engine.weights import without_cds
+from mmcds.models.necks import supervised_model
 from mmcds.utils.checkpoint_files import check_written, load_checkpoint, renamed_last
 
 #: Meta data of a checkpoint that inference uses; the rest (configs, hooks' messages) describes the training.
@@ -88,7 +91,8 @@ def check_export(
         target (str | Path): The exported file.
         add (bool): Whether CDS is to be added to the config first. Defaults to False.
         backbone_only (bool): Whether the file is a backbone. Defaults to False.
-        images (int): Random images of 224x224 px to compare on. Defaults to 10.
+        images (int): Random images to compare on, of 224x224 px, or of the size that the backbone takes. Defaults to
+            10.
         options (dict, optional): What was overridden in training, as ``--cfg-options`` gives it. Defaults to None.
         name (str | Path, optional): What messages call the file. Defaults to None: ``target``.
 
@@ -117,8 +121,15 @@ def check_export(
         raise ValueError(f'{name} does not fit the stock model of {config}: {" ".join(str(error).split())}') from error
     sample = None if backbone_only else sample_class(cfg)
     compared = 0
-    for image in torch.randint(256, (images, 3, 224, 224), generator=torch.Generator().manual_seed(0)):
-        ours, theirs = (outputs(model, image, sample, backbone_only) for model in (cds, stock))
+    shape = random_image_shape(cfg)
+    for image in torch.randint(256, (images, *shape), generator=torch.Generator().manual_seed(0)):
+        try:
+            ours, theirs = (outputs(model, image, sample, backbone_only) for model in (cds, stock))
+        except (RuntimeError, TypeError, AssertionError) as error:
+            raise ValueError(
+                f'{name}: the models cannot be called with a random image of shape {shape} to be compared '
+                f'({shorten(str(error), 200)}); export without --config'
+            ) from error
         if len(ours) != len(theirs) or not all(torch.equal(x, y) for x, y in zip(ours, theirs, strict=True)):
             raise ValueError(f'{name}: the stock model does not give what the CDS model gives on a random image')
         compared += sum(tensor.numel() for tensor in ours)
@@ -138,8 +149,19 @@ def outputs(model: Any, image: Tensor, sample: Any, backbone_only: bool) -> list
         data = {'inputs': [image.to(torch.uint8)], 'data_samples': [data_sample]}
         features = model.extract_feat(model.data_preprocessor(data, False)['inputs'])
         predicted = model.test_step(data)[0]
-        instances = predicted.pred_instances if 'pred_instances' in predicted else predicted
-        return tensors(features) + tensors(dict(instances.items()))
+        predictions = tensors(predicted)
+        if not predictions:
+            raise ValueError(
+                f'{type(model).__name__} gives no prediction that can be compared; export without --config'
+            )
+        return tensors(features) + predictions
+
+
+def random_image_shape(cfg: Config) -> tuple[int, int, int]:
+    """(C, H, W) of an image that a config's model takes; 224 px unless its backbone takes one size only."""
+    model = supervised_model(cfg)
+    height, width = own_size(model) or (224, 224)
+    return image_channels(model)[0], height, width
 
 
 def sample_class(cfg: Config) -> Any:
@@ -166,6 +188,10 @@ def tensors(value: Any) -> list[Tensor]:
     """All tensors in nested outputs, in their order."""
     if isinstance(value, Tensor):
         return [value]
+    if isinstance(value, BaseDataElement):
+        value = dict(value.items())
+    if isinstance(getattr(value, 'tensor', None), Tensor):  # boxes of mmdet and mmrotate
+        return [value.tensor]
     if isinstance(value, dict):
         value = list(value.values())
     if isinstance(value, (list, tuple)):

@@ -12,8 +12,8 @@ def latest_checkpoint(work_dir: str | Path) -> Path | None:
     """The last checkpoint of a run, read from its file ``last_checkpoint``.
 
     Args:
-        work_dir (str | Path): Its work directory. MMEngine writes full paths. If the directory was moved
-            since, the file of that name in it is taken.
+        work_dir (str | Path): Its work directory. MMEngine writes full paths; if there is a file of that name in the
+            directory, which may have been moved or copied since, it is taken.
 
     Returns:
         Path | None: None without ``last_checkpoint``. It is not checked whether the checkpoint exists.
@@ -26,8 +26,9 @@ def latest_checkpoint(work_dir: str | Path) -> Path | None:
         files = [file for kind in ('epoch', 'iter') for file in Path(work_dir).glob(f'{kind}_*.pth')]
         complete = [file for file in files if zipfile.is_zipfile(file)]
         return max(complete, key=lambda file: file.stat().st_mtime, default=None)
-    path = Path(noted)
-    return path if path.is_file() else Path(work_dir) / path.name
+    # First the one in this folder: the path is that of the folder's copy, where it was copied.
+    path, elsewhere = Path(work_dir) / Path(noted).name, Path(noted)
+    return elsewhere if elsewhere.exists() and not path.exists() else path
 
 
 def check_resume(resume: str | None, work_dir: str) -> str | None:

@@ -12,6 +12,8 @@ from mmengine.config import Config
 from torch import Tensor, nn
 
 from mmcds.config.add_cds import remove_cds
+from mmcds.config.channels import image_channels
+from mmcds.models.necks import supervised_model
 from mmcds.utils.checkpoint_files import renamed_last
 from mmcds.utils.errors import check_count
 
@@ -108,7 +110,7 @@ def export_onnx(cfg: Config, checkpoint: str | Path, out: str | Path, size: tupl
     elif any(isinstance(getattr(model, name, None), nn.Module) for name in ('rpn_head', 'bbox_head', 'head')):
         unknown = ''
     generator = torch.Generator().manual_seed(0)
-    image = torch.randn(1, 3, *size, generator=generator)
+    image = torch.randn(1, image_channels(supervised_model(cfg))[0], *size, generator=generator)
     network = Network(model).eval()
     names: list[str] = []
     try:

@@ -7,6 +7,8 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.registry import TRANSFORMS
 
+from mmcds.utils.type_name import bare_kind
+
 from .coco_report import OTHER_ORDER, CocoReport, DatasetUse, check_coco, read_label_names
 from .image_files import ImageLoader, is_local
 from .label_order import LabelOrder, contradiction, listed
@@ -58,7 +60,7 @@ def check_datasets(
             reports.append(report)
             for name, evaluator in _evaluators(cfg, loader):
                 _compare_evaluator(name, evaluator, report, classes)
-            if classes is not None and not isinstance(classes, str):
+            if isinstance(classes, (list, tuple)):
                 report.errors += _compare_heads(heads, classes)
     _compare_orders(cfg, reports, loaders, trained_classes)
     return reports
@@ -138,6 +140,7 @@ def _use(cfg: Config, loader: str, dataset_cfg: Mapping[str, Any], dataset: Any)
         loads_masks=bool(masks),
         polygons_only=any(not each.get('poly2mask', True) for each in masks),
         evaluator_needs=() if trains else _evaluator_needs(cfg, loader, dataset.ann_file),
+        numbers_only=not trains and _takes_numbers_only(cfg, loader),
         loader=_image_loader(transforms),
     )
 
@@ -177,6 +180,8 @@ def _leaves(cfg: Any, path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
         return
     if 'dataset' in cfg:
         yield from _leaves(cfg['dataset'], f'{path}.dataset')
+        # That of a LabelledFraction, whose images have no annotations of their own.
+        yield from _leaves(cfg.get('unlabelled'), f'{path}.unlabelled')
     elif 'datasets' in cfg:
         for i, inner in enumerate(cfg['datasets']):
             yield from _leaves(inner, f'{path}.datasets[{i}]')
@@ -237,6 +242,10 @@ def _evaluator_needs(cfg: Config, loader: str, ann_file: str) -> tuple[str, ...]
     return tuple(dict.fromkeys(needs))
 
 
+def _takes_numbers_only(cfg: Config, loader: str) -> bool:
+    return any(bare_kind(each.get('type')) == 'FasterCocoMetric' for _, each in _evaluators(cfg, loader))
+
+
 def _compare_evaluator(name: str, evaluator: Mapping[str, Any], report: CocoReport, classes: Any) -> None:
     """Check that evaluators read the file of the data set; otherwise they fail after the first epoch."""
     ann_file = _other_file(evaluator, report.ann_file)
@@ -251,7 +260,7 @@ def _compare_evaluator(name: str, evaluator: Mapping[str, Any], report: CocoRepo
         )
         return
     report.warnings[f"{name} reads another file, '{ann_file}'"] = 1
-    names = None if classes is None or isinstance(classes, str) else read_label_names(ann_file, classes)
+    names = read_label_names(ann_file, classes) if isinstance(classes, (list, tuple)) else None
     absent = [each for each in classes if each not in names] if names is not None else []
     if absent:
         report.errors.append(
@@ -279,7 +288,12 @@ def _orders(cfg: Config, loader: str, reports: Sequence[CocoReport]) -> Iterator
     for path, dataset_cfg, dataset in _coco_datasets(cfg, loader, strict=False):
         classes = dataset.metainfo.get('classes')
         # Open-vocabulary models learn names, not numbers.
-        if not classes or isinstance(classes, str) or dataset_cfg.get('return_classes') or path in unlabelled:
+        if (
+            not classes
+            or not isinstance(classes, (list, tuple))
+            or dataset_cfg.get('return_classes')
+            or path in unlabelled
+        ):
             continue
         names = known.get(path) or read_label_names(dataset.ann_file, classes) or ()
         if len(names) != len(classes):  # another finding

@@ -11,6 +11,7 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS
 
 from mmcds.models.necks import supervised_model
+from mmcds.utils.type_name import bare_kind
 
 from .check_detection import LOADERS, _compare_heads, _head_classes, _is_remote, _leaves
 from .image_files import missing_files, spread
@@ -59,7 +60,7 @@ def check_rotate_seg(
                 orders.append(LabelOrder(path, str(dataset.ann_file or _folder(dataset)), tuple(classes)))
             infos = [dataset.get_data_info(index) for index in range(len(dataset))]
             _check_there(path, infos)
-            _check_maps(path, dataset, infos)
+            _check_maps(path, dataset, infos, part.get('pipeline') or ())
     trained = tuple((trained_classes() if trained_classes else None) or ())
     for order in orders:
         if found := contradiction(order, orders[0]):
@@ -128,16 +129,26 @@ def _check_there(path: str, infos: Sequence[Mapping[str, Any]]) -> None:
             )
 
 
-def _check_maps(path: str, dataset: Any, infos: Sequence[Mapping[str, Any]]) -> None:
+def _check_maps(
+    path: str, dataset: Any, infos: Sequence[Mapping[str, Any]], pipeline: Sequence[Mapping[str, Any]]
+) -> None:
     """Raise if a label map is a picture, or has a class that the data set has not."""
     classes, ignored = dataset.metainfo.get('classes'), getattr(dataset, 'ignore_index', IGNORED)
     if not classes or getattr(dataset, 'label_map', None):
         return
+    # Other loaders have formats of their own.
+    loaders = [step for step in pipeline if bare_kind(step.get('type')) == 'LoadAnnotations']
+    if not loaders:
+        return
+    backend = loaders[0].get('imdecode_backend', 'pillow')
     first = 1 if getattr(dataset, 'reduce_zero_label', False) else 0
     with_map = [info for info in infos if info.get('seg_map_path')]
     for index in spread(len(with_map), MAPS):
         file = str(with_map[index]['seg_map_path'])
-        labels = mmcv.imfrombytes(Path(file).read_bytes(), flag='unchanged', backend='pillow')
+        try:
+            labels = mmcv.imfrombytes(Path(file).read_bytes(), flag='unchanged', backend=backend)
+        except Exception as error:  # every decoder has its own
+            raise ValueError(f"{path}: label map '{file}' does not decode ({error}); replace the file") from error
         if labels is None or labels.ndim != 2:
             shape = None if labels is None else labels.shape
             raise ValueError(

@@ -100,6 +100,8 @@ class DatasetUse:
         polygons_only (bool): Whether it reads only polygons (``poly2mask=False``). Defaults to False.
         evaluator_needs (tuple[str, ...]): Fields of annotations that the evaluator reads: 'iscrowd',
             'segmentation'. Defaults to ().
+        numbers_only (bool): Whether the evaluator takes numbers as ids only, as ``FasterCocoMetric``. Defaults to
+            False.
         loader (ImageLoader | None): How images are decoded; None if only the pipeline knows where they are, then they
             are not looked for.
     """
@@ -112,6 +114,7 @@ class DatasetUse:
     loads_masks: bool = False
     polygons_only: bool = False
     evaluator_needs: tuple[str, ...] = ()
+    numbers_only: bool = False
     loader: ImageLoader | None = field(default_factory=ImageLoader)
 
 
@@ -193,16 +196,21 @@ def _check(
     use: DatasetUse,
 ) -> None:
     content = _read(ann_file, report)
-    if content is None or not _has_required_fields(content, report) or not _has_right_types(content, report):
+    if content is None or not _has_required_fields(content, report) or not _has_right_types(content, report, use):
         return
     images, annotations = content['images'], content['annotations']
     report.num_images, report.num_boxes = len(images), len(annotations)
     _check_ids(content, report)
+    if use.evaluates:
+        # pycocotools notes the id of the annotation that a detection found, and reads 0 as none.
+        report.warnings['annotations with the id 0, which COCO evaluation counts as not found (number them from 1)'] = (
+            sum(each['id'] == 0 for each in annotations)
+        )
     _check_references(content, report)
     if classes is not None:
         _check_classes(content['categories'], classes, report)
     sound = not report.errors
-    boxes = _check_boxes(content, classes, report, use)
+    boxes = _check_boxes(content, classes if isinstance(classes, (str, list, tuple)) else None, report, use)
     if boxes is None:
         return
     images = _kept_images(images, boxes, report, use)
@@ -277,18 +285,25 @@ def _has_required_fields(content: dict[str, Any], report: CocoReport) -> bool:
     return len(report.errors) == before
 
 
-def _has_right_types(content: dict[str, Any], report: CocoReport) -> bool:
+def _has_right_types(content: dict[str, Any], report: CocoReport, use: DatasetUse) -> bool:
     """Report numbers that are given as strings. Returns whether there are none."""
     before = len(report.errors)
-    for part, key, types, expected in _TYPES:
+    numbers: list[tuple[str, str, tuple[type, ...], str]] = []
+    if use.evaluates:
+        numbers.append(('annotations', 'id', _NUMBER, 'a number, which the evaluation needs'))
+    if use.numbers_only:
+        numbers += [
+            (part, 'id', _NUMBER, 'a number, which FasterCocoMetric needs') for part in ('images', 'categories')
+        ]
+    for part, key, types, expected in (*_TYPES, *numbers):
         wrong = [entry for entry in content[part] if key in entry and not isinstance(entry[key], types)]
         if wrong:
             quotes = ', without quotes' if any(isinstance(each[key], str) for each in wrong) else ''
             report.errors.append(
                 ValueError(
                     f"{len(wrong)} of {len(content[part])} {part} in '{report.ann_file}' have a {key} that is not "
-                    f'{expected} (first: id {wrong[0].get("id")!r}, {key}={wrong[0][key]!r:.60}); write {expected}'
-                    f'{quotes}'
+                    f'{expected} (first: id {wrong[0].get("id")!r}, {key}={wrong[0][key]!r:.60}); write '
+                    f'{expected.partition(", which")[0]}{quotes}'
                 )
             )
     return len(report.errors) == before
@@ -330,6 +345,13 @@ def _check_classes(categories: list[dict[str, Any]], classes: Sequence[str], rep
         report.errors.append(
             ValueError(f"classes='{classes}' is a string, not a tuple of names; write classes=('{classes}',)")
         )
+        return
+    if not isinstance(classes, (list, tuple)):
+        report.errors.append(ValueError(f'classes={classes!r} are no names; write a tuple of them: classes=(...,)'))
+        return
+    twice = [name for name, count in Counter(classes).items() if count > 1]
+    if twice:
+        report.errors.append(ValueError(f'classes={listed(classes)} name {twice[0]!r} twice; name each class once'))
         return
     absent = [name for name in classes if name not in in_file]
     if absent:
@@ -467,13 +489,18 @@ def _check_fields(
                     f'annotation {lacking[0]}), which {reader} needs; {remedy}'
                 )
             )
-    malformed = [a['id'] for a in annotations if 'segmentation' in wanted and _is_malformed(a.get('segmentation'))]
+    evaluates_masks = 'segmentation' in use.evaluator_needs
+    malformed = [
+        a['id']
+        for a in annotations
+        if 'segmentation' in wanted and _is_malformed(a.get('segmentation'), evaluates_masks)
+    ]
     if malformed:
         report.errors.append(
             ValueError(
                 f"{len(malformed)} of {len(annotations)} annotations in '{report.ann_file}' have a segmentation that "
-                f'is neither RLE nor a list of polygons, each a list of numbers x1, y1, x2, y2, ... (first: annotation '
-                f'{malformed[0]}); mend or remove them'
+                f'is neither RLE nor a list of polygons, each a list of numbers x1, y1, x2, y2, x3, y3, ... (first: '
+                f'annotation {malformed[0]}); mend or remove them'
             )
         )
     if not use.loads_masks:
@@ -482,9 +509,12 @@ def _check_fields(
     return np.array([each and not _is_mask(a.get('segmentation'), use.polygons_only) for a, each in rows], dtype=bool)
 
 
-def _is_malformed(segmentation: Any) -> bool:
+def _is_malformed(segmentation: Any, evaluated: bool) -> bool:
     """Whether pycocotools raises on a segmentation. Only the first number of each polygon is checked, for speed."""
     if isinstance(segmentation, list):
+        # It takes a first polygon of two points for a box, and one point or none for nothing it knows.
+        if evaluated and segmentation and isinstance(segmentation[0], list) and len(segmentation[0]) < 6:
+            return True
         return not all(isinstance(each, list) and isinstance((each or [0])[0], _NUMBER) for each in segmentation)
     return not isinstance(segmentation, (dict, type(None)))
 

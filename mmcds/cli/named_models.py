@@ -3,7 +3,9 @@
 import argparse
 from dataclasses import dataclass
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
+
+from .options import CfgOptions
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ def model_parser(doc: str | None, against: str = '') -> argparse.ArgumentParser:
         parser.add_argument('--against', nargs=2, metavar=('CONFIG', 'CHECKPOINT'), help=against)
     parser.add_argument('--device', default='cpu', help="where models run, e.g. 'cuda:0' (default %(default)s)")
     options = 'override parts of both configs: key=value' if against else 'override parts of the config: key=value'
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help=options)
+    parser.add_argument('--cfg-options', nargs='+', action=CfgOptions, help=options)
     return parser
 
 

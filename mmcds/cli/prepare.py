@@ -16,7 +16,7 @@ from mmcds.config.from_options import config_from_options
 from mmcds.config.schedule import ContrastSchedule
 from mmcds.datasets.transforms import TwoViews
 from mmcds.registry import TRANSFORMS
-from mmcds.utils.type_name import type_name
+from mmcds.utils.type_name import bare_kind, type_name
 
 #: Packages whose configs can be trained and tested, by the default scope of a config.
 HOSTS = ('mmdet', 'mmpretrain', 'mmrotate', 'mmseg', 'mmyolo')
@@ -82,6 +82,8 @@ def skip_broken_images(value: Any) -> None:
             in place, whether its ``type`` is a name or the class itself.
     """
     if isinstance(value, dict):
+        if bare_kind(value.get('type')) == 'TransformBroadcaster':
+            return  # it takes no None
         if _is_transform(value, LoadImageFromFile) and 'ignore_empty' not in value:
             value['type'] = 'mmcds.LoadImageOrSkip'
             value.pop('_scope_', None)

@@ -79,7 +79,7 @@ def takes_one_size(model: Mapping[str, Any], scope: str = 'mmdet') -> bool:
         model (Mapping): Config of a detector, classifier or segmentor.
         scope (str): Default scope of the config. Defaults to 'mmdet'.
     """
-    size = _own_size(model)
+    size = own_size(model)
     if size is None:
         return False
 
@@ -95,7 +95,7 @@ def takes_one_size(model: Mapping[str, Any], scope: str = 'mmdet') -> bool:
     return device is not None and not can_be_called(size[0] // 2, size[1] // 2, device)
 
 
-def _own_size(model: Mapping[str, Any]) -> tuple[int, int] | None:
+def own_size(model: Mapping[str, Any]) -> tuple[int, int] | None:
     """(height, width) of the images that the backbone's config names."""
     given = model['backbone'].get('img_size')
     sides = given if isinstance(given, Sequence) else (given, given)
@@ -104,7 +104,7 @@ def _own_size(model: Mapping[str, Any]) -> tuple[int, int] | None:
 
 def _sizes(model: Mapping[str, Any]) -> list[tuple[int, int]]:
     """Sizes of the empty images to try."""
-    own = _own_size(model)
+    own = own_size(model)
     return [*((side, side) for side in SIDES), *([own] if own else [])]
 
 

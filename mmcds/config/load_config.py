@@ -22,7 +22,7 @@ def load_config(path: str) -> Config:
 
     Raises:
         FileNotFoundError: If there is no such file, naming the nearest ones.
-        ValueError: If the package is not installed.
+        ValueError: If the package is not installed, or the file cannot be read as a config.
     """
     path = moved_file(path)
     package, _, inner = path.rpartition('::')
@@ -31,7 +31,7 @@ def load_config(path: str) -> Config:
             folder = Path(path).parent
             names = [str(file) for file in folder.glob('*.py')] if folder.is_dir() else []
             raise FileNotFoundError(str(unknown_name('config', path, names, 'give the path of a config file')))
-        return Config.fromfile(path)
+        return _read(path)
     folder = package_configs(package)
     if not (folder / inner).is_file():
         names = [str(file.relative_to(folder)) for file in folder.rglob('*.py') if '_base_' not in file.parts]
@@ -39,7 +39,19 @@ def load_config(path: str) -> Config:
             f'config={path!r} is not among those {package} ships; {_near(inner, names)}remedy: list the files in '
             f"{package}'s .mim/configs"
         )
-    return Config.fromfile(folder / inner)
+    return _read(folder / inner)
+
+
+def _read(path: str | Path) -> Config:
+    try:
+        return Config.fromfile(path)
+    except (SyntaxError, NameError, AttributeError, TypeError) as error:
+        line = f' in line {error.lineno}' if isinstance(error, SyntaxError) else ''
+        reason = error.msg if isinstance(error, SyntaxError) else ' '.join(str(error).split())
+        raise ValueError(
+            f'config={str(path)!r}, or a file that it inherits from, cannot be read: '
+            f'{type(error).__name__}{line}: {reason}; mend it'
+        ) from error
 
 
 def package_configs(package: str) -> Path:

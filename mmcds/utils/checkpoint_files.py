@@ -14,7 +14,8 @@ def check_checkpoint(path: str | Path) -> Path:
     """Raise a clear error on a checkpoint that is missing or was cut short.
 
     Args:
-        path (str | Path): A local file; addresses (``https://...``) are not checked.
+        path (str | Path): A local file, or a folder, as of DeepSpeed, which is not looked into; addresses
+            (``https://...``) are not checked.
 
     Returns:
         Path: The same.
@@ -26,6 +27,8 @@ def check_checkpoint(path: str | Path) -> Path:
     path = Path(path)
     if '://' in str(path) or ':/' in str(path):
         return path
+    if path.is_dir() and any(path.iterdir()):
+        return path  # DeepSpeed's are folders
     if not path.is_file():
         raise FileNotFoundError(f'checkpoint={str(path)!r} does not exist; {_others(path)}')
     with path.open('rb') as file:

@@ -10,7 +10,8 @@ from preloaded import Preloaded
 from toys import build, toy_model
 
 from mmcds import add_cds
-from mmcds.checkpoints.export import check_export, export_checkpoint, plain
+from mmcds.checkpoints.export import build_for_test, check_export, export_checkpoint, plain
+from mmcds.config.load_config import load_config
 from mmcds.paper.convert import convert_checkpoint
 
 
@@ -150,3 +151,44 @@ def test_the_checkpoint_is_not_replaced(
         with pytest.raises(ValueError, match=r"^target='.*epoch_3\.pth' is the checkpoint itself"):
             function(source, str(source))
     assert source.read_bytes() == content
+
+
+@pytest.mark.parametrize('name', ['seg', 'grey', 'one size'])
+def test_predictions_of_other_models_are_compared(name: str, tmp_path: Path) -> None:
+    """Segmentors predict maps; some models take images of one channel, or of one size."""
+    if name == 'seg':
+        pytest.importorskip('mmseg')
+        stock = load_config('configs/shapes/fcn_r18_shapes.py')
+    else:
+        stock = toy_model('retinanet')
+    if name == 'grey':
+        stock.model.backbone.in_channels = 1
+        stock.model.data_preprocessor = dict(type='DetDataPreprocessor', mean=[120.0], std=[60.0])
+    if name == 'one size':
+        pytest.importorskip('mmpretrain')
+        backbone = dict(
+            type='BEiTViT',
+            arch=dict(embed_dims=16, num_layers=2, num_heads=2, feedforward_channels=16),
+            img_size=64,
+            out_type='featmap',
+            out_indices=(0, 1),
+            use_abs_pos_emb=False,
+            use_rel_pos_bias=True,
+        )
+        stock = Config(dict(default_scope='mmpretrain', model=dict(type='ImageClassifier', backbone=backbone)))
+        stock.model.neck = dict(type='GlobalAveragePooling')
+        stock.model.head = dict(type='LinearClsHead', num_classes=3, in_channels=16)
+        stock.model.data_preprocessor = dict(mean=[120.0] * 3, std=[60.0] * 3, num_classes=3)
+    cfg = add_cds(stock)
+    cfg.dump(tmp_path / 'config.py')
+    model = build_for_test(cfg)
+    torch.save({'state_dict': model.state_dict()}, tmp_path / 'a.pth')
+    export_checkpoint(tmp_path / 'a.pth', tmp_path / 'out.pth')
+    config = str(tmp_path / 'config.py')
+    assert 'equal to the last bit' in check_export(config, tmp_path / 'a.pth', tmp_path / 'out.pth', images=1)
+    content = torch.load(tmp_path / 'out.pth', weights_only=True)
+    head = next(key for key in content['state_dict'] if 'head' in key and key.endswith('weight'))
+    content['state_dict'][head] += 1
+    torch.save(content, tmp_path / 'out.pth')
+    with pytest.raises(ValueError, match='does not give what the CDS model gives'):
+        check_export(config, tmp_path / 'a.pth', tmp_path / 'out.pth', images=1)

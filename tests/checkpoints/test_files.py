@@ -95,3 +95,20 @@ def test_a_run_killed_while_it_noted_its_checkpoint_goes_on_from_the_last_whole_
     assert latest_checkpoint(tmp_path) == tmp_path / 'epoch_2.pth'
     (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'epoch_1.pth'))
     assert latest_checkpoint(tmp_path) == tmp_path / 'epoch_1.pth'
+
+
+def test_a_copied_run_goes_on_from_its_own_checkpoint(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    copy = tmp_path_factory.mktemp('copy')
+    (copy / 'epoch_2.pth').write_bytes((folder / 'epoch_2.pth').read_bytes())
+    (copy / 'last_checkpoint').write_text(str(folder / 'epoch_2.pth'))
+    assert check_resume('auto', str(copy)) == str(copy / 'epoch_2.pth')
+    (copy / 'last_checkpoint').write_text(str(folder / 'epoch_1.pth'))
+    assert check_resume('auto', str(copy)) == str(folder / 'epoch_1.pth')
+
+
+def test_a_folder_is_a_checkpoint_of_deepspeed(tmp_path: Path) -> None:
+    (tmp_path / 'epoch_1.pth').mkdir()
+    with pytest.raises(FileNotFoundError, match='does not exist'):
+        check_checkpoint(tmp_path / 'epoch_1.pth')
+    (tmp_path / 'epoch_1.pth/mp_rank_00_model_states.pt').touch()
+    assert check_checkpoint(tmp_path / 'epoch_1.pth') == tmp_path / 'epoch_1.pth'

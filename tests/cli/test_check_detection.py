@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from mmdet.datasets import CocoDataset
 from mmengine.config import Config
 from PIL import Image
@@ -573,3 +574,76 @@ def test_a_training_whose_images_would_all_be_skipped_is_refused(tmp_path: Path,
     content['annotations'][0]['bbox'] = [10, 10, 20, 20]
     path.write_text(json.dumps(content))
     check_coco(path, use=TRAINING, **look).raise_errors()
+
+
+def test_ids_that_falsify_or_stop_an_evaluation(tmp_path: Path, content: Content) -> None:
+    """Perfect detections by mmdet's own metric: AP 1, unless an annotation has the id 0."""
+    from mmdet.evaluation.metrics import CocoMetric
+
+    def perfect(path: str) -> float:
+        metric = CocoMetric(ann_file=path, metric='bbox')
+        metric.dataset_meta = {'classes': ('cat', 'dog', 'cow')}
+        for annotation in content['annotations']:
+            x, y, w, h = annotation['bbox']
+            found = {
+                'bboxes': torch.tensor([[x, y, x + w, y + h]], dtype=torch.float32),
+                'scores': torch.ones(1),
+                'labels': torch.tensor([int(annotation['category_id']) - 1]),
+            }
+            metric.process({}, [{'img_id': annotation['image_id'], 'ori_shape': (80, 100), 'pred_instances': found}])
+        return float(metric.evaluate(3)['coco/bbox_mAP'])
+
+    evaluated = DatasetUse(evaluates=True)
+    report = findings(tmp_path, content, use=evaluated)
+    report.raise_errors()
+    assert report.summary() == ''
+    assert perfect(report.ann_file) == 1
+    content['annotations'][0]['id'] = 0
+    report = findings(tmp_path, content, use=evaluated)
+    report.raise_errors()
+    assert '1 annotations with the id 0, which COCO evaluation counts as not found' in report.summary()
+    assert perfect(report.ann_file) < 0.7
+    assert findings(tmp_path, content, use=TRAINING).summary() == ''
+    content['annotations'][0]['id'] = 'a1'
+    text = message(findings(tmp_path, content, use=evaluated))
+    assert "have a id that is not a number, which the evaluation needs (first: id 'a1'" in text
+    assert text.endswith('write a number, without quotes')
+    findings(tmp_path, content, use=TRAINING).raise_errors()
+
+
+def test_ids_that_are_strings_are_refused_by_the_faster_metric_only(tmp_path: Path, content: Content) -> None:
+    for image in content['images']:
+        image['id'] = f'img{image["id"]}'
+    for annotation in content['annotations']:
+        annotation['image_id'] = f'img{annotation["image_id"]}'
+    findings(tmp_path, content, use=DatasetUse(evaluates=True)).raise_errors()
+    text = message(findings(tmp_path, content, use=DatasetUse(evaluates=True, numbers_only=True)))
+    assert 'a number, which FasterCocoMetric needs' in text
+
+
+@pytest.mark.parametrize('first', [[], [10, 10], [10, 10, 20, 20]])
+def test_a_polygon_of_fewer_than_three_points_stops_an_evaluation(
+    tmp_path: Path, content: Content, first: list[int]
+) -> None:
+    with_segmentations(content, SQUARE, [first], SQUARE)
+    evaluated = DatasetUse(evaluates=True, evaluator_needs=('segmentation',))
+    assert 'neither RLE nor a list of polygons' in message(findings(tmp_path, content, use=evaluated))
+
+
+@pytest.mark.parametrize(
+    ('classes', 'said'),
+    [(4, 'classes=4 are no names; write a tuple'), (('cat', 'dog', 'cat'), "name 'cat' twice; name each class once")],
+)
+def test_classes_that_are_no_names(tmp_path: Path, content: Content, classes: Any, said: str) -> None:
+    assert said in message(findings(tmp_path, content, classes))
+
+
+def test_the_unlabelled_images_of_a_fraction_are_looked_for(tmp_path: Path, content: Content) -> None:
+    cfg = config(tmp_path)
+    write(tmp_path, content)
+    part = cfg.train_dataloader.dataset
+    other = dict(type='CocoDataset', ann_file=str(tmp_path / 'nope.json'), data_prefix=dict(img='x/'), pipeline=[])
+    cfg.train_dataloader.dataset = dict(type='mmcds.LabelledFraction', dataset=part, unlabelled=other)
+    (report,) = [each for each in check_datasets(cfg) if each.errors]
+    assert report.name == 'train_dataloader.dataset.unlabelled'
+    assert 'nope.json' in message(report, FileNotFoundError)

@@ -23,7 +23,7 @@ def seg_config(root: Path, **dataset: Any) -> Config:
         img_suffix='.png',
         seg_map_suffix='.png',
         metainfo=dict(classes=CLASSES),
-        pipeline=[],
+        pipeline=[dict(type='LoadAnnotations')],
     )
     backbone, head = dict(type='mmdet.ResNet', depth=18), dict(type='FCNHead', num_classes=3)
     return Config(
@@ -167,3 +167,13 @@ def test_a_package_that_cannot_be_imported(error: Exception, message: str, monke
     monkeypatch.setattr('mmcds.cli.prepare.import_module', fail)
     with pytest.raises(ValueError, match=rf"^default_scope='mmyolo': the package {message}"):
         host_of(Config(dict(default_scope='mmyolo')))
+
+
+def test_label_maps_of_another_format_are_left_to_their_loader(seg: Path) -> None:
+    cfg = seg_config(seg)
+    (seg / 'maps/1.png').write_bytes(b'no picture')
+    with pytest.raises(ValueError, match=r"label map '.*1\.png' does not decode \(.*\); replace the file$"):
+        check_rotate_seg(cfg)
+    for loader in (cfg.train_dataloader, cfg.val_dataloader):
+        loader.dataset.pipeline = [dict(type='LoadBiomedicalAnnotation')]
+    assert check_rotate_seg(cfg) == []

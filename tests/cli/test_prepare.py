@@ -215,7 +215,8 @@ def test_a_data_root_that_moves_nothing_is_named() -> None:
 def detection_config(root: Path, *names: str, exists: bool = True) -> Config:
     """A detector on one file of ``names`` for all three loaders; its only image is missing unless ``exists``."""
     images = [{'id': i, 'file_name': f'{i}.jpg', 'width': 9, 'height': 9} for i in range(2)]
-    boxes = [{'id': i, 'image_id': i, 'category_id': i, 'bbox': [0, 0, 5, 5], 'area': 25, 'iscrowd': 0} for i in (0, 1)]
+    box = {'bbox': [0, 0, 5, 5], 'area': 25, 'iscrowd': 0}
+    boxes = [{'id': i + 1, 'image_id': i, 'category_id': i, **box} for i in (0, 1)]
     categories = [{'id': i, 'name': name} for i, name in enumerate(names)]
     path = root / f'{"_".join(names)}.json'
     path.write_text(json.dumps({'images': images, 'annotations': boxes, 'categories': categories}))
@@ -299,3 +300,9 @@ def test_mixed_precision_on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     cfg.pop('optim_wrapper')
     with pytest.raises(ValueError, match=r'^--amp: the config has no optim_wrapper'):
         prepare_training(cfg, amp=True)
+
+
+def test_a_broadcaster_takes_no_image_that_was_skipped() -> None:
+    part = dict(pipeline=[dict(type='TransformBroadcaster', transforms=[dict(type='LoadImageFromFile')])])
+    skip_broken_images(part)
+    assert part['pipeline'][0]['transforms'] == [dict(type='LoadImageFromFile')]

@@ -137,3 +137,21 @@ def test_an_option_that_is_almost_one_of_the_contrast(option: str, nearest: str)
     options = {'model.neck.num_outs': 4}
     cfg = config_from_options('configs/shapes/retinanet_r18_shapes.py', options, cds=True, teacher=False)
     assert cfg.model.neck.neck.num_outs == 4
+
+
+@pytest.mark.parametrize(
+    ('text', 'said'),
+    [
+        ('a = (1,\n', "SyntaxError in line 1: '(' was never closed"),
+        ('a = b\n', "NameError: name 'b' is not defined"),
+        ("_base_ = './base.py'\na = _base_.no_such\n", 'AttributeError: '),
+    ],
+)
+def test_a_file_that_is_no_config_is_named_in_one_line(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / 'base.py').write_text('x = 1\n')
+    (tmp_path / 'bad.py').write_text(text)
+    with pytest.raises(ValueError) as found:
+        load_config(str(tmp_path / 'bad.py'))
+    message = str(found.value)
+    assert message.startswith(f"config='{tmp_path}/bad.py', or a file that it inherits from, cannot be read: {said}")
+    assert '\n' not in message

@@ -49,6 +49,7 @@ def main() -> None:
     )
     print(page)
     if args.out:
+        Path(args.out).parent.mkdir(parents=True, exist_ok=True)
         Path(args.out).write_text(page + '\n')
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 def parse_args() -> argparse.Namespace:
     """The command line."""
-    from mmengine.config import DictAction
+    from mmcds.cli.options import CfgOptions
 
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
@@ -35,7 +35,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--num', type=int, default=6, help='images, spread over the training set (default 6)')
     parser.add_argument('--seed', type=int, default=0, help='of the augmentation (default 0)')
     parser.add_argument('--out', default='views.png', help='.png, .svg or .pdf to write (default %(default)s)')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='override parts of the config: key=value')
+    parser.add_argument('--cfg-options', nargs='+', action=CfgOptions, help='override parts of the config: key=value')
     return parser.parse_args()
 
 

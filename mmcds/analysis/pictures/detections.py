@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import mmcv
 import numpy as np
 import torch
 from matplotlib.figure import Figure
@@ -19,7 +18,9 @@ from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
 
 from mmcds.analysis.metrics.matching import assign_detections, match_detections
+from mmcds.analysis.probing.probe_data import evaluation_pipeline
 from mmcds.checkpoints.trained_model import load_trained
+from mmcds.datasets.transforms.loading import read_picture
 
 from .box_labels import COLOURS, LabelVisualizer, Remark
 
@@ -89,7 +90,7 @@ def detect(
         found = result.pred_instances.cpu()
         found = found[found.scores >= score_thr]
         found = found[found.scores.argsort(descending=True)]
-        image = mmcv.imread(info['img_path'], channel_order='rgb')
+        image = read_picture(info['img_path'], evaluation_pipeline(cfg))
         yield Example(Path(info['img_path']).name, image, truth, found)
 
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import mmcv
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -20,8 +19,10 @@ from torch import Tensor
 from mmcds.analysis.probing.probe_data import evaluation_pipeline
 from mmcds.analysis.probing.tap_features import TapRecorder
 from mmcds.checkpoints.trained_model import load_trained
+from mmcds.datasets.transforms.loading import read_picture
 from mmcds.utils.checkpoint_files import names_of
 from mmcds.utils.errors import check_count
+from mmcds.utils.type_name import bare_kind
 
 from .view_sheet import to_pictures
 
@@ -72,10 +73,8 @@ def tap_maps(
         raise FileNotFoundError(f'image={str(image)!r} does not exist; give an image file')
     init_default_scope(cfg.get('default_scope') or 'mmdet')
     model, _ = load_trained(cfg, checkpoint, device)
-    steps = [step for step in evaluation_pipeline(cfg) if 'LoadAnnotations' not in step['type']]
-    loaded = mmcv.imread(image)
-    if loaded is None:
-        raise ValueError(f'image={str(image)!r} cannot be decoded; give an image file')
+    steps = [step for step in evaluation_pipeline(cfg) if 'LoadAnnotations' not in bare_kind(step['type'])]
+    loaded = read_picture(image, steps)
     raw = dict(img_path=str(image), img=loaded, img_id=0, img_shape=loaded.shape[:2], ori_shape=loaded.shape[:2])
     data = model.data_preprocessor(pseudo_collate([Compose(deepcopy(steps))(raw)]), False)
     inputs: Tensor = data['inputs']
@@ -116,7 +115,7 @@ def find_place(steps: Sequence[dict], raw: dict[str, Any], place: tuple[float, f
     x, y = np.meshgrid(np.linspace(0, 255, width), np.linspace(0, 255, height))
     # The third channel tells the image from what is padded around it.
     coordinates = np.stack([x, y, np.full_like(x, 255)], 2).round().astype(np.uint8)
-    kept = [step for step in steps if 'LoadImage' not in step['type']]
+    kept = [step for step in steps if 'LoadImage' not in bare_kind(step['type'])]
     result = pseudo_collate([Compose(deepcopy(kept))({**raw, 'img': coordinates})])['inputs']
     found = torch.as_tensor(result[0] if isinstance(result, list) else result).float()
     wanted = found.new_tensor([place[0] / max(width - 1, 1), place[1] / max(height - 1, 1)]) * 255

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
-from mmengine.registry import DATASETS, FUNCTIONS, MODELS, init_default_scope
+from mmengine.registry import DATASETS, FUNCTIONS, MODELS, DefaultScope, init_default_scope
 from mmengine.runner import set_random_seed
 from torch import Tensor
 
@@ -108,7 +108,9 @@ def build_preprocessor(cfg: Config) -> Any:
         # mmpretrain's classifiers fill in what their configs leave out.
         found.setdefault('type', 'ClsDataPreprocessor')
         found.setdefault('batch_augments', cfg.model.get('train_cfg'))
-    return MODELS.build(found)
+    # A config that inherits from another package has a scope of its own.
+    with DefaultScope.overwrite_default_scope(cfg.model.get('_scope_') or cfg.get('default_scope') or 'mmdet'):
+        return MODELS.build(found)
 
 
 def to_pictures(inputs: Tensor, preprocessor: Any) -> list[np.ndarray]:

@@ -9,6 +9,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from mmcds.checkpoints.trained_model import load_trained
+from mmcds.datasets.transforms.loading import read_picture
 
 from .probe_checkpoint import show_progress
 from .probe_data import ProbeData
@@ -38,11 +39,9 @@ class EmbeddedData:
         Raises:
             FileNotFoundError: If the image's file has gone.
         """
-        import mmcv
-
         index, box = self.sources[row]
         info = self.data.dataset.get_data_info(index)
-        image = np.asarray(info['img']) if 'img' in info else mmcv.imread(info['img_path'], channel_order='rgb')
+        image = np.asarray(info['img']) if 'img' in info else read_picture(info['img_path'], self.data.pipeline)
         if box is None:
             return image
         x1, y1, x2, y2 = (round(v) for v in box)

@@ -10,10 +10,14 @@ from mmengine.dataset import pseudo_collate
 from mmengine.registry import DATASETS
 from torch.utils.data import DataLoader, Subset
 
-from mmcds.utils.errors import check_count
+from mmcds.utils.errors import check_count, unknown_name
+from mmcds.utils.type_name import bare_kind
 
 #: Wrappers that show images several times or mixed; a probe sees each once.
-REPEATING = ('RepeatDataset', 'ClassBalancedDataset', 'MultiImageMixDataset')
+REPEATING = ('RepeatDataset', 'ClassBalancedDataset', 'MultiImageMixDataset', 'LabelledFraction')
+
+#: Default scopes whose data sets can be probed.
+SCOPES = ('mmdet', 'mmpretrain')
 
 
 def evaluation_pipeline(cfg: Config) -> list[dict]:
@@ -39,7 +43,7 @@ def with_pipeline(dataset: dict, pipeline: Sequence[dict]) -> dict:
         pipeline (Sequence[dict]): The pipeline.
     """
     inner = dataset.get('dataset')
-    if inner is not None and str(dataset.get('type')).rpartition('.')[2] in REPEATING:
+    if inner is not None and bare_kind(dataset.get('type')) in REPEATING:
         return with_pipeline(inner, pipeline)
     changed = deepcopy(dataset)
     if inner is not None:
@@ -71,8 +75,11 @@ class ProbeData:
         if not loader:
             raise ValueError(f'the config has no {name}; a probe needs training and test data')
         scope = cfg.get('default_scope') or 'mmdet'
+        if scope not in SCOPES:
+            raise unknown_name('default_scope', scope, SCOPES, 'other packages cannot be probed')
         self.detects = scope == 'mmdet'
-        self.dataset: Any = DATASETS.build(with_pipeline(loader['dataset'], evaluation_pipeline(cfg)))
+        self.pipeline = evaluation_pipeline(cfg)
+        self.dataset: Any = DATASETS.build(with_pipeline(loader['dataset'], self.pipeline))
         count = len(self.dataset)
         self.indices = list(range(count))
         if limit and limit < count:

@@ -11,6 +11,10 @@ from .run_log import RunLog, read_run
 METRICS = ('coco/bbox_mAP', 'coco/bbox_mAP_50', 'coco/bbox_mAP_75', 'accuracy/top1')
 HEADS = {'coco/bbox_mAP': 'AP', 'coco/bbox_mAP_50': 'AP50', 'coco/bbox_mAP_75': 'AP75', 'accuracy/top1': 'top-1'}
 
+#: What MMEngine logs beside the metrics of an evaluation.
+NOT_METRICS = ('step', 'data_time', 'time', 'iter', 'epoch')
+LARGEST = 4  # columns of metrics
+
 
 def pair_table(pairs: Sequence[tuple[str, str]]) -> str:
     """Markdown table of baselines and the runs compared with them.
@@ -28,7 +32,7 @@ def pair_table(pairs: Sequence[tuple[str, str]]) -> str:
         FileNotFoundError, ValueError: If a work directory holds no log or no evaluation.
     """
     rows, metrics = [], _metrics([read_run(path) for pair in pairs for path in pair])
-    heads = ['run', 'seed', 'epochs', *(HEADS[metric] for metric in metrics), 's / iteration']
+    heads = ['run', 'seed', 'epochs', *(HEADS.get(metric, metric) for metric in metrics), 's / iteration']
     for base_path, other_path in pairs:
         base, other = read_run(base_path), read_run(other_path)
         rows.append(_row(base, base_path, metrics, None))
@@ -40,7 +44,11 @@ def pair_table(pairs: Sequence[tuple[str, str]]) -> str:
 def _metrics(runs: Sequence[RunLog]) -> list[str]:
     found = [metric for metric in METRICS if all(len(run.series(metric)[0]) for run in runs)]
     if not found:
-        raise ValueError(f'the runs {[run.name for run in runs]} share none of the metrics {list(METRICS)}')
+        # Of another package: what all of them evaluate.
+        names = dict.fromkeys(key for run in runs for record in run.val for key in record if key not in NOT_METRICS)
+        found = [name for name in names if all(len(run.series(name)[0]) for run in runs)][:LARGEST]
+    if not found:
+        raise ValueError(f'the runs {[run.name for run in runs]} share no metric, such as {METRICS[0]}')
     return found
 
 
@@ -57,5 +65,5 @@ def _row(run: RunLog, path: str, metrics: Sequence[str], base: RunLog | None) ->
 
 def _seed(path: str) -> str:
     configs = sorted(Path(path).glob('*/vis_data/config.py'))
-    randomness = Config.fromfile(configs[-1]).get('randomness', {}) if configs else {}
+    randomness = Config.fromfile(configs[-1], import_custom_modules=False).get('randomness', {}) if configs else {}
     return str(randomness.get('seed', '?'))

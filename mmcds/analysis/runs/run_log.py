@@ -118,7 +118,11 @@ def read_run(path: str | os.PathLike[str], name: str = '') -> RunLog:
         run.by_epoch = _counts_epochs(records, config)
         if not run.by_epoch:
             _number_evaluations(records, _evaluated_at(config))
-        run.train = _joined(run.train, [record for is_train, record in records if is_train])
+        train = [record for is_train, record in records if is_train]
+        begun = train[0].get('epoch' if run.by_epoch else 'step', math.inf) if train else math.inf
+        # Also if the later start ended before its first evaluation.
+        run.val = [record for record in run.val if record['step'] < begun]
+        run.train = _joined(run.train, train)
         run.val = _joined(run.val, [record for is_train, record in records if not is_train])
     if not run.train and not run.val:
         raise ValueError(f"no scalars in '{files[0]}'; did the run stop before its first log interval?")

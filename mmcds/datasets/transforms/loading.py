@@ -2,6 +2,10 @@
 
 import errno
 import logging
+from collections.abc import Sequence
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
 
 import mmcv
 import mmengine.fileio as fileio
@@ -11,6 +15,7 @@ from mmengine.logging import print_log
 
 from mmcds.datasets.image_sizes import boxes_fit, differs, size_remedy
 from mmcds.registry import TRANSFORMS
+from mmcds.utils.type_name import bare_kind
 
 # The process ran out of a resource. The file may be intact, so skipping it would hide the cause.
 _NOT_THE_FILES_FAULT = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
@@ -21,7 +26,8 @@ _NAMED = 5  # this many files are named, then only their number is given
 class LoadImageOrSkip(LoadImageFromFile):
     """Load an image; skip it in training if it is missing, does not decode, or does not hold its boxes.
 
-    A skipped image gives None, for which MMEngine's ``BaseDataset`` fetches another image at random. Each
+    A skipped image gives None, for which MMEngine's ``BaseDataset`` fetches another image at random. Where the results
+    name their ``dataset``, as in MMYOLO, whose Mosaic and MixUp take no None, another image of it is loaded here. Each
     such file is counted once per process (and so once per dataloader worker): the first five are named
     in a warning, then a warning gives the number whenever it has doubled.
 
@@ -82,24 +88,39 @@ class LoadImageOrSkip(LoadImageFromFile):
             self._count(
                 self._broken, path, f'Skipped in training: {error}', 'Skipped in training so far: {} broken images'
             )
-            return None
+            return self._another(results)
         if self._is_of_other_size(image, results) and self.on_error == 'skip':
-            return None
+            return self._another(results)
         if self.to_float32:
             image = image.astype(np.float32)
         results['img'] = image
         results['img_shape'] = results['ori_shape'] = image.shape[:2]
         return results
 
+    def _another(self, results: dict) -> dict | None:
+        """Results of another image of the same data set, None if the results do not name it."""
+        dataset = results.get('dataset')
+        if dataset is None:
+            return None
+        if len(self._broken | self._other_size) >= len(dataset):
+            raise ValueError('no image of the data set can be loaded; see the warnings before')
+        other = deepcopy(dataset.get_data_info(int(np.random.randint(len(dataset)))))
+        return self.transform({**other, 'dataset': dataset})
+
     def _read(self, path: str) -> bytes:
+        missing = (
+            f"image '{path}' does not exist; check data_root and data_prefix, or remove it from the annotation file"
+        )
         try:
             if self.file_client_args is not None:
-                return fileio.FileClient.infer_client(self.file_client_args, path).get(path)
-            return fileio.get(path, backend_args=self.backend_args)
+                content = fileio.FileClient.infer_client(self.file_client_args, path).get(path)
+            else:
+                content = fileio.get(path, backend_args=self.backend_args)
         except FileNotFoundError as error:
-            raise FileNotFoundError(
-                f"image '{path}' does not exist; check data_root and data_prefix, or remove it from the annotation file"
-            ) from error
+            raise FileNotFoundError(missing) from error
+        if content is None:  # LMDB's way to say it
+            raise FileNotFoundError(missing)
+        return content
 
     def _decode(self, content: bytes, path: str) -> np.ndarray:
         reason = f'{len(content)} bytes'
@@ -153,3 +174,25 @@ class LoadImageOrSkip(LoadImageFromFile):
     def __repr__(self) -> str:
         """The stock representation and ``on_error``."""
         return f'{super().__repr__()[:-1]}, on_error={self.on_error!r})'
+
+
+def read_picture(path: str | Path, pipeline: Sequence[Any]) -> np.ndarray:
+    """An image in the orientation in which a pipeline loads it: (H, W, 3) uint8 RGB.
+
+    Args:
+        path (str | Path): An image file.
+        pipeline (Sequence[dict]): Configs of transforms; the first that loads an image decides about EXIF.
+
+    Raises:
+        FileNotFoundError: If it is missing.
+        ValueError: If it does not decode.
+    """
+    loaders = (step for step in pipeline if 'LoadImage' in bare_kind(step.get('type')))
+    loader: Any = next(loaders, {})
+    color_type = str(loader.get('color_type', 'color'))
+    turned = color_type == 'unchanged' or color_type.endswith('ignore_orientation')
+    # mmcv gives RGB of images that EXIF turns only.
+    picture: np.ndarray | None = mmcv.imread(path, flag='color_ignore_orientation' if turned else 'color')
+    if picture is None:
+        raise ValueError(f'image={str(path)!r} cannot be decoded; give an image file')
+    return np.ascontiguousarray(picture[..., ::-1])

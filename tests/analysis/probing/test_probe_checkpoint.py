@@ -69,6 +69,23 @@ def test_which_weights_are_needed(detector: Config, tmp_path: Path) -> None:
         load_weights(model, tmp_path / 'a.pth')
 
 
+def test_images_are_probed_once_however_a_wrapper_is_written() -> None:
+    from mmengine.dataset import RepeatDataset
+
+    inner = dict(type='CocoDataset', ann_file='a.json', pipeline=[])
+    for kind in ('RepeatDataset', 'mmengine.RepeatDataset', RepeatDataset, 'mmcds.LabelledFraction'):
+        assert with_pipeline(dict(type=kind, dataset=inner), [dict(type='X')]) == {
+            **inner,
+            'pipeline': [dict(type='X')],
+        }
+
+
+def test_a_package_that_cannot_be_probed(detector: Config) -> None:
+    detector.default_scope = 'mmseg'
+    with pytest.raises(ValueError, match=r"^default_scope='mmseg' is not known; .*other packages cannot be probed$"):
+        ProbeData(detector, 'test')
+
+
 def test_weights_of_a_detector_inside_a_model(detector: Config, tmp_path: Path) -> None:
     """As of a SoftTeacher, whose weights begin with ``student.``."""
     model = torch.nn.Module()

@@ -212,3 +212,16 @@ def test_nothing_and_too_much_are_errors() -> None:
         plot_runs([run], [], [])
     with pytest.raises(ValueError, match='17 panels are more than 16'):
         plot_runs([run], [], [f'loss{i}' for i in range(17)])
+
+
+def test_a_later_start_that_was_not_evaluated_replaces_earlier_evaluations(tmp_path: Path) -> None:
+    """The later start is another training in the same folder, ended in its first epoch."""
+    earlier = [train_line(50), val_line(1, 0.1), train_line(150), val_line(2, 0.2)]
+    write(tmp_path / 'anew', '20260101_000000', earlier)
+    write(tmp_path / 'anew', '20260102_000000', [train_line(50, loss=9.0)])
+    run = read_run(tmp_path / 'anew')
+    np.testing.assert_array_equal(run.series('loss'), [[50], [9]])
+    assert run.val == []
+    write(tmp_path / 'resumed', '20260101_000000', earlier)
+    write(tmp_path / 'resumed', '20260102_000000', [train_line(200)])
+    np.testing.assert_array_equal(read_run(tmp_path / 'resumed').series('coco/bbox_mAP'), [[1, 2], [0.1, 0.2]])

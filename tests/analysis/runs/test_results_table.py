@@ -35,3 +35,13 @@ def test_without_an_evaluation(tmp_path: Path) -> None:
     base = work_dir(tmp_path, 'base', [], [1.0])
     with pytest.raises(ValueError, match=r"'base', 'base'.*coco/bbox_mAP"):
         pair_table([(base, base)])
+
+
+def test_runs_of_other_packages_and_projects(tmp_path: Path) -> None:
+    base = work_dir(tmp_path, 'base', [0.5], [1.0])
+    for file in Path(base).rglob('*.json'):
+        file.write_text(file.read_text().replace('coco/bbox_mAP', 'mIoU'))
+    for file in Path(base).rglob('config.py'):
+        file.write_text("randomness = dict(seed=3)\ncustom_imports = dict(imports=['nowhere'])\n")
+    assert pair_table([(base, base)]).splitlines()[0] == '| run | seed | epochs | mIoU | s / iteration |'
+    assert '| base | 3 | 1 | 0.500 | 1.00 |' in pair_table([(base, base)])

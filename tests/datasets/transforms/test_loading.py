@@ -12,7 +12,7 @@ from mmengine.dataset import BaseDataset
 from mmengine.logging import MMLogger
 from PIL import Image
 
-from mmcds.datasets.transforms.loading import LoadImageOrSkip
+from mmcds.datasets.transforms.loading import LoadImageOrSkip, read_picture
 from mmcds.registry import TRANSFORMS
 
 
@@ -179,3 +179,39 @@ def test_images_of_another_size_are_counted_as_broken_ones_are(image: Path, warn
         assert load(annotated(path, 400, 300)) is not None
     assert len(warnings.lines) == 7
     assert [line.split(': ')[1] for line in warnings.lines[5:]] == ['8 images', '16 images']
+
+
+def test_where_the_results_name_their_data_set_another_image_is_loaded(image: Path, warnings: Captured) -> None:
+    """As in mmyolo, whose Mosaic loads further images by itself and takes no None."""
+    paths = [str(broken(image, 'empty')), str(image)]
+    dataset = Listed(paths, pipeline=[])
+    load = LoadImageOrSkip()
+    for _ in range(5):
+        results = load({**dataset.get_data_info(0), 'dataset': dataset})
+        assert results is not None
+        assert results['img_path'] == str(image)
+        assert results['dataset'] is dataset
+        assert results['img'].shape == (32, 48, 3)
+    nothing = Listed(paths[:1], pipeline=[])
+    with pytest.raises(ValueError, match='no image of the data set can be loaded'):
+        load({**nothing.get_data_info(0), 'dataset': nothing})
+
+
+def test_an_lmdb_without_the_image(image: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr('mmcds.datasets.transforms.loading.fileio.get', lambda *args, **kwargs: None)
+    assert LoadImageOrSkip()({'img_path': str(image)}) is None
+    with pytest.raises(FileNotFoundError, match='does not exist; check data_root'):
+        LoadImageOrSkip(on_error='raise')({'img_path': str(image)})
+
+
+@pytest.mark.parametrize(
+    ('color_type', 'shape'),
+    [('color', (48, 32, 3)), ('color_ignore_orientation', (32, 48, 3)), ('unchanged', (32, 48, 3))],
+)
+def test_a_picture_is_turned_as_the_pipeline_turns_it(turned: Path, color_type: str, shape: tuple[int, ...]) -> None:
+    pipeline = [dict(type='mmdet.LoadImageFromFile', color_type=color_type), dict(type='PackDetInputs')]
+    picture = read_picture(turned, pipeline)
+    loaded = LoadImageOrSkip(color_type=color_type)({'img_path': str(turned)})
+    assert loaded is not None
+    assert picture.shape == shape == loaded['img'].shape
+    assert np.array_equal(picture[..., ::-1], loaded['img'])
