@@ -14,15 +14,18 @@ from mmcds.config.check_teacher import HOOK as DISTILL_HOOK
 from mmcds.config.check_teacher import check_teacher
 from mmcds.config.resolved import NECK, NECKS, ResolvedCDS
 from mmcds.config.schedule import ContrastSchedule
+from mmcds.datasets.transforms.recording import configs_in
 from mmcds.datasets.transforms.two_views import check_second_view
 from mmcds.models.data_samples.formats import is_registered
 from mmcds.models.necks import supervised_model, view_of
 from mmcds.models.taps import check_channels, output_channels
-from mmcds.utils.type_name import bare_name, type_name
+from mmcds.utils.type_name import bare_kind, bare_name, type_name
 
 CDS_HOOK = 'mmcds.CDSHook'
 #: Hooks that :func:`add_cds` adds and :func:`remove_cds` removes.
 HOOKS = (CDS_HOOK, 'mmcds.EpochSeedHook')
+#: What the names of the contrast's parameters have in common.
+CDS_WEIGHTS = 'neck.cds.'
 DIAGNOSTICS_HOOK = 'mmcds.DiagnosticsHook'
 
 #: Recipe of a detector: the defaults of the CDSNeck, chosen by cost and by measurements (docs).
@@ -125,13 +128,24 @@ def add_cds(cfg: Config, schedule: dict | None = None, **neck: Any) -> Config:
     if output_channels(model.get('neck')) != {'backbone': [], 'neck': [], **channels}:
         wrapped['channels'] = channels
     # Raise now on mistakes that would fail when the model is built.
-    ResolvedCDS.of(wrapped)
+    _check_labels(cfg, ResolvedCDS.of(wrapped).supervision)
     model['neck'] = ConfigDict(wrapped)
+    keys = _custom_keys(cfg)
+    if keys:
+        # A key such as 'backbone' would also match neck.cds.projectors.backbone0.
+        keys.setdefault(CDS_WEIGHTS, dict(lr_mult=1.0))
     hook = dict(type=HOOKS[0], **({'schedule': schedule} if schedule else {}))
     hooks = list(cfg.get('custom_hooks') or [])
     has_seed = any(type_name(custom) == HOOKS[1] for custom in hooks)
     cfg.custom_hooks = [*hooks, hook, *([] if has_seed else [dict(type=HOOKS[1])])]
     return cfg
+
+
+def _custom_keys(cfg: Config) -> dict[str, Any]:
+    """The learning rates by names of parameters in a config; an empty dict if it has none."""
+    paramwise = (cfg.get('optim_wrapper') or {}).get('paramwise_cfg') or {}
+    keys: dict[str, Any] = paramwise.get('custom_keys') or {}
+    return keys
 
 
 def _over(part: Any, given: Any) -> Any:
@@ -159,6 +173,7 @@ def remove_cds(cfg: Config) -> Config:
             model['neck'] = wrapped['neck']
         else:
             del model['neck']
+        _custom_keys(cfg).pop(CDS_WEIGHTS, None)
     types = ['', *(type_name(hook) for hook in cfg.get('custom_hooks') or [])]
     driving = (HOOKS[0], DISTILL_HOOK, DIAGNOSTICS_HOOK)
     ours = [own in driving or (own == HOOKS[1] and before in driving) for before, own in pairwise(types)]
@@ -198,8 +213,22 @@ def check_cds(cfg: Config, teacher: bool = True) -> None:
         )
     ContrastSchedule.from_cfg(hooks[0].get('schedule'))
     check_second_view(cfg, resolved.supervision)
+    _check_labels(cfg, resolved.supervision)
     if teacher:
         check_teacher(cfg, resolved.supervision)
+
+
+def _check_labels(cfg: Config, supervision: Any) -> None:
+    """Raise if the contrast goes by labels that are no classes."""
+    by_class = getattr(getattr(supervision, 'loss', None), 'positives', 'class') == 'class'
+    if not (by_class and getattr(supervision.sampler, 'labels_are_classes', False)):
+        return
+    if any(bare_kind(part['type']) == 'RandomSamplingNegPos' for part in configs_in(cfg.get('train_dataloader'))):
+        raise ValueError(
+            'train_dataloader: RandomSamplingNegPos makes a label the place of a name in the caption of its image, so '
+            "the same label is another class in each image; set neck.loss.positives='instance', with two views, or "
+            'train with labels of the data set'
+        )
 
 
 def _check_arguments(cfg: Any, schedule: Any, neck: dict[str, Any]) -> None:

@@ -12,7 +12,13 @@ from mmengine.logging import print_log
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from mmcds.utils.bn_statistics import keep_statistics, recomputes, refuse_unknown_recomputing, syncs_statistics
+from mmcds.utils.bn_statistics import (
+    has_reentrant_checkpoint,
+    keep_statistics,
+    recomputes,
+    refuse_unknown_recomputing,
+    syncs_statistics,
+)
 from mmcds.utils.dist import get_world_size
 from mmcds.utils.errors import unknown_name
 from mmcds.utils.tree import as_map, as_outputs, connected_zero, map_outputs, select_outputs, split_outputs
@@ -257,6 +263,11 @@ class TwoViewForward:
             inputs, data_samples = inputs[LABELLED_BRANCH], data_samples[LABELLED_BRANCH]
         check_batch(type(model).__name__, inputs, data_samples)
         labelled = None if branches else labelled_rows(data_samples)
+        if labelled is not None and isinstance(getattr(self.part, 'teacher_model', None), nn.Module):
+            raise ValueError(
+                f'{type(model).__name__} has a teacher of its own, which looks at all images, while its head would see '
+                'the labelled ones only; train without images that are labelled=False'
+            )
         contrasts = self.supervision.weight != 0
         if not contrasts and labelled is None:
             return None
@@ -374,8 +385,19 @@ class TwoViewForward:
                 second = self._pass(self.backbone, step.second.to(step.inputs.dtype), *args)
             if not self._checked_pass:
                 self._checked_pass = True
+                if get_world_size() > 1 and torch.is_grad_enabled() and not self.supervision.stop_gradient:
+                    self._refuse_two_reductions(output)
                 refuse_unknown_recomputing(self.backbone, second)
         step.raw, step.features.second['module'] = (output, second), step.inside
+
+    def _refuse_two_reductions(self, output: Any) -> None:
+        """Raise if DDP would get the gradients of a step twice: from a reentrant checkpoint and from view 2's pass."""
+        if has_reentrant_checkpoint(output):
+            raise ValueError(
+                f'{type(self.backbone).__name__} recomputes activations (with_cp or the like), which DDP does not take '
+                'with a second pass of the backbone; set model.backbone.with_cp=False, or take one view: neck.view='
+                "dict(type='SingleView'), or both views in one batch: neck.concat=True"
+            )
 
     def _own_passes(self, step: _Step) -> None:
         """Pass view 1 and view 2 through the backbone and the neck, for a model that gave them other images."""

@@ -38,19 +38,26 @@ def refuse_unknown_recomputing(module: nn.Module, output: Any) -> None:
     """
     if not any(map(_tracks, module.modules())):
         return
+    if has_reentrant_checkpoint(output):
+        raise ValueError(
+            f'{type(module).__name__} recomputes activations by a switch that mmcds does not know, so that view 2 '
+            'would change its running statistics; switch it off (neck.recompute=True saves the memory), or give '
+            f'the attribute one of the names {", ".join(CHECKPOINT_SWITCHES)}'
+        )
+
+
+def has_reentrant_checkpoint(output: Any) -> bool:
+    """Whether the graph of an output has one of torch's reentrant checkpoints."""
     nodes = [t.grad_fn for t in as_outputs(output) if isinstance(t, Tensor) and t.grad_fn is not None]
     seen = set(nodes)
     while nodes:
         node = nodes.pop()
         if node.name() == 'CheckpointFunctionBackward':
-            raise ValueError(
-                f'{type(module).__name__} recomputes activations by a switch that mmcds does not know, so that view 2 '
-                'would change its running statistics; switch it off (neck.recompute=True saves the memory), or give '
-                f'the attribute one of the names {", ".join(CHECKPOINT_SWITCHES)}'
-            )
+            return True
         new = {parent for parent, _ in node.next_functions if parent is not None} - seen
         seen |= new
         nodes += new
+    return False
 
 
 @contextmanager

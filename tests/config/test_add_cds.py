@@ -5,8 +5,10 @@ from importlib.util import find_spec
 from typing import Any
 
 import pytest
+import torch
 from mmdet.models.reid import BaseReID
 from mmengine.config import Config
+from mmengine.optim import build_optim_wrapper
 from toys import build, toy_model
 
 from mmcds import add_cds, remove_cds
@@ -359,3 +361,48 @@ def test_a_part_without_a_type_changes_the_recipe_s_part() -> None:
     )
     detector = add_cds(toy_model(), sampler=dict(jitter=0.2)).model.neck
     assert detector.sampler.to_dict() == dict(jitter=0.2)
+
+
+@pytest.mark.parametrize('name', ['faster_rcnn', 'retinanet'])
+def test_the_initial_weights_are_the_stock_s(name: str, mmdet_scope: None) -> None:
+    """FPN initialises all convolutions below it, and the paper's projector has some."""
+    stock = build(toy_model(name)).state_dict()
+    model = build(
+        add_cds(toy_model(name), projector=dict(type='SepConvProjector', init_cfg=dict(type='Xavier', layer='Conv2d')))
+    )
+    weights = model.state_dict()
+    assert all(torch.equal(value, weights[key]) for key, value in stock.items())
+    # And the projectors keep their own initial weights.
+    own = build(add_cds(toy_model(name), projector=dict(type='SepConvProjector'))).neck.cds.projectors
+    before = build_cds_neck(toy_model(name).model.neck, projector=dict(type='SepConvProjector')).cds.projectors
+    spread = [[float(p.std()) for p in each.parameters() if p.dim() == 4] for each in (own, before)]
+    assert spread[0] == pytest.approx(spread[1], rel=0.2)
+
+
+def test_a_learning_rate_of_the_backbone_is_not_that_of_its_taps() -> None:
+    stock = toy_model()
+    stock.optim_wrapper = dict(
+        optimizer=dict(type='SGD', lr=1.0),
+        paramwise_cfg=dict(custom_keys={'backbone': dict(lr_mult=0.1), 'neck': dict(lr_mult=0.5)}),
+    )
+    cfg = add_cds(stock)
+    model = build(cfg)
+    groups = build_optim_wrapper(model, cfg.optim_wrapper).param_groups
+    rate_of = {parameter: group['lr'] for group in groups for parameter in group['params']}
+    rates = {name: rate_of[parameter] for name, parameter in model.named_parameters() if parameter in rate_of}
+    assert {rate for name, rate in rates.items() if name.startswith('backbone.')} == {0.1}
+    assert {rate for name, rate in rates.items() if name.startswith('neck.cds.')} == {1.0}
+    assert {rate for name, rate in rates.items() if name.startswith('neck.fpn')} == {0.5}
+    assert remove_cds(cfg).to_dict() == stock.to_dict()
+
+
+def test_labels_that_are_places_in_a_caption() -> None:
+    stock = toy_model()
+    stock.train_dataloader = dict(dataset=dict(type='X', pipeline=[dict(type='mmdet.RandomSamplingNegPos')]))
+    with pytest.raises(ValueError, match=r'^train_dataloader: RandomSamplingNegPos makes a label the place of a name'):
+        add_cds(stock)
+    cfg = add_cds(stock, loss=dict(positives='instance'))
+    check_cds(cfg)
+    cfg.model.neck.loss.positives = 'class'
+    with pytest.raises(ValueError, match='RandomSamplingNegPos'):
+        check_cds(cfg)

@@ -89,7 +89,7 @@ def test_a_resize_of_the_batch_is_followed() -> None:
     samples = samples_with_views()
     for sample in samples:
         sample.set_metainfo(dict(pad_shape=(32, 32)))
-        sample.view2.set_metainfo(dict(between=torch.eye(3).numpy(), first_shape=sample.img_shape))
+        sample.view2.set_metainfo(dict(between=torch.eye(3).numpy(), first_shape=(*sample.img_shape, 3)))
     before = DataloaderView()(torch.zeros(2, 3, 32, 32), samples, preprocessor())[1]
     assert torch.equal(before.between(), torch.eye(3).expand(2, 3, 3))
     inputs, _ = resize(torch.zeros(2, 3, 32, 32), samples)

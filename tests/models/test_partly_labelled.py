@@ -393,3 +393,15 @@ def test_a_rank_without_labelled_images_waits_for_no_one(tmp_path: Path) -> None
     assert list(one) == list(other)
     for name, gradient in one.items():
         torch.testing.assert_close(gradient, other[name])
+
+
+def test_a_model_with_a_teacher_of_its_own_is_refused() -> None:
+    """LD's and LAD's teachers look at all images, so their outputs would not be those of the labelled ones."""
+    model = ToyDetector().double()
+    model.teacher_model = torch.nn.Identity()
+    two_views = TwoViewForward(model.train()).attach()
+    two_views.begin_step(1.0, 0)
+    images, samples = toy_inputs([2, 1])
+    samples[1].set_metainfo({'labelled': False})
+    with pytest.raises(ValueError, match=r'^ToyDetector has a teacher of its own, which looks at all images'):
+        model(images, samples, mode='loss')

@@ -731,3 +731,29 @@ def test_ranks_together_are_one_process(world: int, cds: dict[str, Any], tmp_pat
         for key, value in union['queues'].items():
             assert torch.equal(rank['queues'][key], ranks[0]['queues'][key])
             torch.testing.assert_close(rank['queues'][key], value, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'refused'),
+    [
+        (dict(view=dict(type='PhotometricView', scale=0.5)), True),
+        (dict(view=dict(type='PhotometricView', scale=0.5), stop_gradient=True), False),
+        (dict(view=dict(type='PhotometricView'), concat=True), False),
+        ({}, False),
+    ],
+)
+def test_a_backbone_that_recomputes_with_ddp_and_a_second_pass(
+    arguments: dict[str, Any], refused: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DDP would get the gradients of the backbone's parameters twice, and end the first step without a reason."""
+    model = build(add_cds(toy_model('retinanet', with_cp=True), **arguments))
+    two_views = TwoViewForward(model).attach()
+    two_views.begin_step(1.0, 0)
+    batch = toy_batch(model)
+    monkeypatch.setattr('mmcds.models.forward.get_world_size', lambda: 2)
+    monkeypatch.setattr('mmcds.models.losses.contrastive.get_world_size', lambda: 1, raising=False)
+    if refused:
+        with pytest.raises(ValueError, match=r'^ResNet recomputes activations .*set model\.backbone\.with_cp=False'):
+            model(**batch, mode='loss')
+    else:
+        model(**batch, mode='loss')

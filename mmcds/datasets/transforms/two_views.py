@@ -1,6 +1,8 @@
 """Two views of an image from the data loader, with boxes that follow each."""
 
-from collections.abc import Mapping, Sequence
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from copy import deepcopy
 from typing import Any
 
@@ -19,6 +21,25 @@ from mmcds.utils.errors import unknown_name
 from mmcds.utils.type_name import bare_kind
 
 from .recording import RECORDING, configs_in, may_be_trusted, mixing, unrecorded
+
+
+@contextmanager
+def _numbers_of_its_own() -> Iterator[None]:
+    """Context whose random numbers follow from the generators of Python, NumPy and torch, which it leaves as they were.
+
+    So the task's own pipeline draws what it draws without the second view.
+    """
+    python, numpy, state = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    seed = int(np.random.randint(2**31))
+    try:
+        random.seed(seed)
+        np.random.seed(seed)
+        torch.default_generator.manual_seed(seed)
+        yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)
+        torch.set_rng_state(state)
 
 
 @TRANSFORMS.register_module()
@@ -96,7 +117,8 @@ class TwoViews(BaseTransform):
         for copy, pipeline in zip(copies, (self.first, self.second), strict=True):
             if labels is not None:
                 copy['gt_bboxes_labels'] = np.arange(len(labels))
-            copy = pipeline(copy)
+            with nullcontext() if pipeline is self.first else _numbers_of_its_own():
+                copy = pipeline(copy)
             if copy is None:
                 return None
             # A RandomFlip that did not flip records no matrix: identity.

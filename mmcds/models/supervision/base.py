@@ -19,6 +19,8 @@ from ..step_data import Features, Samples, Tap, ViewPair
 
 #: Attribute of the neck that holds the supervision: ``model.neck.cds``.
 ATTRIBUTE = 'cds'
+#: Module of MMEngine whose functions set initial weights.
+INITIALISERS = 'mmengine.model.weight_init'
 SAMPLERS = ('InstanceSampler', 'ImageSampler', 'DenseSampler', 'PixelSampler')
 PROJECTORS = ('MLPProjector', 'SepConvProjector', 'IdentityProjector')
 
@@ -90,6 +92,19 @@ class Supervision(BaseModule):
         self._weights = {
             tap.key: check_range('neck.loss_weight', weight, 0) for tap, weight in zip(self.taps, weights, strict=True)
         }
+
+    def apply(self, fn: Any) -> 'Supervision':
+        """As of torch. The initialisers of the stock model do not reach this module: they would draw further numbers,
+        so that the stock weights depended on the contrast, and replace the projectors' own initial weights.
+        """
+        if getattr(fn, '__module__', '') != INITIALISERS:
+            super().apply(fn)
+        return self
+
+    def init_weights(self) -> None:
+        """As of MMEngine, with random numbers of its own."""
+        with torch.random.fork_rng(devices=[]):
+            super().init_weights()
 
     @property
     def loss_weights(self) -> list[float]:

@@ -79,7 +79,7 @@ class DataloaderView(View):
             shape = view.metainfo.get('first_shape')
             if shape is not None and 'img_shape' in sample.metainfo:
                 # A batch augmentation may have resized view 1 since.
-                (h, w), (now_h, now_w) = shape, sample.metainfo['img_shape'][:2]
+                (h, w), (now_h, now_w) = shape[:2], sample.metainfo['img_shape'][:2]
                 between = between @ torch.diag(between.new_tensor([w / now_w, h / now_h, 1]))
             maps.append(between)
         return torch.stack(maps).to(inputs.device, torch.float32)
