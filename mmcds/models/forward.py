@@ -428,7 +428,7 @@ class TwoViewForward:
             recompute = args[0].device.type == 'cpu'
         # keep_statistics turns the backbone's own checkpointing off, so checkpoint the full pass instead.
         if torch.is_grad_enabled() and (recompute or recomputes(backbone)):
-            return checkpoint(run, *args, use_reentrant=False)
+            return _checkpointed(run, *args)
         return run(*args)
 
     @contextmanager
@@ -545,6 +545,28 @@ class TwoViewForward:
             else:
                 positional[self._positional.index(key)] = value
         return tuple(positional), kwargs
+
+
+def _checkpointed(function: Callable[..., Any], *args: Any) -> Any:
+    """Call a function by torch's checkpoint, which keeps hooks on all later tensors if the function raises in it."""
+    failed: list[Exception] = []
+    called = False
+
+    def run(*inputs: Any) -> Any:
+        nonlocal called
+        if called:
+            return function(*inputs)
+        called = True
+        try:
+            return function(*inputs)
+        except Exception as error:
+            failed.append(error)
+            return None
+
+    output = checkpoint(run, *args, use_reentrant=False)
+    if failed:
+        raise failed[0]
+    return output
 
 
 @contextmanager

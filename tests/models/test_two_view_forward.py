@@ -757,3 +757,18 @@ def test_a_backbone_that_recomputes_with_ddp_and_a_second_pass(
             model(**batch, mode='loss')
     else:
         model(**batch, mode='loss')
+
+
+def test_an_error_in_the_second_pass_leaves_no_hooks_on_tensors() -> None:
+    """torch's checkpoint keeps its hooks as long as the error is kept, and then computes the failed pass again."""
+    model = build(add_cds(toy_model('retinanet'), view=dict(type='PhotometricView', scale=0.5), recompute=True))
+    two_views = TwoViewForward(model).attach()
+    two_views.begin_step(1.0, 0)
+    batch = toy_batch(model, images=1)
+    with pytest.raises(ValueError, match=r'^neck\.view: .* \(1 image, 32x32 pixels\) is a single cell') as kept:
+        model(**batch, mode='loss')
+    x = torch.ones(3, requires_grad=True)
+    (x * x).sum().backward()
+    assert x.grad is not None
+    assert x.grad.tolist() == [2, 2, 2]
+    assert kept.value is not None
