@@ -751,7 +751,6 @@ def test_a_backbone_that_recomputes_with_ddp_and_a_second_pass(
     two_views.begin_step(1.0, 0)
     batch = toy_batch(model)
     monkeypatch.setattr('mmcds.models.forward.get_world_size', lambda: 2)
-    monkeypatch.setattr('mmcds.models.losses.contrastive.get_world_size', lambda: 1, raising=False)
     if refused:
         with pytest.raises(ValueError, match=r'^ResNet recomputes activations .*set model\.backbone\.with_cp=False'):
             model(**batch, mode='loss')

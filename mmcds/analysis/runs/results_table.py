@@ -13,7 +13,7 @@ HEADS = {'coco/bbox_mAP': 'AP', 'coco/bbox_mAP_50': 'AP50', 'coco/bbox_mAP_75': 
 
 #: What MMEngine logs beside the metrics of an evaluation.
 NOT_METRICS = ('step', 'data_time', 'time', 'iter', 'epoch')
-LARGEST = 4  # columns of metrics
+COLUMNS = 4  # of metrics, at most
 
 
 def pair_table(pairs: Sequence[tuple[str, str]]) -> str:
@@ -46,7 +46,7 @@ def _metrics(runs: Sequence[RunLog]) -> list[str]:
     if not found:
         # Of another package: what all of them evaluate.
         names = dict.fromkeys(key for run in runs for record in run.val for key in record if key not in NOT_METRICS)
-        found = [name for name in names if all(len(run.series(name)[0]) for run in runs)][:LARGEST]
+        found = [name for name in names if all(len(run.series(name)[0]) for run in runs)][:COLUMNS]
     if not found:
         raise ValueError(f'the runs {[run.name for run in runs]} share no metric, such as {METRICS[0]}')
     return found

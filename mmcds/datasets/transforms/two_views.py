@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from mmcv.transforms import BaseTransform, Compose
 from mmengine.registry import DefaultScope
+from torch.utils.data import get_worker_info
 
 from mmcds.models.step_data import no_map
 from mmcds.models.supervision import ContrastiveSupervision, Supervision
@@ -24,13 +25,15 @@ from .recording import RECORDING, configs_in, may_be_trusted, mixing, unrecorded
 
 
 @contextmanager
-def _numbers_of_its_own() -> Iterator[None]:
-    """Context whose random numbers follow from the generators of Python, NumPy and torch, which it leaves as they were.
+def _own_numbers(*more: int) -> Iterator[None]:
+    """Context with random numbers of its own, after which Python, NumPy and torch draw what they draw without it.
 
-    So the task's own pipeline draws what it draws without the second view.
+    Args:
+        *more (int): What the numbers depend on besides the three generators, >= 0.
     """
     python, numpy, state = random.getstate(), np.random.get_state(), torch.get_rng_state()
-    seed = int(np.random.randint(2**31))
+    drawn = random.getrandbits(32), int(np.random.randint(2**31)), int(torch.randint(2**31, ()))
+    seed = int(np.random.SeedSequence([*drawn, *more]).generate_state(1)[0])
     try:
         random.seed(seed)
         np.random.seed(seed)
@@ -91,6 +94,7 @@ class TwoViews(BaseTransform):
                     "remove it, or make the second view on the device (view=dict(type='PhotometricView'))"
                 )
         self.first, self.second, self.pack = (_compose(steps) for steps in (first, second, [pack]))
+        self._calls = 0
         self.trusted = [bare_kind(name) for name in ([trusted] if isinstance(trusted, str) else trusted)]
         pipelines = {'first': self.first, 'second': self.second}
         _check_trusted(self.trusted, [name for each in pipelines.values() for name in unrecorded(each)])
@@ -111,13 +115,15 @@ class TwoViews(BaseTransform):
             ``matched``, their k rows in view 1, int64. Its metainfo has ``between`` (3, 3), float64, or
             ``unrecorded``, and ``first_shape``, the ``img_shape`` of view 1.
         """
+        # The task may draw nothing between two images. A worker that ends with its epoch counts anew in each.
+        self._calls += get_worker_info() is not None
         labels = results.get('gt_bboxes_labels')
         copies = [deepcopy(results), results]
         outputs = []
         for copy, pipeline in zip(copies, (self.first, self.second), strict=True):
             if labels is not None:
                 copy['gt_bboxes_labels'] = np.arange(len(labels))
-            with nullcontext() if pipeline is self.first else _numbers_of_its_own():
+            with nullcontext() if pipeline is self.first else _own_numbers(self._calls, int(copy.get('sample_idx', 0))):
                 copy = pipeline(copy)
             if copy is None:
                 return None

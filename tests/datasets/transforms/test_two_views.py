@@ -299,3 +299,13 @@ def test_the_first_view_draws_what_it_draws_alone() -> None:
     assert runs[0][-1] == runs[1][-1]
     second = [each['data_samples'].view2.inputs for each in runs[1][:-1]]
     assert any(a.shape != b.shape or not torch.equal(a, b) for a, b in pairwise(second))
+
+
+def test_the_second_views_differ_where_the_first_draws_nothing() -> None:
+    transform = TwoViews(first=[], second=[dict(type='PhotoMetricDistortion')], pack=PACK)
+    np.random.seed(0)
+    views = [transform({**loaded(), 'sample_idx': i})['data_samples'].view2.inputs for i in range(4)]
+    assert all(not torch.equal(a, b) for a, b in pairwise(views))
+    # The same image in the same state is seen alike, as in a resumed run.
+    again = transform({**loaded(), 'sample_idx': 3})
+    assert torch.equal(again['data_samples'].view2.inputs, views[3])
