@@ -140,7 +140,8 @@ def write_page(matrix: Matrix, work_dir: Path, out: Path) -> str:
     if matrix.prepare:
         by_hand += f' `{matrix.prepare.format(python="python")}` prepares them for the commands below.'
     by_hand += (
-        ' The driver gives all runs of a seed the same start weights; the commands below do not, so their numbers differ.'
+        ' The driver gives all runs of a seed the same start weights; the commands below do not, '
+        'so their numbers differ.'
     )
     if any(arm.after for arm in done):
         by_hand += ' For a name in braces, put the last checkpoint of that arm and seed.'

@@ -14,8 +14,8 @@ class CfgOptions(DictAction):
     ) -> None:
         """Add the options to those given before."""
         for word in values:
-            key, sign, value = word.partition('=')
-            if not key or not sign or not value:
+            key, sign, _ = word.partition('=')
+            if not key or not sign:
                 parser.error(f'{option_string}: {word!r} is no key=value; write it without spaces around the sign')
         super().__call__(parser, namespace, values, option_string)
 

@@ -22,8 +22,8 @@ def test_a_word_that_is_no_pair_is_named(words: list[str], capsys: pytest.Captur
 
 
 def test_options_are_parsed_as_mmengine_does_and_given_several_times() -> None:
-    args = parser().parse_args(['--cfg-options', 'a=1', 'b=[x,2]', '--cfg-options', 'c=u=v'])
-    assert args.cfg_options == {'a': 1, 'b': ['x', 2], 'c': 'u=v'}
+    args = parser().parse_args(['--cfg-options', 'a=1', 'b=[x,2]', '--cfg-options', 'c=u=v', 'd='])
+    assert args.cfg_options == {'a': 1, 'b': ['x', 2], 'c': 'u=v', 'd': ''}
 
 
 def test_words_are_those_of_all_occurrences() -> None:
