@@ -1,6 +1,7 @@
 """Fixtures that the tests of the core share; plain functions are in toys.py."""
 
 import os
+import random
 import subprocess
 import sys
 from collections import Counter
@@ -40,6 +41,14 @@ def _no_leftovers() -> Iterator[None]:
     for manager, instances in zip(managers, before, strict=True):
         manager._instance_dict.clear()
         manager._instance_dict.update(instances)
+
+
+@pytest.fixture(autouse=True)
+def _same_numbers() -> None:
+    """Every test draws the same random numbers in each session, whatever ran before it."""
+    random.seed(0)
+    np.random.seed(0)
+    torch.manual_seed(0)
 
 
 @pytest.fixture

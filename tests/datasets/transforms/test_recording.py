@@ -147,9 +147,11 @@ def largest_error(first: list[dict], second: list[dict], seeds: range) -> tuple[
         near = [points + torch.tensor(d).double() * 2 for d in ((0, 0), (0, 1), (1, 0), (0, -1), (-1, 0))]
         good &= torch.stack([(read(one, each)[:, 2] - 1).abs() < 1e-3 for each in near]).all(0)
         assert good.any()
-        # From pixels of the loaded image to those of view 2: the pipelines of view 2 magnify by that much.
-        step = (read(two, moved + torch.tensor([1.0, 1.0]).double()) - found)[good, :2].abs().clamp(min=0.2)
-        worst = max(worst, float(((found - expected)[good, :2].abs() / step.median(0).values).max()))
+        # From pixels of the loaded image to those of view 2, by its own derivatives along x and y.
+        steps = [(read(two, moved + torch.tensor(d).double()) - found)[good, :2] for d in ((1.0, 0.0), (0.0, 1.0))]
+        jacobian = torch.stack([step.median(0).values for step in steps], 1)
+        error = torch.linalg.solve(jacobian, (found - expected)[good, :2].T)
+        worst = max(worst, float(error.norm(dim=0).max()))
         count += int(good.sum())
     return worst, count
 

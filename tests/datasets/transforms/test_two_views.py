@@ -85,8 +85,7 @@ def test_something_is_matched_and_something_is_cut_away() -> None:
 
 def test_the_homography_leads_from_view_1_to_view_2() -> None:
     found = 0
-    for seed in range(6):
-        np.random.seed(seed)
+    for _ in range(20):
         packed = TwoViews(first=[FLIP], second=[CROP, FLIP], pack=PACK)(loaded())
         second = packed['data_samples'].view2
         boxes1 = packed['data_samples'].gt_instances.bboxes.tensor[second.matched]
@@ -98,7 +97,7 @@ def test_the_homography_leads_from_view_1_to_view_2() -> None:
         moved = centre @ torch.as_tensor(second.metainfo['between']).double().T
         moved = (moved[:, :2] / moved[:, 2:])[whole].float()
         torch.testing.assert_close(moved, ((boxes2[:, :2] + boxes2[:, 2:]) / 2)[whole])
-    assert found > 3
+    assert found > 10
 
 
 def test_the_first_view_is_the_stock_pipeline_s() -> None:
