@@ -1,9 +1,11 @@
 """What is read off the data samples of mmdet, mmrotate, mmpretrain and mmsegmentation."""
 
+import numpy as np
 import pytest
 import torch
 from mmdet.structures import DetDataSample
 from mmdet.structures.bbox import HorizontalBoxes
+from mmengine.registry import DefaultScope
 from mmengine.structures import BaseDataElement, InstanceData, PixelData
 
 from mmcds.models.data_samples.sample_list import image_labels, image_sizes, instances, occupied, pixels, without_labels
@@ -24,6 +26,36 @@ def test_sizes_are_those_without_padding_and_never_above_the_input() -> None:
     found = image_sizes(samples, torch.zeros(3, 3, 32, 64))
     assert found.dtype == torch.float32
     assert found.tolist() == [[20, 30], [32, 30], [32, 64]]
+
+
+@pytest.mark.parametrize('kind', ['torchvision/', ''])
+@pytest.mark.parametrize('file_size', [32, 300])
+def test_a_classifier_s_images_have_the_size_of_their_pixels(kind: str, file_size: int) -> None:
+    """torchvision's transforms do not write it into the data sample."""
+    import mmpretrain.datasets  # noqa: F401, registers the transforms
+    from mmcv.transforms import Compose
+    from mmpretrain.models import ClsDataPreprocessor
+
+    resize = [
+        dict(type='torchvision/ToPILImage'),
+        dict(type='torchvision/Resize', size=(224, 192)),
+        dict(type='torchvision/PILToTensor'),
+    ]
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        steps = resize if kind else [dict(type='Resize', scale=(192, 224))]
+        pipeline = Compose([*steps, dict(type='PackInputs')])
+        image = np.zeros((file_size, file_size, 3), np.uint8)
+        packed = [
+            pipeline(dict(img=image.copy(), img_shape=image.shape[:2], ori_shape=image.shape[:2], gt_label=0))
+            for _ in range(2)
+        ]
+    batch = {key: [each[key] for each in packed] for key in packed[0]}
+    made = ClsDataPreprocessor(pad_size_divisor=64)(batch, training=True)
+    assert made['inputs'].shape[2:] == (256, 192)
+    recorded = [tuple(sample.img_shape) for sample in made['data_samples']]
+    assert recorded == [(file_size,) * 2 if kind else (224, 192)] * 2
+    expected = [256, 192] if kind else [224, 192]
+    assert image_sizes(made['data_samples'], made['inputs']).tolist() == [expected] * 2
 
 
 def test_instances_of_plain_and_of_mmdet_s_own_boxes() -> None:

@@ -8,6 +8,8 @@ from torch import Tensor
 
 from ..step_data import Targets
 
+#: Pixels that a preprocessor may pad to reach a multiple of its ``pad_size_divisor``.
+DIVISOR = 64
 #: Key in the metainfo of a data sample; False means that its image is used for the contrast only.
 LABELLED = 'labelled'
 
@@ -39,6 +41,13 @@ def image_sizes(data_samples: Sequence[Any], inputs: Tensor) -> Tensor:
     """(h, w) of each image without its padding, (N, 2), float32; the input's size if it is not known."""
     full = tuple(inputs.shape[2:])
     sizes = [tuple(sample.metainfo.get('img_shape', full))[:2] for sample in data_samples]
+    largest = [max(side) for side in zip(*sizes, strict=True)]
+    # torchvision's transforms leave the size of the file in the data samples of mmpretrain. Images of these sizes would
+    # not have been padded to the input.
+    if any('gt_label' in sample or 'gt_score' in sample for sample in data_samples) and any(
+        not 0 <= padded - size < DIVISOR for padded, size in zip(full, largest, strict=True)
+    ):
+        sizes = [full] * len(sizes)
     # A batch augmentation may resize the inputs without updating img_shape.
     clipped = [(min(h, full[0]), min(w, full[1])) for h, w in sizes]
     return torch.tensor(clipped, dtype=torch.float32, device=inputs.device)
