@@ -120,10 +120,10 @@ def probe_stages(model: Mapping[str, Any], scope: str = 'mmpretrain', stages: in
         dict[str, int]: Channels by the module's name in the model ('backbone.layer2'), in the order of depth; empty
         if there are no modules with maps of several resolutions.
     """
-    for depth, device, side in product(image_channels(model), ('meta', 'cpu'), SIDES):
+    for depth, device, size in product(image_channels(model), ('meta', 'cpu'), _sizes(model)):
         try:
             with DefaultScope.overwrite_default_scope(scope):
-                return _read_stages(model, device, (depth, side, side), stages)
+                return _read_stages(model, device, (depth, *size), stages)
         except Exception:  # as above: the next device or size may work
             continue
     return {}
@@ -136,6 +136,7 @@ def image_channels(model: Mapping[str, Any]) -> list[int]:
     return list(dict.fromkeys([*likely, 3, 1]))
 
 
+@torch.random.fork_rng(devices=[])
 def _read_stages(model: Mapping[str, Any], device: str, image: tuple[int, int, int], stages: int) -> dict[str, int]:
     with torch.device(device), torch.no_grad():
         backbone = MODELS.build(deepcopy(model['backbone']))
@@ -152,8 +153,17 @@ def _read_stages(model: Mapping[str, Any], device: str, image: tuple[int, int, i
             if name and name.count('.') <= 1 and any(True for _ in module.parameters()):
                 module.register_forward_hook(lambda _module, _args, output, name=name: note(name, output))
         backbone(torch.zeros(1, *image, device=device))
+    shape_of = {name: shape for shape, name, _ in called if '.' not in name}
+
+    def is_stage(shape: tuple[int, ...], name: str) -> bool:
+        """Not a layer inside a block that changes the resolution, as the first of MobileNetV3's blocks."""
+        parent = name.partition('.')[0]
+        # A wrapper around the whole backbone (TIMMBackbone), or a chain of layers, consists of stages.
+        holds_all = len(shape_of) == 1 or isinstance(backbone.get_submodule(parent), nn.Sequential)
+        return min(shape) > 1 and (holds_all or shape_of.get(parent, shape) == shape)
+
     # A module's hook runs after those of its children, so the last of a resolution is the stage itself.
-    last = {shape: (name, width) for shape, name, width in called if min(shape) > 1}
+    last = {shape: (name, width) for shape, name, width in called if is_stage(shape, name)}
     shapes = sorted(last, reverse=True)[-stages:]
     return {f'backbone.{last[shape][0]}': last[shape][1] for shape in shapes} if len(shapes) > 1 else {}
 

@@ -74,6 +74,23 @@ def test_the_stages_are_found(name: str) -> None:
     assert list(probe_stages(dict(backbone=backbone))) == list(expected)
 
 
+@pytest.mark.parametrize(
+    ('backbone', 'expected'),
+    [
+        # A block of the next resolution begins with a layer of this one, which is not the stage.
+        (dict(type='MobileNetV3', arch='large'), {'layer3': 24, 'layer6': 40, 'layer12': 112, 'layer16': 960}),
+        (dict(type='InceptionV3'), {'Conv2d_4a_3x3': 192, 'Mixed_5d': 288, 'Mixed_6e': 768, 'Mixed_7c': 2048}),
+        # Called with images of its own size only.
+        (dict(SWIN, img_size=96, window_size=3), {'stages.0': 12, 'stages.1': 24, 'stages.2': 48, 'stages.3': 96}),
+    ],
+    ids=['mobilenet_v3', 'inception_v3', 'swin of 96 pixels'],
+)
+def test_stages_are_no_parts_of_blocks(backbone: dict[str, Any], expected: dict[str, int]) -> None:
+    state = torch.get_rng_state()
+    assert probe_stages(dict(backbone=backbone)) == {f'backbone.{path}': width for path, width in expected.items()}
+    assert torch.equal(torch.get_rng_state(), state)
+
+
 @pytest.mark.parametrize('concat', [True, False])
 @pytest.mark.parametrize('name', MODELS_OF)
 def test_what_is_tapped_is_what_the_modules_return(name: str, concat: bool) -> None:
