@@ -4,8 +4,8 @@ Each is a child of MMEngine's root registry, so a config of any MM project may w
 ``type='mmcds.CDSNeck'``. ``locations`` are the modules that a registry imports by itself, so the only
 import that a config needs is ``custom_imports = dict(imports=['mmcds'])``.
 
-The last ones hold nothing. MMEngine looks up what stands in a config that is inherited as ``mmcds::...`` in the scope
-mmcds first, and warns about a registry that this scope lacks.
+The registries in ``EMPTY`` stay empty. For a config inherited as ``mmcds::...`` MMEngine searches the scope mmcds
+first, and warns if that scope lacks a registry.
 """
 
 from importlib.util import find_spec

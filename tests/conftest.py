@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from environments import SITE, layered_venv
+from hypothesis import settings
 from mmengine.config import Config
 from mmengine.logging import MessageHub, MMLogger
 from mmengine.registry import DefaultScope
@@ -22,6 +23,10 @@ from preloaded import Preloaded
 from toys import make_toy_data, toy_config
 
 import mmcds  # noqa: F401, before anything imports torchvision
+
+# hypothesis, too, tries the same examples in each session.
+settings.register_profile('same', derandomize=True)
+settings.load_profile('same')
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -74,9 +74,10 @@ def print_export_command(cfg: 'Config', config: str, arguments: list[str]) -> No
         config (str): The config as the user named it.
         arguments (list[str]): Of the training command.
     """
+    from mmengine.dist import get_rank
+
     from mmcds.apis import has_cds
     from mmcds.cli.options import words_of
-    from mmcds.utils.dist import get_rank
 
     last = Path(cfg.work_dir, 'last_checkpoint')
     if get_rank() or not has_cds(cfg) or not last.is_file():

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mmengine.runner import find_latest_checkpoint
 
-from mmcds.utils.checkpoint_files import check_checkpoint, load_checkpoint
+from mmcds.utils.checkpoint_files import check_checkpoint, is_address, load_checkpoint
 
 
 def latest_checkpoint(work_dir: str | Path) -> Path | None:
@@ -42,7 +42,11 @@ def check_resume(resume: str | None, work_dir: str) -> str | None:
         str | None: The checkpoint that will be loaded, None if training starts anew.
     """
     path = latest_checkpoint(work_dir) if resume == 'auto' else resume
-    return str(check_checkpoint(path)) if path else None
+    if not path:
+        return None
+    check_checkpoint(path)
+    # As it stands: a Path would shorten an address.
+    return str(path)
 
 
 def classes_of(path: str | Path) -> tuple[str, ...] | None:
@@ -54,7 +58,7 @@ def classes_of(path: str | Path) -> tuple[str, ...] | None:
     Returns:
         tuple[str, ...] | None: None if it names none.
     """
-    if '://' in str(path) or ':/' in str(path):
+    if is_address(path):
         return None
     meta = load_checkpoint(path).get('meta') or {}
     named = meta.get('dataset_meta') or {}

@@ -8,6 +8,8 @@ from typing import Any
 
 from mmengine.config import Config
 
+from mmcds.utils.type_name import bare_kind
+
 from .check_detection import LOADERS, _compare_heads, _image_loader, _is_remote, _leaves, _transforms
 from .image_files import missing_files
 from .label_order import LabelOrder, contradiction, listed
@@ -227,8 +229,7 @@ def _names_classes(cfg: Config) -> bool:
 
 def _check_files(path: str, dataset: Mapping[str, Any]) -> None:
     """Fail if a data set of :data:`SOURCES` is not in any of its layouts."""
-    kind: Any = dataset.get('type')
-    name = (kind if isinstance(kind, str) else getattr(kind, '__name__', '')).rpartition('.')[2]
+    name = bare_kind(dataset.get('type'))
     source, root = SOURCES.get(name), str(dataset.get('data_root') or '')
     if source is None or not root or '://' in root:
         return

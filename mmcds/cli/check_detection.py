@@ -230,8 +230,7 @@ def _evaluator_needs(cfg: Config, loader: str, ann_file: str) -> tuple[str, ...]
     """Fields of annotations that pycocotools reads while it evaluates this file."""
     needs: list[str] = []
     for _, evaluator in _evaluators(cfg, loader):
-        kind: Any = evaluator.get('type')
-        kind = (kind if isinstance(kind, str) else getattr(kind, '__name__', '')).rpartition('.')[2]
+        kind = bare_kind(evaluator.get('type'))
         file = evaluator.get('ann_file')
         if kind not in ('CocoMetric', 'FasterCocoMetric') or evaluator.get('format_only') or not file:
             continue

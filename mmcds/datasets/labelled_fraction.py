@@ -200,7 +200,8 @@ class LabelledFraction:
             alike = [item for item in self.items if item[2] == labelled]
             dataset, place, _ = alike[np.random.randint(len(alike))]
         raise ValueError(
-            f'LabelledFraction: no image could be prepared in {self.datasets[dataset].max_refetch + 1} tries'
+            f'LabelledFraction: no image could be prepared in {self.datasets[dataset].max_refetch + 1} tries; '
+            'see the warnings before, and check that the files exist and that no transform returns None for all of them'
         )
 
     @force_full_init

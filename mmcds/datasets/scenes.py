@@ -5,6 +5,8 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from mmcds.utils.errors import check_count
+
 CLASSES = ('circle', 'square', 'triangle', 'cross')
 # Colour hints at the class, so that a first model learns something within minutes; the hues overlap, so
 # that the last per cent have to come from the shape.
@@ -106,8 +108,8 @@ def draw_scene(rng: np.random.Generator, size: int = 160, max_objects: int = 6, 
     Raises:
         ValueError: If ``size`` or ``max_objects`` is too small.
     """
-    at_least('size', size, 64)
-    at_least('max_objects', max_objects, 1)
+    check_count('size', size, 64)
+    check_count('max_objects', max_objects, 1)
     image = _background(rng, size)
     boxes: list[np.ndarray] = []
     labels: list[int] = []
@@ -216,16 +218,5 @@ def _rotation(angle: float) -> np.ndarray:
     return np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
 
 
-def at_least(name: str, value: int, least: int) -> None:
-    """Raise unless an argument is a whole number that is large enough.
-
-    Args:
-        name (str): The argument's name, for the message.
-        value (int): Its value.
-        least (int): The smallest valid value.
-
-    Raises:
-        ValueError: If ``value`` is not a whole number or is smaller than ``least``.
-    """
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ValueError(f'{name}={value!r} must be a whole number of at least {least}')
+#: Its older name here.
+at_least = check_count

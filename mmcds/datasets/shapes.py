@@ -15,9 +15,9 @@ import cv2
 import numpy as np
 from filelock import FileLock
 
-from mmcds.utils.errors import unknown_name
+from mmcds.utils.errors import check_count, unknown_name
 
-from .scenes import CLASSES, Scene, at_least, draw_scene
+from .scenes import CLASSES, Scene, draw_scene
 
 STAMP = 'shapes.json'
 #: Kinds of a set: COCO's boxes and outlines; long shapes with rotated boxes, too; with classes of pixels, too.
@@ -55,7 +55,7 @@ def make_shapes(
         FileExistsError: If ``root`` holds anything that this function did not write.
     """
     for name, value, least in (('train', train, 1), ('val', val, 1), ('seed', seed, 0), ('size', size, 64)):
-        at_least(name, value, least)
+        check_count(name, value, least)
     if kind not in KINDS:
         raise unknown_name('kind', kind, KINDS)
     root = Path(root)

@@ -40,9 +40,9 @@ def load_teacher(config: str, checkpoint: str | None) -> nn.Module:
     for what, keys in (('lacks', missing), ('has another shape of', shapes), ('has beside it', foreign)):
         if keys:
             raise ValueError(
-                f'teacher_checkpoint={checkpoint!r} is not of the architecture of {config}: it {what} {len(keys)} of '
-                f'{len(own)} weights ({", ".join(keys[:3])}, ...); give the config it was trained with as '
-                'DistillHook.teacher'
+                f'DistillHook.checkpoint={checkpoint!r} is not of the architecture of {config}: it {what} '
+                f'{len(keys)} of {len(own)} weights ({", ".join(keys[:3])}, ...); '
+                'give the config it was trained with as DistillHook.teacher'
             )
     model.load_state_dict(weights, strict=False)
     return model

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 import torch
+from mmengine.dist import get_world_size
 from mmengine.logging import print_log
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
@@ -19,7 +20,6 @@ from mmcds.utils.bn_statistics import (
     refuse_unknown_recomputing,
     syncs_statistics,
 )
-from mmcds.utils.dist import get_world_size
 from mmcds.utils.errors import unknown_name
 from mmcds.utils.tree import as_map, as_outputs, connected_zero, map_outputs, select_outputs, split_outputs
 

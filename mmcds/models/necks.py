@@ -272,8 +272,9 @@ def _tell_if_idle(neck: nn.Module, args: tuple) -> None:
     supervision.reminder.remove()
     if neck.training and torch.is_grad_enabled():
         print_log(
-            "model.neck is a CDSNeck, and the model trains without the contrast: add dict(type='mmcds.CDSHook') to "
-            'custom_hooks, where a list of your own replaces the inherited one, or train with the stock neck',
+            'model.neck is a CDSNeck or DSNNeck, and the model trains without its losses: '
+            "add dict(type='mmcds.CDSHook') "
+            'to custom_hooks, where a list of your own replaces the inherited one, or train with the stock neck',
             logger='current',
             level=logging.WARNING,
         )

@@ -16,7 +16,7 @@ from mmcds.utils.type_name import type_name
 from .step_data import Samples, Targets, ViewPair
 
 
-class View(nn.Module):
+class View(nn.Module, ABC):
     """Base class of views: makes the second view of a batch, or none.
 
     Attributes:
@@ -133,7 +133,7 @@ class Projector(BaseModule):
         """(M, in_channels, h, w) -> (M, out_channels), float32, not normalised."""
 
 
-class Loss(nn.Module):
+class Loss(nn.Module, ABC):
     """Base class of losses between embeddings.
 
     Attributes:

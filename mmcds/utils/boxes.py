@@ -109,15 +109,14 @@ def covered_share(boxes: Tensor, others: Tensor) -> Tensor:
 
 def paired_iou(boxes: Tensor, others: Tensor) -> Tensor:
     """IoU of row k of both, of the same kind: (n,)."""
-    if is_rotated(boxes):
-        from mmcv.ops import box_iou_rotated
+    from mmcv.ops import bbox_overlaps, box_iou_rotated
 
+    if is_rotated(boxes):
         paired: Tensor = box_iou_rotated(boxes.float(), others.float(), aligned=True).to(boxes.dtype)
         return paired
-    corner = torch.maximum(boxes[:, :2], others[:, :2])
-    common = (torch.minimum(boxes[:, 2:], others[:, 2:]) - corner).clamp(min=0).prod(1)
-    areas = [(box[:, 2:] - box[:, :2]).clamp(min=0).prod(1) for box in (boxes, others)]
-    return common / (areas[0] + areas[1] - common).clamp(min=torch.finfo(boxes.dtype).tiny)
+    # NaN for two boxes without an area.
+    shares: Tensor = bbox_overlaps(boxes.contiguous(), others.contiguous(), aligned=True).nan_to_num(0)
+    return shares
 
 
 def _overlaps(boxes: Tensor, others: Tensor, mode: str) -> Tensor:

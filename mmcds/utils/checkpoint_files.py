@@ -10,25 +10,26 @@ from typing import Any
 from mmengine.runner import CheckpointLoader
 
 
-def check_checkpoint(path: str | Path) -> Path:
+def is_address(path: str | Path) -> bool:
+    """Whether it is the address of a remote file (``https://...``)."""
+    # A Path has one slash.
+    return ':/' in str(path)
+
+
+def check_checkpoint(path: str | Path) -> None:
     """Raise a clear error on a checkpoint that is missing or was cut short.
 
     Args:
         path (str | Path): A local file, or a folder, as of DeepSpeed, which is not looked into; addresses
             (``https://...``) are not checked.
 
-    Returns:
-        Path: The same.
-
     Raises:
         FileNotFoundError: If there is none, naming those in its folder.
         ValueError: If it is cut short or not a checkpoint, naming complete ones in its folder.
     """
     path = Path(path)
-    if '://' in str(path) or ':/' in str(path):
-        return path
-    if path.is_dir() and any(path.iterdir()):
-        return path  # DeepSpeed's are folders
+    if is_address(path) or (path.is_dir() and any(path.iterdir())):  # DeepSpeed's are folders
+        return
     if not path.is_file():
         raise FileNotFoundError(f'checkpoint={str(path)!r} does not exist; {_others(path)}')
     with path.open('rb') as file:
@@ -37,7 +38,6 @@ def check_checkpoint(path: str | Path) -> Path:
     if not zipfile.is_zipfile(path) and not start.startswith(b'\x80'):
         size = path.stat().st_size
         raise ValueError(f'checkpoint={str(path)!r} ({size} bytes) is cut short or no checkpoint; {_others(path)}')
-    return path
 
 
 def check_written(field: str, path: str | Path, others: Mapping[str, str | Path]) -> None:

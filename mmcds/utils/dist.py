@@ -4,17 +4,8 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+from mmengine.dist import get_rank, get_world_size
 from torch import Tensor
-
-
-def get_rank() -> int:
-    """This process's rank, 0 without distributed training."""
-    return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
-
-
-def get_world_size() -> int:
-    """The number of ranks, 1 without distributed training."""
-    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
 def gather_counts(count: int, device: torch.device) -> list[int]:

@@ -111,4 +111,9 @@ def test_a_folder_is_a_checkpoint_of_deepspeed(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match='does not exist'):
         check_checkpoint(tmp_path / 'epoch_1.pth')
     (tmp_path / 'epoch_1.pth/mp_rank_00_model_states.pt').touch()
-    assert check_checkpoint(tmp_path / 'epoch_1.pth') == tmp_path / 'epoch_1.pth'
+    check_checkpoint(tmp_path / 'epoch_1.pth')
+
+
+def test_an_address_stays_as_it_is(tmp_path: Path) -> None:
+    assert check_resume('https://host.org/run/epoch_3.pth', str(tmp_path)) == 'https://host.org/run/epoch_3.pth'
+    check_checkpoint(Path('https://host.org/run/epoch_3.pth'))

@@ -10,7 +10,7 @@ from toys import build, toy_model
 
 from mmcds import add_cds
 from mmcds.checkpoints.export import build_for_test
-from mmcds.checkpoints.onnx import export_onnx
+from mmcds.checkpoints.onnx import export_onnx, largest_difference
 from mmcds.config.load_config import load_config
 
 runtime = pytest.importorskip('onnxruntime')
@@ -94,3 +94,9 @@ def test_a_file_that_differs_takes_the_place_of_no_other(
         export_onnx(cfg, tmp_path / 'a.pth', tmp_path / 'a.onnx', (64, 64))
     assert (tmp_path / 'a.onnx').read_bytes() == b'good'
     assert sorted(path.name for path in tmp_path.iterdir()) == ['a.onnx', 'a.pth']
+
+
+def test_an_output_that_is_no_number_differs() -> None:
+    outputs = [torch.tensor([1.0, 2.0]), torch.tensor([1.0, torch.nan])]
+    assert largest_difference([outputs[0].numpy() + 0.5], outputs[:1]) == 0.25
+    assert np.isnan(largest_difference([each.numpy() for each in outputs], outputs))

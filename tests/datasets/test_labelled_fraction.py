@@ -185,7 +185,9 @@ def test_a_broken_image_is_replaced_by_one_of_its_kind(folder: Path, tmp_path: P
         for path in labelled:
             kept.setdefault(Path(path), Path(path).read_bytes())
             Path(path).write_bytes(b'')
-        with pytest.raises(ValueError, match=r'^LabelledFraction: no image could be prepared in \d+ tries$'):
+        with pytest.raises(
+            ValueError, match=r'^LabelledFraction: no image could be prepared in \d+ tries; see the warnings'
+        ):
             data[0]
     finally:
         for path, content in kept.items():

@@ -244,7 +244,7 @@ def test_weights_of_another_architecture_are_refused(teacher: Path, tmp_path: Pa
             load_teacher(str(tmp_path / f'{name}.py'), str(teacher / 'weights.pth'))
             continue
         with pytest.raises(
-            ValueError, match=r'^teacher_checkpoint=.* is not of the architecture of .*: ' + message
+            ValueError, match=r'^DistillHook.checkpoint=.* is not of the architecture of .*: ' + message
         ) as e:
             load_teacher(str(tmp_path / f'{name}.py'), str(teacher / 'weights.pth'))
         assert '\n' not in str(e.value)

@@ -8,7 +8,17 @@ import torch
 from mmengine.registry import MODELS, DefaultScope, Registry
 from torch import Tensor, nn
 
-from mmcds.models import ContrastiveLoss, InstanceSampler, MLPProjector, Sampler, Samples, ViewPair
+from mmcds.models import (
+    ContrastiveLoss,
+    InstanceSampler,
+    Loss,
+    MLPProjector,
+    Projector,
+    Sampler,
+    Samples,
+    View,
+    ViewPair,
+)
 from mmcds.models.parts import build_part
 
 KINDS = ('MLPProjector', 'IdentityProjector')
@@ -45,6 +55,13 @@ def test_a_user_s_own_part_gets_what_it_asks_for() -> None:
 
     part = build_part('neck.projector', dict(type='toyproject.Any_', colour='blue'), KINDS, in_channels=3, steps=1)
     assert part.made == dict(in_channels=3, steps=1, colour='blue')
+
+
+@pytest.mark.parametrize('base', [Loss, Projector, Sampler, View])
+def test_a_misspelt_method_is_told_when_the_part_is_built(base: type) -> None:
+    part = type('Part', (base,), {'foward': lambda self: None})
+    with pytest.raises(TypeError, match='abstract method'):
+        part()
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from .run_log import RunLog, running_mean
+from .run_log import RunLog, metric_names, running_mean
 
 # Okabe and Ito's colours: told apart by colour-blind readers too.
 COLOURS = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#E69F00', '#56B4E9', '#000000', '#8C6D31')
@@ -40,8 +40,7 @@ def choose_metrics(runs: Sequence[RunLog], pattern: str | None = None) -> list[s
     Raises:
         ValueError: If nothing matches ``pattern``.
     """
-    skipped = ('step', 'time', 'data_time')
-    names = [k for k in dict.fromkeys(k for run in runs for r in run.val for k in r) if k not in skipped]
+    names = metric_names(runs)
     if pattern is not None:
         return _matching('metrics', pattern, names)
     return [name for name in DEFAULT_METRICS if name in names] or names

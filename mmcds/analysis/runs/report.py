@@ -15,7 +15,7 @@ from mmcds.analysis.pictures.fonts import use_fonts
 
 from .curves import MAX_PANELS, choose_losses, choose_metrics, plot_runs
 from .report_tables import CLASS_SUFFIX, ReportedRun, class_table, cost_table, note, results_table
-from .run_log import read_run
+from .run_log import RunLog, read_run
 
 #: Pictures of a run that are taken into the page, and the size in bytes that one may have.
 MAX_PICTURES, MAX_PICTURE_BYTES = 8, 4 * 2**20
@@ -46,15 +46,15 @@ def load_run(path: str | Path, name: str = '') -> ReportedRun:
     folder = Path(path)
     log = read_run(folder, name)
     folder = folder.parent if folder.is_file() else folder
-    configs = sorted(folder.glob('*/vis_data/config.py')) or sorted(folder.glob('*.py'))
-    text, seed = '', '?'
-    if configs:
-        cfg = Config.fromfile(configs[-1], import_custom_modules=False)
-        seed = str((cfg.get('randomness') or {}).get('seed', '?'))
-        cfg.pop('work_dir', None)  # differs always, and says nothing
+    if not log.config:
+        beside = sorted(folder.glob('*.py'))
+        log.config = Config.fromfile(beside[-1], import_custom_modules=False) if beside else log.config
+    text = ''
+    if log.config:
+        log.config.pop('work_dir', None)  # differs always, and says nothing
         # A dumped config is one line per list; pretty_text breaks it, which a comparison by lines needs.
-        text = cfg.pretty_text
-    return ReportedRun(log, folder, text, seed)
+        text = log.config.pretty_text
+    return ReportedRun(log, folder, text)
 
 
 def write_report(runs: Sequence[ReportedRun], out: str | Path, title: str = '') -> Path:
@@ -101,15 +101,14 @@ def write_report(runs: Sequence[ReportedRun], out: str | Path, title: str = '') 
 def draw_curves(runs: Sequence[ReportedRun]) -> Figure:
     """Figure of metrics and losses as by tools/analysis/curves.py, as many as fit."""
     logs = [run.log for run in runs]
-    metrics = [name for name in choose_metrics(logs) if not name.endswith(CLASS_SUFFIX)][:4]
+    metrics = _drawn_metrics(logs)
     return plot_runs(logs, metrics, choose_losses(logs)[: MAX_PANELS - len(metrics)])
 
 
 def left_out(runs: Sequence[ReportedRun]) -> str:
     """A note about losses for which the figure has no room."""
     logs = [run.log for run in runs]
-    metrics = [name for name in choose_metrics(logs) if not name.endswith(CLASS_SUFFIX)][:4]
-    names = choose_losses(logs)[MAX_PANELS - len(metrics) :]
+    names = choose_losses(logs)[MAX_PANELS - len(_drawn_metrics(logs)) :]
     said = f'Not drawn: {", ".join(map(escape, names))} (tools/analysis/curves.py --losses draws them).'
     return note(said) if names else ''
 
@@ -145,6 +144,10 @@ def pictures(folder: Path) -> str:
     if len(found) > len(parts):
         parts.append(note(f'{len(found) - len(parts)} more pictures lie in {escape(str(folder))}.'))
     return '\n'.join(parts)
+
+
+def _drawn_metrics(logs: Sequence[RunLog]) -> list[str]:
+    return [name for name in choose_metrics(logs) if not name.endswith(CLASS_SUFFIX)][:4]
 
 
 def _figure(figure: Figure) -> str:

@@ -8,10 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from .curves import smaller_is_better
-from .run_log import RunLog
+from .run_log import RunLog, metric_names
 
-#: Scalars of an evaluation that are no metric.
-_NO_METRIC = ('step', 'time', 'data_time')
 CLASS_SUFFIX = '_precision'
 
 
@@ -23,13 +21,11 @@ class ReportedRun:
         log (RunLog): Its scalars.
         folder (Path): Its work directory.
         config (str): The config that it was started with, as text; '' where none is kept.
-        seed (str): '?' where the config does not say.
     """
 
     log: RunLog
     folder: Path
     config: str
-    seed: str
 
     @property
     def name(self) -> str:
@@ -42,7 +38,7 @@ def results_table(runs: Sequence[ReportedRun]) -> str:
     names = [name for name in _metrics(runs) if not name.endswith(CLASS_SUFFIX)]
     if not names:
         return ''
-    rows = [['seed', *(run.seed for run in runs)]]
+    rows = [['seed', *(run.log.seed for run in runs)]]
     rows += [['evaluated after', *(_progress(run.log) for run in runs)]]
     rows += [[name, *_compared([_last(run.log, name) for run in runs], less=smaller_is_better(name))] for name in names]
     return _table(['', *(run.name for run in runs)], rows)
@@ -73,8 +69,8 @@ def cost_table(runs: Sequence[ReportedRun]) -> str:
     rows.append(['seconds of a step, median', *_compared(steps, ratio=True)])
     iterations = [_iterations(run.log) for run in runs]
     rows.append(['iterations', *(f'{count:.0f}' if count else '' for count in iterations)])
-    hours = [step * count / 60 if step and count else None for step, count in zip(steps, iterations, strict=True)]
-    rows.append(['minutes in training steps', *_compared(hours, ratio=True)])
+    minutes = [step * count / 60 if step and count else None for step, count in zip(steps, iterations, strict=True)]
+    rows.append(['minutes in training steps', *_compared(minutes, ratio=True)])
     memory = [float(run.log.series('memory')[1].max()) if len(run.log.series('memory')[1]) else None for run in runs]
     if any(memory):
         rows.append(['GPU memory, MiB', *_compared(memory, ratio=True)])
@@ -90,7 +86,7 @@ def note(text: str) -> str:
 
 
 def _metrics(runs: Sequence[ReportedRun]) -> list[str]:
-    return list(dict.fromkeys(key for run in runs for each in run.log.val for key in each if key not in _NO_METRIC))
+    return metric_names([run.log for run in runs])
 
 
 def _last(log: RunLog, name: str) -> float | None:

@@ -1,18 +1,13 @@
 """Tables of runs, from their logs."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
-from mmengine.config import Config
 
-from .run_log import RunLog, read_run
+from .run_log import RunLog, metric_names, read_run
 
 METRICS = ('coco/bbox_mAP', 'coco/bbox_mAP_50', 'coco/bbox_mAP_75', 'accuracy/top1')
 HEADS = {'coco/bbox_mAP': 'AP', 'coco/bbox_mAP_50': 'AP50', 'coco/bbox_mAP_75': 'AP75', 'accuracy/top1': 'top-1'}
-
-#: What MMEngine logs beside the metrics of an evaluation.
-NOT_METRICS = ('step', 'data_time', 'time', 'iter', 'epoch')
 COLUMNS = 4  # of metrics, at most
 
 
@@ -31,12 +26,12 @@ def pair_table(pairs: Sequence[tuple[str, str]]) -> str:
     Raises:
         FileNotFoundError, ValueError: If a work directory holds no log or no evaluation.
     """
-    rows, metrics = [], _metrics([read_run(path) for pair in pairs for path in pair])
+    logs = [(read_run(base), read_run(other)) for base, other in pairs]
+    rows, metrics = [], _metrics([run for pair in logs for run in pair])
     heads = ['run', 'seed', 'epochs', *(HEADS.get(metric, metric) for metric in metrics), 's / iteration']
-    for base_path, other_path in pairs:
-        base, other = read_run(base_path), read_run(other_path)
-        rows.append(_row(base, base_path, metrics, None))
-        rows.append(_row(other, other_path, metrics, base))
+    for base, other in logs:
+        rows.append(_row(base, metrics, None))
+        rows.append(_row(other, metrics, base))
     lines = [heads, ['---'] * len(heads), *rows]
     return '\n'.join('| ' + ' | '.join(line) + ' |' for line in lines)
 
@@ -45,15 +40,14 @@ def _metrics(runs: Sequence[RunLog]) -> list[str]:
     found = [metric for metric in METRICS if all(len(run.series(metric)[0]) for run in runs)]
     if not found:
         # Of another package: what all of them evaluate.
-        names = dict.fromkeys(key for run in runs for record in run.val for key in record if key not in NOT_METRICS)
-        found = [name for name in names if all(len(run.series(name)[0]) for run in runs)][:COLUMNS]
+        found = [name for name in metric_names(runs) if all(len(run.series(name)[0]) for run in runs)][:COLUMNS]
     if not found:
         raise ValueError(f'the runs {[run.name for run in runs]} share no metric, such as {METRICS[0]}')
     return found
 
 
-def _row(run: RunLog, path: str, metrics: Sequence[str], base: RunLog | None) -> list[str]:
-    cells = [run.name, _seed(path), f'{run.val[-1]["step"]:.0f}{"" if run.by_epoch else " iterations"}']
+def _row(run: RunLog, metrics: Sequence[str], base: RunLog | None) -> list[str]:
+    cells = [run.name, run.seed, f'{run.val[-1]["step"]:.0f}{"" if run.by_epoch else " iterations"}']
     for metric in metrics:
         value = run.series(metric)[1][-1]
         change = '' if base is None else f' ({value - base.series(metric)[1][-1]:+.3f})'
@@ -61,9 +55,3 @@ def _row(run: RunLog, path: str, metrics: Sequence[str], base: RunLog | None) ->
     seconds = float(np.median(run.series('time')[1]))
     ratio = '' if base is None else f' ({seconds / float(np.median(base.series("time")[1])):.2f} x)'
     return [*cells, f'{seconds:.2f}{ratio}']
-
-
-def _seed(path: str) -> str:
-    configs = sorted(Path(path).glob('*/vis_data/config.py'))
-    randomness = Config.fromfile(configs[-1], import_custom_modules=False).get('randomness', {}) if configs else {}
-    return str(randomness.get('seed', '?'))

@@ -16,6 +16,8 @@ from mmengine.config import Config
 from mmengine.runner.utils import calc_dynamic_intervals
 
 Record = dict[str, float]
+#: What MMEngine logs beside the metrics of an evaluation.
+NOT_METRICS = ('step', 'data_time', 'time', 'iter', 'epoch')
 #: Whether it is of a training step, and the record.
 _Line = tuple[bool, Record]
 
@@ -29,6 +31,7 @@ class RunLog:
         train (list[Record]): One record per logged training step, in the order of ``step`` (iterations).
         val (list[Record]): One record per evaluation, in the order of ``step``. An iteration-based run logs 0 for
             all of them, which is replaced by the iteration after which it was evaluated.
+        config (Config): That of the last start, as MMEngine wrote it beside the log; empty if there is none.
         by_epoch (bool): Whether ``step`` of ``val`` counts epochs, not iterations. Defaults to True.
         unreadable (int): Lines left out because they are not JSON, as the last one of a killed run.
     """
@@ -36,11 +39,12 @@ class RunLog:
     name: str
     train: list[Record] = field(default_factory=list)
     val: list[Record] = field(default_factory=list)
+    config: Config = field(default_factory=Config)
     by_epoch: bool = True
     unreadable: int = 0
 
     def series(self, key: str) -> tuple[np.ndarray, np.ndarray]:
-        """Steps and values of one scalar, from the training or the evaluation records.
+        """Steps and values of one scalar: from the training records, or from the evaluations if they alone have it.
 
         Args:
             key (str): ``'loss'``, ``'coco/bbox_mAP'``, ...
@@ -49,13 +53,26 @@ class RunLog:
             tuple[np.ndarray, np.ndarray]: ``(T,)`` float64 each; empty if nothing was logged under ``key``.
                 Values may be NaN or infinite where they were logged so.
         """
-        pairs = [(r['step'], r[key]) for r in (*self.train, *self.val) if key in r]
+        # 'time' is logged by both.
+        records = self.train if any(key in record for record in self.train) else self.val
+        pairs = [(record['step'], record[key]) for record in records if key in record]
         steps, values = np.array(pairs, dtype=np.float64).reshape(-1, 2).T
         return steps, values
 
     def keys(self) -> list[str]:
         """The names of all scalars, in the order in which they first occur."""
         return list(dict.fromkeys(key for record in (*self.train, *self.val) for key in record))
+
+    @property
+    def seed(self) -> str:
+        """The seed in its config; '?' if there is none."""
+        return str((self.config.get('randomness') or {}).get('seed', '?'))
+
+
+def metric_names(runs: Sequence[RunLog]) -> list[str]:
+    """The names of what the evaluations of runs have measured, in the order in which they first occur."""
+    names = dict.fromkeys(key for run in runs for record in run.val for key in record)
+    return [name for name in names if name not in NOT_METRICS]
 
 
 def read_runs(paths: Sequence[str], names: Sequence[str] | None = None) -> list[RunLog]:
@@ -112,9 +129,11 @@ def read_run(path: str | os.PathLike[str], name: str = '') -> RunLog:
                 run.unreadable += bool(line.strip())
             else:
                 records.append(('lr' in record or 'iter' in record, record))  # MMEngine logs these in training only
+        config = _config_of(file)
+        # A start that was killed before its first log has a config, too.
+        run.config = config or run.config
         if not records:
             continue
-        config = _config_of(file)
         run.by_epoch = _counts_epochs(records, config)
         if not run.by_epoch:
             _number_evaluations(records, _evaluated_at(config))
@@ -166,13 +185,13 @@ def _parse(line: str) -> Record | None:
     return record if math.isfinite(record.get('step', math.nan)) else None
 
 
-def _config_of(file: Path) -> dict[str, Any]:
+def _config_of(file: Path) -> Config:
     """The config that MMEngine writes beside its log; empty if there is none."""
     path = file.with_name('config.py')
-    return Config.fromfile(path, import_custom_modules=False) if path.is_file() else {}
+    return Config.fromfile(path, import_custom_modules=False) if path.is_file() else Config()
 
 
-def _counts_epochs(records: Sequence[_Line], config: dict[str, Any]) -> bool:
+def _counts_epochs(records: Sequence[_Line], config: Config) -> bool:
     """Whether the evaluations of a log count epochs: from its config, else from the records around them."""
     loop = config.get('train_cfg') or {}
     if 'max_iters' in loop or 'max_epochs' in loop:
@@ -214,7 +233,7 @@ def _number_evaluations(records: Sequence[_Line], points: Sequence[int]) -> None
             record['step'] = float(point)
 
 
-def _evaluated_at(config: dict[str, Any]) -> list[int]:
+def _evaluated_at(config: Config) -> list[int]:
     """The iterations after which an IterBasedTrainLoop evaluates; none if the config does not say."""
     loop = config.get('train_cfg') or {}
     end = loop.get('max_iters')

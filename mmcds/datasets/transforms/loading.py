@@ -15,6 +15,7 @@ from mmengine.logging import print_log
 
 from mmcds.datasets.image_sizes import boxes_fit, differs, size_remedy
 from mmcds.registry import TRANSFORMS
+from mmcds.utils.errors import unknown_name
 from mmcds.utils.type_name import bare_kind
 
 # The process ran out of a resource. The file may be intact, so skipping it would hide the cause.
@@ -60,9 +61,9 @@ class LoadImageOrSkip(LoadImageFromFile):
 
     def __init__(self, *args: object, on_error: str = 'skip', **kwargs: object) -> None:
         if on_error not in ('skip', 'raise'):
-            raise ValueError(f"on_error={on_error!r} is not one of 'skip', 'raise'")
+            raise unknown_name('LoadImageOrSkip.on_error', on_error, ('skip', 'raise'))
         if 'ignore_empty' in kwargs:
-            raise ValueError("ignore_empty is not an argument here; use on_error='skip' or on_error='raise'")
+            raise ValueError("LoadImageOrSkip.ignore_empty is no argument; use on_error='skip' or on_error='raise'")
         super().__init__(*args, **kwargs)
         self.on_error = on_error
         self._broken: set[str] = set()

@@ -5,6 +5,7 @@ from collections.abc import Sized
 from typing import Any
 
 import torch
+from mmengine.dist import get_rank, get_world_size
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
@@ -18,7 +19,6 @@ from mmcds.models.data_samples.sample_list import has_unlabelled
 from mmcds.models.forward import TwoViewForward
 from mmcds.models.necks import find_supervision, supervised_part
 from mmcds.registry import HOOKS
-from mmcds.utils.dist import get_rank, get_world_size
 from mmcds.version import __version__
 
 from .diagnostics_hook import DiagnosticsHook

@@ -70,7 +70,7 @@ class DiagnosticsHook(Hook):
         self._is_asked = False
         self._looking = False
         self._found: dict[str, list[float]] = {}
-        #: The last three measurements of what can lead to a warning; emptied by it.
+        #: The last three measurements of what can lead to a warning; a key is removed by its warning.
         self._last: dict[str, list[float]] = {'cds_negatives': [], 'cds_grad_ratio': []}
         self._calls = 0
         self._has_told = False

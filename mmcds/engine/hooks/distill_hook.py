@@ -19,7 +19,7 @@ class DistillHook(Hook):
 
     Args:
         teacher (str): Its config: a path or ``'<package>::<path>'``, trained with CDS or without.
-        checkpoint (str): Its weights.
+        checkpoint (str): Its weights. Required; its default, None, is refused when training begins.
         teacher_mode (str): 'eval', or 'train' for parity with the released code, whose teacher normalises by the
             batch. Defaults to 'eval'.
 
@@ -57,5 +57,5 @@ class DistillHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Raise if there is no CDSHook, which would have loaded the teacher."""
         if not self._is_asked:
-            raise ValueError("mmcds.DistillHook works beside a CDSHook; add dict(type='mmcds.CDSHook') before it")
+            raise ValueError("mmcds.DistillHook works beside a CDSHook; add dict(type='mmcds.CDSHook') to custom_hooks")
         runner.logger.info(f'teacher {self.config} ({self.checkpoint}), in {self.teacher_mode} mode')

@@ -4,11 +4,11 @@ import random
 
 import numpy as np
 import torch
+from mmengine.dist import get_rank, get_world_size
 from mmengine.hooks import Hook
 from mmengine.runner import IterBasedTrainLoop, Runner
 
 from mmcds.registry import HOOKS
-from mmcds.utils.dist import get_rank, get_world_size
 
 
 @HOOKS.register_module()

@@ -1,11 +1,12 @@
 """SupCon and NT-Xent as one function of embeddings and their groups."""
 
 import torch
+from mmengine.dist import get_rank, get_world_size
 from torch import Tensor
 
 from mmcds.registry import MODELS
 from mmcds.utils.blockwise import compare, contrastive_sums
-from mmcds.utils.dist import gather_counts, gather_rows, get_rank, get_world_size
+from mmcds.utils.dist import gather_counts, gather_rows
 from mmcds.utils.errors import check_count, check_flag, check_range, unknown_name
 from mmcds.utils.tree import connected_zero
 

@@ -2,9 +2,10 @@
 
 import torch
 import torch.nn.functional as F
+from mmengine.dist import get_world_size
 from torch import Tensor, nn
 
-from mmcds.utils.dist import gather_counts, gather_rows, get_world_size
+from mmcds.utils.dist import gather_counts, gather_rows
 
 
 class EmbeddingQueue(nn.Module):

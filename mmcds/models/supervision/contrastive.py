@@ -127,7 +127,7 @@ class ContrastiveSupervision(Supervision):
             raise ValueError(
                 f'neck.view.scale={scale} with concat=True puts second views side by side, which '
                 f'{type(self.sampler).__name__} cannot tell apart; set concat=False or view.scale=1.0, or take an '
-                'InstanceSampler or a DenseSampler'
+                'InstanceSampler, a PixelSampler or a DenseSampler'
             )
 
     def _check_single(self, distills: bool) -> None:

@@ -14,7 +14,7 @@ def work_dir(root: Path, name: str, values: list[float], seconds: list[float]) -
     records: list[dict] = [
         {'lr': 1.0, 'time': s, 'iter': i + 1, 'epoch': 1, 'step': i + 1} for i, s in enumerate(seconds)
     ]
-    records += [{'coco/bbox_mAP': value, 'step': i + 1} for i, value in enumerate(values)]
+    records += [{'coco/bbox_mAP': value, 'time': 20.0, 'step': i + 1} for i, value in enumerate(values)]
     (folder / 'scalars.json').write_text('\n'.join(json.dumps(record) for record in records))
     (folder / 'config.py').write_text('randomness = dict(seed=7)\n')
     return str(root / name)
@@ -29,6 +29,13 @@ def test_last_evaluation_and_median_time(tmp_path: Path) -> None:
         '| base | 7 | 2 | 0.300 | 1.00 |',
         '| other | 7 | 2 | 0.400 (+0.100) | 1.50 (1.50 x) |',
     ]
+
+
+def test_a_start_of_a_run_has_its_config(tmp_path: Path) -> None:
+    base = work_dir(tmp_path, 'base', [0.5], [1.0])
+    assert pair_table([(base, f'{base}/20260101_000000')]).splitlines()[3] == (
+        '| 20260101_000000 | 7 | 1 | 0.500 (+0.000) | 1.00 (1.00 x) |'
+    )
 
 
 def test_without_an_evaluation(tmp_path: Path) -> None:

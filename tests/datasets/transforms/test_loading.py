@@ -111,7 +111,7 @@ def test_a_training_set_fetches_another_image(image: Path, warnings: Captured) -
 
 
 def test_wrong_arguments_are_named() -> None:
-    with pytest.raises(ValueError, match=r"on_error='ignore'.*'skip', 'raise'"):
+    with pytest.raises(ValueError, match=r"LoadImageOrSkip\.on_error='ignore' .*valid: skip, raise"):
         LoadImageOrSkip(on_error='ignore')
     with pytest.raises(ValueError, match='ignore_empty'):
         LoadImageOrSkip(ignore_empty=True)

@@ -129,7 +129,7 @@ def test_a_training_without_the_hook_is_told_once(
     if not has_hook:
         cfg.custom_hooks = []
     train_alone(cfg)
-    assert logged(capfd, 'trains without the contrast') == (0 if has_hook else 1)
+    assert logged(capfd, 'trains without its losses') == (0 if has_hook else 1)
 
 
 def train_alone(cfg: Config) -> Runner:

@@ -136,7 +136,10 @@ def test_a_teacher_does_not_change_the_random_numbers_of_the_run(teacher: tuple,
 @pytest.mark.parametrize(
     ('change', 'message'),
     [
-        ('no CDSHook', r"^mmcds\.DistillHook works beside a CDSHook; add dict\(type='mmcds\.CDSHook'\) before it$"),
+        (
+            'no CDSHook',
+            r"^mmcds\.DistillHook works beside a CDSHook; add dict\(type='mmcds\.CDSHook'\) to custom_hooks$",
+        ),
         ('mode', r"^teacher_mode='test' is not known; .*valid: eval, train$"),
         ('no checkpoint', r'^DistillHook\.checkpoint is not set; give the file of the trained teacher$'),
         (
