@@ -2,7 +2,7 @@ title = 'Classification on real images'
 answer = """
 After 60 epochs the gain of CDS is not significant: 1.0 ± 2.6 points of top-1 in three seeds (+2.2, +0.2, +0.7).
 A training step takes [2.3 stock steps](cost.md) on a CPU. The baseline had nearly stopped improving: 69.6, 70.0 and
-70.2 after 40, 50 and 60 epochs. With a tenth of the labels CDS gained 6.0 and 4.6 points in two seeds, over the
+70.2 after 40, 50 and 60 epochs. With a tenth of the labels CDS gained 5.6 ± 2.0 points in three seeds, over the
 labelled images alone for as many iterations. [In 8 epochs](results_classification_short.md) CDS gained 2.0 ± 1.2, and
 the baseline in twice the epochs 7.5.
 """
