@@ -18,63 +18,59 @@ change of machine, and minutes and memory cannot be compared between them.
 """
 seeds = [2, 3, 4, 5, 6]
 metrics = {'coco/bbox_mAP': 'AP (%)', 'coco/bbox_mAP_50': 'AP50 (%)', 'coco/bbox_mAP_75': 'AP75 (%)'}
-rivals = [
-    ('retinanet_tenth', 'retinanet_cpu'),
-    ('retinanet_tenth', 'retinanet_longer'),
-    ('retinanet_single', 'retinanet_dsn'),
-    ('retinanet_places', 'retinanet_single'),
-]
+rivals = [('retinanet_tenth', 'retinanet_longer'), ('retinanet_tenth', 'retinanet_dsn')]
 
+retinanet, faster_rcnn = 'retinanet_r18_bccd.py', 'faster_rcnn_r18_bccd.py'
 arms: dict = {}
-retinanet, faster_rcnn = 'configs/bccd/retinanet_r18_bccd.py', 'configs/bccd/faster_rcnn_r18_bccd.py'
-one_view = 'benchmarks/experiments/detection/retinanet_one_view.py'
-for key, config, label, length, milestone, changes in (
-    ('retinanet_stock', retinanet, 'RetinaNet, stock', 40, 32, {}),
-    # As retinanet_stock, whose records are of an H200.
-    ('retinanet_cpu', retinanet, 'RetinaNet, stock, on a CPU', 40, 32, {}),
-    ('retinanet_longer', retinanet, 'RetinaNet, stock, 46 epochs', 46, 37, {}),
-    ('retinanet_single', one_view, 'RetinaNet, CDS, one view, weight 0.5, min_anchors=1', 40, 32, {}),
-    (
-        'retinanet_places',
-        one_view,
-        'RetinaNet, CDS, one view, weight 0.5, min_anchors=1, jittered and near boxes',
-        40,
-        32,
-        {'model.neck.sampler.jitter': 0.2, 'model.neck.sampler.near': 2},
-    ),
+for key, config, label, baseline, length, milestone in (
+    ('retinanet_cpu', f'configs/bccd/{retinanet}', 'RetinaNet, stock', '', 40, 32),
     (
         'retinanet_tenth',
         'configs/cds/retinanet_r18_cds_bccd.py',
         'RetinaNet, CDS, one view, weight 0.1 (the default)',
+        'retinanet_cpu',
         40,
         32,
-        {},
     ),
+    ('retinanet_longer', f'configs/bccd/{retinanet}', 'RetinaNet, stock, 46 epochs', 'retinanet_cpu', 46, 37),
     (
         'retinanet_dsn',
         'benchmarks/experiments/detection/retinanet_dsn.py',
         'RetinaNet, deep supervision (DSN)',
+        'retinanet_cpu',
         40,
         32,
-        {},
     ),
-    ('faster_rcnn_stock', faster_rcnn, 'Faster R-CNN, stock, 20 epochs', 20, 16, {}),
+    ('faster_rcnn_stock', f'configs/bccd/{faster_rcnn}', 'Faster R-CNN, stock, 20 epochs', '', 20, 16),
     (
         'faster_rcnn_tenth',
         'configs/cds/faster_rcnn_r18_cds_bccd.py',
         'Faster R-CNN, CDS, the default, 20 epochs',
+        'faster_rcnn_stock',
         20,
         16,
-        {},
+    ),
+    # On an H200.
+    ('retinanet_stock', f'configs/bccd/{retinanet}', 'RetinaNet, stock, on a GPU', '', 40, 32),
+    (
+        'retinanet_single',
+        'benchmarks/experiments/detection/retinanet_one_view.py',
+        'RetinaNet, CDS, one view, weight 0.5, min_anchors=1, on a GPU',
+        'retinanet_stock',
+        40,
+        32,
     ),
 ):
-    options = {
-        'data_root': 'data/bccd/',
-        'train_cfg.max_epochs': length,
-        'train_cfg.val_interval': length // 4,
-        'default_hooks.checkpoint.interval': length // 4,
-        'param_scheduler.1.milestones': f'[{milestone}]',
-    }
-    detector = key.rpartition('_')[0]
-    arms[key] = dict(config=config, label=label, baseline=f'{detector}_stock', options={**options, **changes})
-del retinanet, faster_rcnn, one_view, key, config, label, length, milestone, changes, options, detector
+    arms[key] = dict(
+        config=config,
+        label=label,
+        baseline=baseline or key,
+        options={
+            'data_root': 'data/bccd/',
+            'train_cfg.max_epochs': length,
+            'train_cfg.val_interval': length // 4,
+            'default_hooks.checkpoint.interval': length // 4,
+            'param_scheduler.1.milestones': f'[{milestone}]',
+        },
+    )
+del retinanet, faster_rcnn, key, config, label, baseline, length, milestone

@@ -17,6 +17,8 @@ __all__ = ['CocoReport', 'check_coco', 'check_datasets']
 
 #: In the order in which a run uses them.
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+#: Ends the path of a data set whose images are used for the contrast only.
+UNLABELLED = '.unlabelled'
 
 
 def check_datasets(
@@ -53,7 +55,8 @@ def check_datasets(
                 continue
             if hasattr(dataset, 'prepare'):
                 dataset.prepare()
-            classes = dataset.metainfo.get('classes')
+            # The labels of unlabelled images are not used.
+            classes = None if path.endswith(UNLABELLED) else dataset.metainfo.get('classes')
             prefix = dataset.data_prefix.get('img', '')
             use = _use(cfg, loader, dataset_cfg, dataset)
             report = check_coco(dataset.ann_file, prefix, classes, name=path, use=use)
@@ -181,7 +184,7 @@ def _leaves(cfg: Any, path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     if 'dataset' in cfg:
         yield from _leaves(cfg['dataset'], f'{path}.dataset')
         # That of a LabelledFraction, whose images have no annotations of their own.
-        yield from _leaves(cfg.get('unlabelled'), f'{path}.unlabelled')
+        yield from _leaves(cfg.get('unlabelled'), f'{path}{UNLABELLED}')
     elif 'datasets' in cfg:
         for i, inner in enumerate(cfg['datasets']):
             yield from _leaves(inner, f'{path}.datasets[{i}]')
@@ -292,6 +295,7 @@ def _orders(cfg: Config, loader: str, reports: Sequence[CocoReport]) -> Iterator
             or not isinstance(classes, (list, tuple))
             or dataset_cfg.get('return_classes')
             or path in unlabelled
+            or path.endswith(UNLABELLED)
         ):
             continue
         names = known.get(path) or read_label_names(dataset.ann_file, classes) or ()

@@ -289,14 +289,16 @@ def _has_right_types(content: dict[str, Any], report: CocoReport, use: DatasetUs
     """Report numbers that are given as strings. Returns whether there are none."""
     before = len(report.errors)
     numbers: list[tuple[str, str, tuple[type, ...], str]] = []
-    if use.evaluates:
-        numbers.append(('annotations', 'id', _NUMBER, 'a number, which the evaluation needs'))
     if use.numbers_only:
-        numbers += [
-            (part, 'id', _NUMBER, 'a number, which FasterCocoMetric needs') for part in ('images', 'categories')
-        ]
+        parts = ('images', 'annotations', 'categories')
+        numbers += [(part, 'id', _NUMBER, 'a number, which FasterCocoMetric needs') for part in parts]
+    elif use.evaluator_needs:
+        numbers.append(('annotations', 'id', _NUMBER, 'a number, which the evaluation needs'))
     for part, key, types, expected in (*_TYPES, *numbers):
         wrong = [entry for entry in content[part] if key in entry and not isinstance(entry[key], types)]
+        if not use.numbers_only and (part, key) == ('annotations', 'id'):
+            # pycocotools puts the ids into an array of numbers, which takes '12', too.
+            wrong = [entry for entry in wrong if not _is_number(entry[key])]
         if wrong:
             quotes = ', without quotes' if any(isinstance(each[key], str) for each in wrong) else ''
             report.errors.append(
@@ -307,6 +309,14 @@ def _has_right_types(content: dict[str, Any], report: CocoReport, use: DatasetUs
                 )
             )
     return len(report.errors) == before
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        float(value)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def _check_ids(content: dict[str, Any], report: CocoReport) -> None:
@@ -513,7 +523,7 @@ def _is_malformed(segmentation: Any, evaluated: bool) -> bool:
     """Whether pycocotools raises on a segmentation. Only the first number of each polygon is checked, for speed."""
     if isinstance(segmentation, list):
         # It takes a first polygon of two points for a box, and one point or none for nothing it knows.
-        if evaluated and segmentation and isinstance(segmentation[0], list) and len(segmentation[0]) < 6:
+        if evaluated and segmentation and isinstance(segmentation[0], list) and len(segmentation[0]) < 5:
             return True
         return not all(isinstance(each, list) and isinstance((each or [0])[0], _NUMBER) for each in segmentation)
     return not isinstance(segmentation, (dict, type(None)))

@@ -32,7 +32,7 @@ def words_of(arguments: list[str], option: str) -> list[str]:
     for word in arguments:
         if word.startswith(f'{option}='):
             found.append(word.partition('=')[2])
-            inside = True
+            inside = False
         elif word.startswith('--'):
             inside = word == option
         elif inside:

@@ -53,8 +53,10 @@ def is_user_error(error: Exception) -> bool:
     """Whether an exception stands for a mistake in a command, a config or the data; others are bugs."""
     text = one_line(error)
     # mmcv says with an assertion that an image of a test set is broken; torch ends dead workers with a RuntimeError.
-    if isinstance(error, TypeError) and 'unexpected keyword argument' in text:
-        # Most arguments come from a config, such as randomness=dict(sed=2).
+    frame = _last_frame(error)
+    named = isinstance(error, TypeError) and 'unexpected keyword argument' in text
+    if named and frame and 'mmengine' in Path(frame.filename).parts:
+        # An argument that MMEngine has from a config, such as randomness=dict(sed=2).
         return True
     if isinstance(error, USER_ERRORS) or 'failed to load image' in text or any(part in text for part in REMEDIES):
         return True

@@ -128,11 +128,13 @@ def add_cds(cfg: Config, schedule: dict | None = None, **neck: Any) -> Config:
     if output_channels(model.get('neck')) != {'backbone': [], 'neck': [], **channels}:
         wrapped['channels'] = channels
     # Raise now on mistakes that would fail when the model is built.
-    _check_labels(cfg, ResolvedCDS.of(wrapped).supervision)
+    supervision = ResolvedCDS.of(wrapped).supervision
+    _check_labels(cfg, supervision)
     model['neck'] = ConfigDict(wrapped)
     keys = _custom_keys(cfg)
-    if keys:
-        # A key such as 'backbone' would also match neck.cds.projectors.backbone0.
+    names = [f'{CDS_WEIGHTS}{name}' for name, _ in supervision.named_parameters()]
+    # A key such as 'backbone' would also match neck.cds.projectors.backbone0.
+    if any(rule.get('lr_mult', 1) != 1 and any(key in name for name in names) for key, rule in keys.items()):
         keys.setdefault(CDS_WEIGHTS, dict(lr_mult=1.0))
     hook = dict(type=HOOKS[0], **({'schedule': schedule} if schedule else {}))
     hooks = list(cfg.get('custom_hooks') or [])

@@ -1,5 +1,6 @@
 """Loads configs, and changes the strings and data roots in them."""
 
+import traceback
 from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
@@ -46,6 +47,8 @@ def _read(path: str | Path) -> Config:
     try:
         return Config.fromfile(path)
     except (SyntaxError, NameError, AttributeError, TypeError) as error:
+        if any(frame.name == 'import_modules_from_strings' for frame in traceback.extract_tb(error.__traceback__)):
+            raise  # a mistake in a module of custom_imports, whose traceback names it
         line = f' in line {error.lineno}' if isinstance(error, SyntaxError) else ''
         reason = error.msg if isinstance(error, SyntaxError) else ' '.join(str(error).split())
         raise ValueError(

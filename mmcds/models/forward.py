@@ -134,6 +134,9 @@ class TwoViewForward:
             that does nothing.
         has_unlabelled (bool): Whether the training set has unlabelled images. All ranks have to know it before they
             get one. Needed if a tap is behind a neck with SyncBN. Defaults to False.
+        one_gradient (bool): Whether the model's wrapper takes one gradient of each parameter in a step, as DDP without
+            ``static_graph`` does. Then a model that recomputes activations is refused where a second pass gives its
+            parameters another. Defaults to False.
 
     Raises:
         ValueError: If the model's neck is not a CDSNeck or the model has no backbone.
@@ -157,6 +160,7 @@ class TwoViewForward:
         teacher: Teacher | None = None,
         meter: Callable[[], AbstractContextManager[None]] = nullcontext,
         has_unlabelled: bool = False,
+        one_gradient: bool = False,
     ) -> None:
         self.model = model
         self.supervision = find_supervision(model)
@@ -170,6 +174,7 @@ class TwoViewForward:
         self.teacher = teacher
         self.meter = meter
         self.has_unlabelled = has_unlabelled
+        self.one_gradient = one_gradient
         self.steps = 0
         self.strides: dict[str, int] = {}
         self.added: dict[str, Tensor] = {}
@@ -385,7 +390,7 @@ class TwoViewForward:
                 second = self._pass(self.backbone, step.second.to(step.inputs.dtype), *args)
             if not self._checked_pass:
                 self._checked_pass = True
-                if get_world_size() > 1 and torch.is_grad_enabled() and not self.supervision.stop_gradient:
+                if self.one_gradient and torch.is_grad_enabled() and not self.supervision.stop_gradient:
                     self._refuse_two_reductions(output)
                 refuse_unknown_recomputing(self.backbone, second)
         step.raw, step.features.second['module'] = (output, second), step.inside
@@ -395,8 +400,10 @@ class TwoViewForward:
         if has_reentrant_checkpoint(output):
             raise ValueError(
                 f'{type(self.backbone).__name__} recomputes activations (with_cp or the like), which DDP does not take '
-                'with a second pass of the backbone; set model.backbone.with_cp=False, or take one view: neck.view='
-                "dict(type='SingleView'), or both views in one batch: neck.concat=True"
+                "with a second pass of the backbone; take one view: neck.view=dict(type='SingleView'), or both views "
+                'in one batch: neck.concat=True, or switch the recomputing off (with_cp=False); '
+                "model_wrapper_cfg=dict(type='MMDistributedDataParallel', static_graph=True) also works if every step "
+                'has the contrast'
             )
 
     def _own_passes(self, step: _Step) -> None:

@@ -20,16 +20,18 @@ def check_checkpoint(path: str | Path) -> None:
     """Raise a clear error on a checkpoint that is missing or was cut short.
 
     Args:
-        path (str | Path): A local file, or a folder, as of DeepSpeed, which is not looked into; addresses
-            (``https://...``) are not checked.
+        path (str | Path): A local file, or a folder that DeepSpeed wrote; addresses (``https://...``) are not checked.
 
     Raises:
         FileNotFoundError: If there is none, naming those in its folder.
-        ValueError: If it is cut short or not a checkpoint, naming complete ones in its folder.
+        ValueError: If it is cut short or not a checkpoint, naming complete ones in its folder; if it is another folder,
+            naming those in it.
     """
     path = Path(path)
-    if is_address(path) or (path.is_dir() and any(path.iterdir())):  # DeepSpeed's are folders
+    if is_address(path) or any(path.glob('*model_states.pt')):
         return
+    if path.is_dir():
+        raise ValueError(f'checkpoint={str(path)!r} is a folder; give a file; {_others(path / "_")}')
     if not path.is_file():
         raise FileNotFoundError(f'checkpoint={str(path)!r} does not exist; {_others(path)}')
     with path.open('rb') as file:

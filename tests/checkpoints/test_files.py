@@ -108,10 +108,15 @@ def test_a_copied_run_goes_on_from_its_own_checkpoint(folder: Path, tmp_path_fac
 
 def test_a_folder_is_a_checkpoint_of_deepspeed(tmp_path: Path) -> None:
     (tmp_path / 'epoch_1.pth').mkdir()
-    with pytest.raises(FileNotFoundError, match='does not exist'):
+    with pytest.raises(ValueError, match=r'is a folder; give a file; whole checkpoints in .*: none'):
         check_checkpoint(tmp_path / 'epoch_1.pth')
     (tmp_path / 'epoch_1.pth/mp_rank_00_model_states.pt').touch()
     check_checkpoint(tmp_path / 'epoch_1.pth')
+
+
+def test_a_work_directory_is_no_checkpoint(folder: Path) -> None:
+    with pytest.raises(ValueError, match=r'is a folder; give a file; whole checkpoints in .*: .*epoch_2\.pth'):
+        check_checkpoint(folder)
 
 
 def test_an_address_stays_as_it_is(tmp_path: Path) -> None:

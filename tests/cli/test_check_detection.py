@@ -604,8 +604,13 @@ def test_ids_that_falsify_or_stop_an_evaluation(tmp_path: Path, content: Content
     assert '1 annotations with the id 0, which COCO evaluation counts as not found' in report.summary()
     assert perfect(report.ann_file) < 0.7
     assert findings(tmp_path, content, use=TRAINING).summary() == ''
+    by_pycocotools = DatasetUse(evaluates=True, evaluator_needs=('iscrowd',))
+    content['annotations'][0]['id'] = '7'  # it takes a number in quotes
+    findings(tmp_path, content, use=by_pycocotools).raise_errors()
+    assert perfect(report.ann_file) == 1
     content['annotations'][0]['id'] = 'a1'
-    text = message(findings(tmp_path, content, use=evaluated))
+    findings(tmp_path, content, use=evaluated).raise_errors()  # another metric
+    text = message(findings(tmp_path, content, use=by_pycocotools))
     assert "have a id that is not a number, which the evaluation needs (first: id 'a1'" in text
     assert text.endswith('write a number, without quotes')
     findings(tmp_path, content, use=TRAINING).raise_errors()
@@ -622,9 +627,7 @@ def test_ids_that_are_strings_are_refused_by_the_faster_metric_only(tmp_path: Pa
 
 
 @pytest.mark.parametrize('first', [[], [10, 10], [10, 10, 20, 20]])
-def test_a_polygon_of_fewer_than_three_points_stops_an_evaluation(
-    tmp_path: Path, content: Content, first: list[int]
-) -> None:
+def test_a_polygon_of_one_or_two_points_stops_an_evaluation(tmp_path: Path, content: Content, first: list[int]) -> None:
     with_segmentations(content, SQUARE, [first], SQUARE)
     evaluated = DatasetUse(evaluates=True, evaluator_needs=('segmentation',))
     assert 'neither RLE nor a list of polygons' in message(findings(tmp_path, content, use=evaluated))
@@ -647,3 +650,10 @@ def test_the_unlabelled_images_of_a_fraction_are_looked_for(tmp_path: Path, cont
     (report,) = [each for each in check_datasets(cfg) if each.errors]
     assert report.name == 'train_dataloader.dataset.unlabelled'
     assert 'nope.json' in message(report, FileNotFoundError)
+    # Their labels are not used, so their categories may be any.
+    file = tmp_path / 'other.json'
+    other = {**part.dataset.datasets[0], 'ann_file': str(file), 'filter_cfg': None}
+    for categories in ([], [dict(id=1, name='thing')], content['categories'][::-1]):
+        file.write_text(json.dumps({**content, 'annotations': [], 'categories': categories}))
+        cfg.train_dataloader.dataset.unlabelled = other
+        assert not [each for each in check_datasets(cfg) if each.errors]

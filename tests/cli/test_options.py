@@ -27,6 +27,7 @@ def test_options_are_parsed_as_mmengine_does_and_given_several_times() -> None:
 
 
 def test_words_are_those_of_all_occurrences() -> None:
-    line = ['config.py', '--cfg-options', 'a=1', 'b=2', '--cds', '--cfg-options=c=3', '--work-dir', 'x']
+    # argparse gives one word to the form with a sign.
+    line = ['config.py', '--cfg-options', 'a=1', 'b=2', '--cds', '--cfg-options=c=3', 'd=4', '--work-dir', 'x']
     assert words_of(line, '--cfg-options') == ['a=1', 'b=2', 'c=3']
     assert words_of(['config.py'], '--cfg-options') == []

@@ -396,6 +396,14 @@ def test_a_learning_rate_of_the_backbone_is_not_that_of_its_taps() -> None:
     assert remove_cds(cfg).to_dict() == stock.to_dict()
 
 
+@pytest.mark.parametrize('rule', [{'reference_points': dict(lr_mult=0.1)}, {'norm': dict(decay_mult=0.0)}])
+def test_rates_that_do_not_concern_the_projectors_bring_no_rule(rule: dict[str, Any]) -> None:
+    """A rule of its own would switch off norm_decay_mult and bias_decay_mult for them."""
+    stock = toy_model()
+    stock.optim_wrapper = dict(optimizer=dict(type='SGD', lr=1.0), paramwise_cfg=dict(custom_keys=rule))
+    assert add_cds(stock).optim_wrapper.to_dict() == stock.optim_wrapper.to_dict()
+
+
 def test_labels_that_are_places_in_a_caption() -> None:
     stock = toy_model()
     stock.train_dataloader = dict(dataset=dict(type='X', pipeline=[dict(type='mmdet.RandomSamplingNegPos')]))

@@ -155,3 +155,13 @@ def test_a_file_that_is_no_config_is_named_in_one_line(tmp_path: Path, text: str
     message = str(found.value)
     assert message.startswith(f"config='{tmp_path}/bad.py', or a file that it inherits from, cannot be read: {said}")
     assert '\n' not in message
+
+
+def test_a_mistake_in_an_imported_module_keeps_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / 'module_with_a_mistake.py').write_text('x = 1\n\ny = undefined\n')
+    (tmp_path / 'good.py').write_text("custom_imports = dict(imports=['module_with_a_mistake'])\n")
+    with pytest.raises(NameError) as found:
+        load_config(str(tmp_path / 'good.py'))
+    assert str(found.traceback[-1].path).endswith('module_with_a_mistake.py')
+    assert found.traceback[-1].lineno == 2

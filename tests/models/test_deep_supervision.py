@@ -134,6 +134,16 @@ def test_a_label_without_a_classifier_is_named() -> None:
         model(**classifier_batch(model, LABELS), mode='loss')
 
 
+def test_a_model_of_16_bits() -> None:
+    model = build_classifier(with_dsn(classifier_config())).to(torch.bfloat16)
+    TwoViewForward(model).attach()
+    batch = classifier_batch(model, LABELS)
+    losses = model(inputs=batch['inputs'].to(torch.bfloat16), data_samples=batch['data_samples'], mode='loss')
+    assert {value.dtype for key, value in losses.items() if key.startswith('loss_dsn')} == {torch.float32}
+    sum(losses.values()).backward()
+    assert all(parameter.grad is not None for parameter in model.neck.cds.parameters())
+
+
 def test_the_loss_is_in_float32_under_autocast() -> None:
     model = build_classifier(with_dsn(classifier_config()))
     TwoViewForward(model).attach()

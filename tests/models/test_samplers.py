@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from mmcds.models import DenseSampler, ImageSampler, InstanceSampler, ViewPair
+from mmcds.utils.boxes import have_area
 
 
 def test_every_image_is_one_sample_with_its_class() -> None:
@@ -369,6 +370,31 @@ def test_wrong_arguments_are_named(field: str, value: Any, valid: str) -> None:
     with pytest.raises(ValueError) as caught:
         InstanceSampler(**{field: value})
     assert str(caught.value) == f'sampler.{field}={value!r} is out of range; give a {valid}'
+
+
+def test_background_looks_at_the_boxes_of_its_own_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looking at those of all images for each would be quadratic in the batch size."""
+    looked: list[int] = []
+
+    def noted(boxes: Tensor) -> Tensor:
+        looked.append(len(boxes))
+        return have_area(boxes)
+
+    monkeypatch.setattr('mmcds.models.samplers.instance.have_area', noted)
+    count = 5
+    boxes, sizes = [torch.tensor([[2.0, 2.0, 9.0, 9.0]])] * count, torch.tensor([SIZE] * count, dtype=torch.float32)
+    views = ViewPair(
+        input_sizes=(SIZE, SIZE),
+        image_sizes=(sizes, sizes),
+        image_labels=torch.full((count,), -1),
+        boxes=(boxes, boxes),
+        labels=[torch.zeros(1, dtype=torch.long)] * count,
+        transforms=torch.eye(3).repeat(count, 1, 1),
+    )
+    InstanceSampler().sample(views)
+    of_objects = len(looked)
+    InstanceSampler(background=4).sample(views)
+    assert len(looked) - 2 * of_objects == count
 
 
 def test_background_keeps_clear_of_everything_annotated() -> None:

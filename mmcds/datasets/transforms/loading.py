@@ -78,6 +78,21 @@ class LoadImageOrSkip(LoadImageFromFile):
         Returns:
             dict | None: ``results`` with the image, or None for one that is skipped.
         """
+        loaded = self._load(results)
+        dataset = results.get('dataset')
+        if loaded is not None or dataset is None:
+            return loaded
+        # mmyolo's Mosaic and MixUp take no None: another image of their data set.
+        tries = getattr(dataset, 'max_refetch', 1000)
+        for _ in range(tries):
+            other = deepcopy(dataset.get_data_info(int(np.random.randint(len(dataset)))))
+            loaded = self._load({**other, 'dataset': dataset})
+            if loaded is not None:
+                return loaded
+        raise ValueError(f'LoadImageOrSkip: no image could be loaded in {tries} tries; see the warnings before')
+
+    def _load(self, results: dict) -> dict | None:
+        """Results with the image, None for one that is skipped."""
         path = str(results['img_path'])
         try:
             image = self._decode(self._read(path), path)
@@ -89,24 +104,14 @@ class LoadImageOrSkip(LoadImageFromFile):
             self._count(
                 self._broken, path, f'Skipped in training: {error}', 'Skipped in training so far: {} broken images'
             )
-            return self._another(results)
+            return None
         if self._is_of_other_size(image, results) and self.on_error == 'skip':
-            return self._another(results)
+            return None
         if self.to_float32:
             image = image.astype(np.float32)
         results['img'] = image
         results['img_shape'] = results['ori_shape'] = image.shape[:2]
         return results
-
-    def _another(self, results: dict) -> dict | None:
-        """Results of another image of the same data set, None if the results do not name it."""
-        dataset = results.get('dataset')
-        if dataset is None:
-            return None
-        if len(self._broken | self._other_size) >= len(dataset):
-            raise ValueError('no image of the data set can be loaded; see the warnings before')
-        other = deepcopy(dataset.get_data_info(int(np.random.randint(len(dataset)))))
-        return self.transform({**other, 'dataset': dataset})
 
     def _read(self, path: str) -> bytes:
         missing = (

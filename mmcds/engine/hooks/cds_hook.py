@@ -11,6 +11,7 @@ from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from mmengine.runner import IterBasedTrainLoop, Runner
 from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
 from mmcds.config.schedule import ContrastSchedule
@@ -88,7 +89,9 @@ class CDSHook(Hook):
         if count > 1:
             raise ValueError(f'custom_hooks has {count} CDSHooks, and each adds the contrast; keep one')
         dataset = getattr(runner.train_dataloader, 'dataset', None)
-        options: dict[str, Any] = {'has_unlabelled': has_unlabelled(dataset)}
+        # With a static graph DDP waits for the last gradient of a parameter.
+        one_gradient = isinstance(runner.model, DistributedDataParallel) and not runner.model.static_graph
+        options: dict[str, Any] = {'has_unlabelled': has_unlabelled(dataset), 'one_gradient': one_gradient}
         for hook in runner.hooks:
             if isinstance(hook, DistillHook):
                 options['teacher'] = hook.load(model)

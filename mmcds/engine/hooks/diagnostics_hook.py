@@ -1,6 +1,7 @@
 """Hook that logs the effect of the contrast on training: similarities, gradients, time and memory."""
 
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -50,7 +51,7 @@ class DiagnosticsHook(Hook):
     Args:
         interval (int): Number of iterations between measurements, >= 1. Defaults to 50.
         fewest (int): Number of negatives per anchor below which a warning is logged, >= 0. Defaults to 16.
-        strongest (float): Ratio of the gradients above which a warning is logged, > 0. Defaults to 3.
+        strongest (float): Ratio of the gradients above which a warning is logged, > 0; inf for none. Defaults to 3.
 
     Raises:
         ValueError: If an argument is out of range, or, before training, there is no CDSHook.
@@ -66,7 +67,9 @@ class DiagnosticsHook(Hook):
     def __init__(self, interval: int = 50, fewest: int = 16, strongest: float = 3.0) -> None:
         self.interval = check_count('DiagnosticsHook.interval', interval, 1)
         self.fewest = check_count('DiagnosticsHook.fewest', fewest, 0)
-        self.strongest = check_range('DiagnosticsHook.strongest', strongest, 0, open_low=True)
+        self.strongest = strongest
+        if strongest != math.inf:
+            check_range('DiagnosticsHook.strongest', strongest, 0, open_low=True)
         self._is_asked = False
         self._looking = False
         self._found: dict[str, list[float]] = {}

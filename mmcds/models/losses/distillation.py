@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from mmcds.registry import MODELS
 from mmcds.utils.errors import check_count, check_range
+from mmcds.utils.precision import call_in_own_dtype
 from mmcds.utils.tree import connected_zero
 
 
@@ -119,7 +120,7 @@ class DistillationLoss(nn.Module):
             return {}
         losses = {}
         for key, embeddings in student.items():
-            adapted = self.adapters[key](embeddings) if key in self.adapters else embeddings
+            adapted = call_in_own_dtype(self.adapters[key], embeddings) if key in self.adapters else embeddings
             if adapted.shape != teacher[key].shape:
                 raise ValueError(
                     f'distill.channels: the teacher embeds {key} in {teacher[key].shape[1]} channels, the student '

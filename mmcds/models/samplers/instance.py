@@ -233,17 +233,17 @@ class InstanceSampler(Sampler):
 
     def _background(self, views: ViewPair, i: int) -> tuple[Tensor, Tensor]:
         """Random upright background boxes (k, 4) of one image, in both views."""
-        occupied = _with_area(views.boxes[0] if views.occupied is None else views.occupied)
+        (occupied,) = _with_area([(views.boxes[0] if views.occupied is None else views.occupied)[i]])
         # Inside the constant borders that a Pad or an Expand adds, in both views.
         (start, size), (start2, size2) = ((a[i, :2].repeat(2), a[i, 2:] - a[i, :2]) for a in views.areas)
-        free = self.free_boxes(_shifted(occupied[i], -start), size.flip(0)) + start
+        free = self.free_boxes(_shifted(occupied, -start), size.flip(0)) + start
         moved = transform_boxes(free, views.between()[i])
         inside = contains_centre(moved - start2, size2.flip(0))
         free, moved = free[inside], moved[inside]
         if len(free) or views.images[0] is None:
             return free, moved
         # A plain background looks like such a border, so search the full image.
-        free = self.free_boxes(occupied[i], views.image_sizes[0][i])
+        free = self.free_boxes(occupied, views.image_sizes[0][i])
         moved = transform_boxes(free, views.between()[i])
         inside = contains_centre(moved, views.image_sizes[1][i])
         return free[inside], moved[inside]

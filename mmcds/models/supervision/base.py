@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from mmcds.utils.bn_statistics import syncs_statistics
 from mmcds.utils.errors import check_range
+from mmcds.utils.precision import call_in_own_dtype
 from mmcds.utils.tree import connected_zero
 
 from ..parts import Projector, Sampler, View, build_part
@@ -103,7 +104,9 @@ class Supervision(BaseModule):
 
     def init_weights(self) -> None:
         """As of MMEngine, with random numbers of its own."""
-        with torch.random.fork_rng(devices=[]):
+        # MMEngine initialises on the device of the model.
+        devices = {parameter.device for parameter in self.parameters() if parameter.is_cuda}
+        with torch.random.fork_rng(devices=devices):
             super().init_weights()
 
     @property
@@ -246,14 +249,9 @@ class Supervision(BaseModule):
     def project(self, tap: Tap, crops: Tensor, feature: Tensor) -> Tensor:
         """Projections (M, D), float32 (or float64), of crops (M, C, h, w) of a feature map (N, C, H, W)."""
         projector: Projector = self.projectors[tap.key]  # type: ignore[assignment]
-        if crops.dtype in (torch.float16, torch.bfloat16):
-            crops = crops.float()
         if len(crops) == 0 and not syncs_statistics(projector):
             # No instance on this rank: an empty tensor that is connected to the graph, since the gather's backward
             # waits for every rank. SyncBN waits in the forward pass, so there the projector is called.
-            return crops.new_zeros(0, projector.out_channels) + self._nothing([projector]) + feature[:0].sum().float()
-        weight = next(projector.parameters(), None)
-        if weight is not None and weight.dtype != crops.dtype:
-            # The model itself is of 16 bits, without autocast.
-            return projector(crops.to(weight.dtype)).float()
-        return projector(crops)
+            empty = crops.new_zeros(0, projector.out_channels) + self._nothing([projector]) + feature[:0].sum()
+            return empty if empty.dtype == torch.float64 else empty.float()
+        return call_in_own_dtype(projector, crops)

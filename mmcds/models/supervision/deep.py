@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmcds.utils.errors import check_count
+from mmcds.utils.precision import call_in_own_dtype
 
 from ..step_data import Features, Samples, Tap, ViewPair
 from ..views import SingleView
@@ -67,7 +68,7 @@ class DeepSupervision(Supervision):
     def _tap_loss(self, tap: Tap, features: Features, samples: Samples, views: ViewPair) -> Tensor:
         feature = features.of(tap)
         crops = self.sampler.crop(feature, samples.rois[0], views.input_sizes[0])
-        logits = self.classifiers[tap.key](self.project(tap, crops, feature))
+        logits = call_in_own_dtype(self.classifiers[tap.key], self.project(tap, crops, feature))
         labels = samples.labels
         # On the CPU only: on a GPU the check would sync the device.
         if labels.device.type == 'cpu' and bool((labels >= self.num_classes).any()):

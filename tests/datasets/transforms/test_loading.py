@@ -192,9 +192,17 @@ def test_where_the_results_name_their_data_set_another_image_is_loaded(image: Pa
         assert results['img_path'] == str(image)
         assert results['dataset'] is dataset
         assert results['img'].shape == (32, 48, 3)
-    nothing = Listed(paths[:1], pipeline=[])
-    with pytest.raises(ValueError, match='no image of the data set can be loaded'):
+    nothing = Listed(paths[:1] * 2, pipeline=[])
+    with pytest.raises(ValueError, match='no image could be loaded in 1000 tries; see the warnings before'):
         load({**nothing.get_data_info(0), 'dataset': nothing})
+
+
+def test_images_of_another_size_that_were_loaded_are_not_lost(image: Path) -> None:
+    infos = [annotated(image, 49, 32, [1, 1, 20, 20]), {'img_path': str(broken(image, 'empty'))}]
+    dataset = type('Infos', (), {'get_data_info': lambda self, place: infos[place], '__len__': lambda self: 2})()
+    load = LoadImageOrSkip()
+    assert load({**infos[0], 'dataset': dataset}) is not None
+    assert load({**infos[1], 'dataset': dataset})['img_path'] == str(image)
 
 
 def test_an_lmdb_without_the_image(image: Path, monkeypatch: pytest.MonkeyPatch) -> None:

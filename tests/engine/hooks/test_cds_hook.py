@@ -10,8 +10,9 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
+from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import BatchSampler, DataLoader, SequentialSampler
-from toys import ToyDetector, hooks_of
+from toys import ToyDetector, build, hooks_of, toy_model
 
 from mmcds import add_cds
 from mmcds.engine.hooks import CDSHook, cds_hook
@@ -322,3 +323,25 @@ def test_is_found_by_name(tmp_path: Path) -> None:
 
     with DefaultScope.overwrite_default_scope('mmdet'):
         assert isinstance(HOOKS.build(dict(type='mmcds.CDSHook', schedule=dict(warmup=0.1))), CDSHook)
+
+
+@pytest.mark.parametrize('static_graph', [False, True])
+def test_ddp_takes_one_gradient_of_a_parameter_unless_its_graph_is_static(static_graph: bool) -> None:
+    class Wrapped(DistributedDataParallel):
+        """Without a process group."""
+
+        def __init__(self, module: torch.nn.Module) -> None:
+            torch.nn.Module.__init__(self)
+            self.module, self.static_graph = module, static_graph
+
+    model = build(add_cds(toy_model('retinanet')))
+    runner: Any = SimpleNamespace(hooks=[], train_dataloader=None)
+    hook = CDSHook()
+    for runner.model, expected in (
+        (Wrapped(model), not static_graph),
+        (model, False),
+    ):
+        hook.before_train(runner)
+        assert hook.two_views is not None
+        assert hook.two_views.one_gradient is expected
+        hook.two_views.detach()

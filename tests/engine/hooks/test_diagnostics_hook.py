@@ -148,7 +148,7 @@ def test_a_gradient_that_outweighs_the_task_is_said_once(
     means = [sum(last[i : i + 3]) / 3 for i in range(len(last) - 2)]
     first = next(mean for mean in means if mean > 3)
     assert f"is {first:.1f} times the task's (DiagnosticsHook.strongest=3); lower model.neck.loss_weight" in said
-    train(cfg, DiagnosticsHook(interval=1, fewest=0, strongest=1e9))
+    train(cfg, DiagnosticsHook(interval=1, fewest=0, strongest=float('inf')))
     train(add_cds(stock_config, loss_weight=1e-3), DiagnosticsHook(interval=1, fewest=0))
     assert "times the task's" not in capsys.readouterr().out
 
