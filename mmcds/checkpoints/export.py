@@ -125,7 +125,8 @@ def check_export(
     for image in torch.randint(256, (images, *shape), generator=torch.Generator().manual_seed(0)):
         try:
             ours, theirs = (outputs(model, image, sample, backbone_only) for model in (cds, stock))
-        except (RuntimeError, TypeError, AssertionError) as error:
+        except (RuntimeError, TypeError, AssertionError, AttributeError, KeyError) as error:
+            # Such as a model that needs a text.
             raise ValueError(
                 f'{name}: the models cannot be called with a random image of shape {shape} to be compared '
                 f'({shorten(str(error), 200)}); export without --config'
@@ -158,7 +159,7 @@ def outputs(model: Any, image: Tensor, sample: Any, backbone_only: bool) -> list
 
 
 def random_image_shape(cfg: Config) -> tuple[int, int, int]:
-    """(C, H, W) of an image that a config's model takes; 224 px unless its backbone takes one size only."""
+    """(C, H, W) of an image that a config's model takes: of the ``img_size`` of its backbone, or of 224 px."""
     model = supervised_model(cfg)
     height, width = own_size(model) or (224, 224)
     return image_channels(model)[0], height, width

@@ -222,14 +222,16 @@ def check_cds(cfg: Config, teacher: bool = True) -> None:
 
 def _check_labels(cfg: Config, supervision: Any) -> None:
     """Raise if the contrast goes by labels that are no classes."""
-    by_class = getattr(getattr(supervision, 'loss', None), 'positives', 'class') == 'class'
+    loss = getattr(supervision, 'loss', None)  # deep supervision has none
+    by_class = getattr(loss, 'positives', 'class') == 'class'
     if not (by_class and getattr(supervision.sampler, 'labels_are_classes', False)):
         return
     if any(bare_kind(part['type']) == 'RandomSamplingNegPos' for part in configs_in(cfg.get('train_dataloader'))):
         raise ValueError(
             'train_dataloader: RandomSamplingNegPos makes a label the place of a name in the caption of its image, so '
-            "the same label is another class in each image; set neck.loss.positives='instance', with two views, or "
-            'train with labels of the data set'
+            'the same label is another class in each image; '
+            + ("set neck.loss.positives='instance', with two views, or " if loss is not None else '')
+            + 'train with labels of the data set'
         )
 
 
