@@ -652,7 +652,7 @@ def test_the_unlabelled_images_of_a_fraction_are_looked_for(tmp_path: Path, cont
     assert 'nope.json' in message(report, FileNotFoundError)
     # Their labels are not used, so their categories may be any.
     file = tmp_path / 'other.json'
-    other = {**part.dataset.datasets[0], 'ann_file': str(file), 'filter_cfg': None}
+    other = {**part.dataset.datasets[0], 'ann_file': str(file), 'filter_cfg': {}}
     for categories in ([], [dict(id=1, name='thing')], content['categories'][::-1]):
         file.write_text(json.dumps({**content, 'annotations': [], 'categories': categories}))
         cfg.train_dataloader.dataset.unlabelled = other
