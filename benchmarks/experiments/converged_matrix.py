@@ -2,9 +2,9 @@ title = 'Results of longer training'
 answer = """
 On one machine, five seeds, 40 epochs: the default (one view, weight 0.1) raised the AP50 of RetinaNet by 4.0 ± 3.5
 points; AP (+1.0 ± 1.2) and AP75 (-0.9 ± 2.1) did not change significantly. Over 46 stock epochs, which take at least as
-long, AP50 rose by 2.8 ± 2.6 points. Deep supervision (DSN) did as well as CDS, in three seeds. Faster R-CNN did not
-change significantly in three seeds of 20 epochs. On a GPU a weight of 0.5 gained 1.8 ± 0.7 points of AP and 5.1 ± 1.8
-of AP50 over RetinaNet.
+long, AP50 rose by 2.8 ± 2.6 points. Deep supervision (DSN) did not differ significantly from CDS, in three seeds.
+Faster R-CNN did not change significantly, in three seeds of 20 epochs. On a GPU a weight of 0.5 gained 1.8 ± 0.7 points
+of AP and 5.1 ± 1.8 of AP50 over the stock RetinaNet.
 """
 note = """
 BCCD (Shenggan/BCCD_Dataset, MIT) in COCO's format: 292 training and 72 validation images at 256x192 px. ResNet-18 of

@@ -19,7 +19,7 @@ import numpy as np
 from mmengine.config import Config, DictAction
 
 from benchmarks.speed.headline import machine
-from mmcds.analysis.runs.run_log import read_run
+from mmcds.analysis.runs.run_log import NOT_METRICS, read_run
 from mmcds.apis import NECKS
 from mmcds.config.load_config import load_config, map_strings
 from mmcds.models.necks import PARTS, part_of, view_of
@@ -171,7 +171,7 @@ def make_record(folder: Path, arm: Arm, state: State, threads: int) -> Record:
         seconds=round(state.seconds, 1),
         iteration=float(np.median(times)),
         memory=round(float(gpu.max()) if len(gpu) else state.memory),
-        metrics={key: value for key, value in log.val[-1].items() if key not in ('step', 'time', 'data_time')},
+        metrics={key: value for key, value in log.val[-1].items() if key not in NOT_METRICS},
     )
 
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ..step_data import Targets
 
-#: Pixels that a preprocessor may pad to reach a multiple of its ``pad_size_divisor``.
+#: A preprocessor pads fewer pixels than this to reach a multiple of its ``pad_size_divisor``.
 DIVISOR = 64
 #: Key in the metainfo of a data sample; False means that its image is used for the contrast only.
 LABELLED = 'labelled'
