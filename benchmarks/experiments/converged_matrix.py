@@ -73,4 +73,25 @@ for key, config, label, baseline, length, milestone in (
             'param_scheduler.1.milestones': f'[{milestone}]',
         },
     )
-del retinanet, faster_rcnn, key, config, label, baseline, length, milestone
+
+stock, shipped = (f'benchmarks/experiments/detection/retinanet{kind}_pcb.py' for kind in ('', '_cds'))
+for key, config, label, changes in (
+    ('stock', stock, 'stock', {}),
+    ('tenth', shipped, 'CDS, the default', {}),
+    ('half', shipped, 'CDS, one view, weight 0.5', {'model.neck.loss_weight': 0.5}),
+):
+    arms[f'pcb_{key}'] = dict(
+        config=config,
+        label=f'Circuit boards, RetinaNet, {label}',
+        baseline='pcb_stock',
+        seeds=[2, 3, 4],
+        options={
+            'optim_wrapper.type': 'benchmarks.experiments.bfloat16.BFloat16OptimWrapper',
+            'train_cfg.max_epochs': 30,
+            'train_cfg.val_interval': 6,
+            'default_hooks.checkpoint.interval': 1,
+            'param_scheduler.1.milestones': '[24]',
+            **changes,
+        },
+    )
+del retinanet, faster_rcnn, stock, shipped, key, config, label, baseline, length, milestone, changes
