@@ -2,10 +2,11 @@
 
 import argparse
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from mmcds.utils.checkpoint_files import renamed_last
 
 #: Class, then left, top, right and bottom in pixels.
 Box = tuple[str, float, float, float, float]
@@ -104,8 +105,6 @@ def write_annotations(out: Path, split: str, content: dict[str, Any], expected: 
             'clone it again'
         )
     path = out / 'annotations' / f'instances_{split}.json'
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix('.partial')
-    partial.write_text(json.dumps(content))
-    os.replace(partial, path)
+    with renamed_last(path) as partial:
+        partial.write_text(json.dumps(content))
     print(f'{path}: {found[0]} images, {found[1]} boxes')

@@ -8,7 +8,6 @@ anywhere.
 import hashlib
 import inspect
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass
@@ -24,6 +23,7 @@ from mmcds.apis import NECKS
 from mmcds.config.load_config import load_config, map_strings
 from mmcds.models.necks import PARTS, part_of, view_of
 from mmcds.registry import MODELS
+from mmcds.utils.checkpoint_files import renamed_last
 
 from .matrix import Arm
 from .state import State
@@ -177,10 +177,8 @@ def make_record(folder: Path, arm: Arm, state: State, threads: int) -> Record:
 
 def write_record(path: Path, record: Record) -> None:
     """Write it whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix('.partial')
-    partial.write_text(json.dumps(asdict(record), indent=1) + '\n')
-    os.replace(partial, path)
+    with renamed_last(path) as partial:
+        partial.write_text(json.dumps(asdict(record), indent=1) + '\n')
 
 
 def read_record(path: Path) -> Record:

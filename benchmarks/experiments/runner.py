@@ -20,7 +20,7 @@ from mmengine.runner import set_random_seed
 from mmcds.apis import remove_cds
 from mmcds.checkpoints.files import latest_checkpoint
 from mmcds.config.load_config import load_config
-from mmcds.utils.checkpoint_files import load_checkpoint
+from mmcds.utils.checkpoint_files import load_checkpoint, renamed_last
 
 from .matrix import Arm, Matrix
 from .record import Load, Record, changed_defaults, defaults_of, digest_of, make_record, read_record, write_record
@@ -99,10 +99,8 @@ def initial_weights(matrix: Matrix, run: Run, work_dir: Path) -> Path:
         with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmdet'):
             model: Any = MODELS.build(deepcopy(cfg.model))
             model.init_weights()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix('.partial')
-        torch.save({'state_dict': model.state_dict()}, partial)
-        os.replace(partial, path)
+        with renamed_last(path) as partial:
+            torch.save({'state_dict': model.state_dict()}, partial)
     return path
 
 
@@ -125,9 +123,8 @@ def start_weights(matrix: Matrix, run: Run, others: dict[tuple[str, int], Run], 
             raise ValueError(
                 f'arm {run.arm.name!r}: the backbone of {run.arm.backbone!r} has no {wrong[0]} of its shape'
             )
-        partial = path.with_suffix('.partial')
-        torch.save({'state_dict': {**weights, **{key: trained[key] for key in shapes}}}, partial)
-        os.replace(partial, path)
+        with renamed_last(path) as partial:
+            torch.save({'state_dict': {**weights, **{key: trained[key] for key in shapes}}}, partial)
     return path
 
 

@@ -1,10 +1,11 @@
 """What a run's own folder tells of it, also after the driver or the run was killed."""
 
 import json
-import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+
+from mmcds.utils.checkpoint_files import renamed_last
 
 FILE = 'state.json'
 
@@ -36,9 +37,8 @@ def read_state(folder: Path) -> State:
 
 def write_state(folder: Path, state: State) -> None:
     """Write it whole or not at all."""
-    partial = folder / f'{FILE}.partial'
-    partial.write_text(json.dumps(asdict(state)))
-    os.replace(partial, folder / FILE)
+    with renamed_last(folder / FILE) as partial:
+        partial.write_text(json.dumps(asdict(state)))
 
 
 def resident_peak(process: int) -> float:

@@ -1,7 +1,6 @@
 """A data set of which a part keeps its labels, for semi-supervised training."""
 
 import json
-import os
 import zlib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,6 +16,7 @@ from mmcds.models.data_samples.sample_list import without_labels
 from mmcds.models.necks import supervised_model
 from mmcds.models.views.dataloader import batch_augments_of, mixing_augments
 from mmcds.registry import DATASETS
+from mmcds.utils.checkpoint_files import renamed_last
 from mmcds.utils.errors import check_count, check_flag, check_range
 from mmcds.utils.type_name import bare_kind, bare_name, type_name
 
@@ -248,11 +248,9 @@ class LabelledFraction:
         if self.list_file is None:
             return
         content = {**facts, 'labelled': self.labelled}
-        self.list_file.parent.mkdir(parents=True, exist_ok=True)
-        # Every rank writes the same; the rename keeps readers from a partial file.
-        partial = self.list_file.with_name(f'{self.list_file.name}.{os.getpid()}')
-        partial.write_text(json.dumps(content) + '\n')
-        os.replace(partial, self.list_file)
+        # Every rank writes the same.
+        with renamed_last(self.list_file) as partial:
+            partial.write_text(json.dumps(content) + '\n')
 
 
 def check_fraction(fraction: Any, labelled_share: Any = None) -> None:

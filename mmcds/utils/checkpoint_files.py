@@ -69,7 +69,8 @@ def renamed_last(target: str | Path) -> Iterator[Path]:
     """
     target = Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f'{target.name}.partial')
+    # Of this process: another one may write the same file.
+    partial = target.with_name(f'{target.name}.{os.getpid()}.partial')
     try:
         yield partial
         os.replace(partial, target)
