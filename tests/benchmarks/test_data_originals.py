@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from pycocotools.coco import COCO
 
-from benchmarks.data import bccd, deeppcb, grocery
+from benchmarks.data import bccd, deeppcb, efficientnet_lite0, grocery
 from benchmarks.data.cifar_jpeg import CIFAR10JPEG, encode
 
 VOC = """<annotation><size><width>64</width><height>48</height><depth>3</depth></size>
@@ -142,3 +143,20 @@ def test_cifar_is_read_as_it_was_encoded(tmp_path: Path) -> None:
     stored = np.load(tmp_path / CIFAR10JPEG.FILE)
     first = Image.open(io.BytesIO(stored['train_jpeg'][: stored['train_offsets'][1]].tobytes()))
     assert (first.format, first.size) == ('JPEG', (32, 32))
+
+
+def test_weights_of_a_backbone() -> None:
+    original = {
+        '_conv_stem.weight': torch.full((4, 3), 1.0),
+        '_blocks.0._bn1.bias': torch.full((4,), 2.0),
+        '_conv_head.weight': torch.full((8, 4), 3.0),
+        '_bn1.bias': torch.full((8,), 4.0),
+        '_fc.bias': torch.full((2,), 5.0),
+    }
+    names = ('timm_model.conv_stem.weight', 'timm_model.blocks.0.0.bn1.bias')
+    found = efficientnet_lite0.convert(original, dict(zip(names, (torch.zeros(4, 3), torch.zeros(4)), strict=True)))
+    assert {name: value.mean().item() for name, value in found.items()} == {names[0]: 1.0, names[1]: 2.0}
+    with pytest.raises(
+        ValueError, match='the original has 2 weights of stages and the backbone 2, or in another order'
+    ):
+        efficientnet_lite0.convert(original, dict(zip(names, (torch.zeros(4), torch.zeros(4, 3)), strict=True)))
