@@ -128,9 +128,9 @@ def build_cds_neck(
             the backbone by name. Defaults to None.
         view (dict, optional): Second view. Defaults to None: ``dict(type='SingleView')``, which makes none and needs no
             second pass; ``dict(type='PhotometricView', scale=0.5)`` where ``concat``, ``stop_gradient``, ``distill``,
-            ``positives='instance'`` or another sampler than InstanceSampler and PixelSampler needs a second view. A
-            config without ``type`` changes arguments of this second view. For the next three parts it changes
-            arguments of the default.
+            ``positives='instance'`` or another sampler than InstanceSampler and PixelSampler needs a second view.
+            Without ``type`` it is a PhotometricView with these arguments, hence there are two views. In ``sampler``,
+            ``projector`` and ``loss`` a config without ``type`` changes arguments of the default.
         sampler (dict, optional): Chooses the samples. Defaults to ``dict(type='InstanceSampler')``.
         projector (dict, optional): Projection head of each tap. Defaults to ``dict(type='MLPProjector')``.
         loss (dict, optional): Loss. Defaults to ``dict(type='ContrastiveLoss', min_anchors=64)``.
@@ -145,8 +145,8 @@ def build_cds_neck(
             teacher that :class:`~mmcds.engine.hooks.DistillHook` loads. Defaults to None: no teacher.
         recompute (bool, optional): Whether to recompute the second view's own pass through the backbone in the
             backward pass (activation checkpointing): less memory, more time, equal gradients. Defaults to None: on a
-            CPU, but not on a GPU, where a step then takes a fifth more memory than the stock's and a fifth less time
-            than with it (docs/cost.md).
+            CPU only. On a GPU a step then takes a fifth more memory than the stock's, and a fifth less time than with
+            ``recompute=True`` (docs/cost.md).
 
     Returns:
         nn.Module: The stock neck, an object of its own class, with the attribute ``cds``.

@@ -18,8 +18,10 @@ class EpochSeedHook(Hook):
     MMEngine's checkpoints hold no random state, so a resumed run draws other samples than an
     uninterrupted one. With this hook and a fixed ``randomness.seed`` both give the same
     weights, if the data are loaded in the main process or by workers that start anew every epoch
-    (``persistent_workers=False``): persistent workers keep their random state. This is so in epoch-based trainings. One
-    that counts iterations has no epochs: resumed, it draws new numbers instead of repeating the first ones.
+    (``persistent_workers=False``): persistent workers keep their random state.
+
+    This holds for epoch-based loops. A loop that counts iterations has no epochs: the hook seeds once, from the
+    iteration at which the training begins or goes on. A resumed run then draws other numbers than an uninterrupted one.
     """
 
     priority = 'VERY_HIGH'
