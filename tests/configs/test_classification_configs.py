@@ -153,8 +153,11 @@ def test_takes_a_step(name: str, tmp_path: Path) -> None:
         assert prepared['inputs'].shape[1:] == ((3, 32, 32) if name.startswith('cifar') else (3, 64, 64))
         losses = model(**prepared, mode='loss')
     if 'semi' in name:
-        # Of ten images so many are labelled; the others are there for the contrast only.
-        assert (labelled, len(data['inputs'])) == (int(name[-2:]) // 10, 10 if 'cds' in name else labelled)
+        # Of ten images one to four are labelled. With CDS the others are there, too, and the labelled ones as often.
+        chosen = int(name[-2:]) // 10
+        assert (labelled, len(data['inputs'])) == (
+            (10 - chosen, 2 * (10 - chosen)) if 'cds' in name else (chosen, chosen)
+        )
     kinds = {re.sub(r'\d+$', '', key) for key in losses}
     paradigms = {'_cds': {'loss_cds_backbone'}, '_dsn': {'loss_dsn_backbone'}}
     wanted = {'loss'}.union(*(keys for paradigm, keys in paradigms.items() if paradigm in name))

@@ -1,10 +1,13 @@
-_base_ = ['../../../configs/classification/cifar10/resnet18_cds-semi10.py', './small.py']
+# As shipped, but labelled images are not repeated: that is an arm of its own.
+_base_ = './cds.py'
 
-model = dict(backbone=_base_.small_backbone, neck=dict(channels=_base_.small_channels), head=_base_.small_head)
-train_dataloader = dict(_base_.small_loader, dataset=dict(dataset=_base_.small_train_data))
-val_dataloader = dict(num_workers=0, persistent_workers=False, dataset=_base_.small_data)
-test_dataloader = val_dataloader
-train_cfg = _base_.small_train
-param_scheduler = _base_.small_scheduler
-optim_wrapper = _base_.small_optimizer
-default_hooks = _base_.small_hooks
+train_dataloader = dict(
+    dataset=dict(
+        _delete_=True,
+        type='mmcds.LabelledFraction',
+        dataset={{_base_.train_dataloader.dataset}},
+        fraction=0.1,
+        seed=0,
+        keep_unlabelled=True,
+    )
+)

@@ -7,6 +7,8 @@ train_dataloader = dict(
         type='mmcds.LabelledFraction',
         dataset={{_base_.train_dataloader.dataset}},
         fraction=0.1,
+        # Labelled images are repeated to half of each epoch. The paper does not say how its batches are made up.
+        labelled_share=0.5,
         seed=0,
         keep_unlabelled=True,
     )
