@@ -50,10 +50,10 @@ def uniformity(embeddings: Tensor) -> float:
         return float('nan')
     total = 0.0
     for start in range(0, count, BLOCK):
-        similar = rows[start : start + BLOCK] @ rows.t()
-        total += float((-2 * (2 - 2 * similar)).exp().sum())
-    # Without the pairs of a row with itself, each of which adds 1.
-    return float(np.log((total - count) / (count * (count - 1))))
+        potential = (-2 * (2 - 2 * rows[start : start + BLOCK] @ rows.t())).exp()
+        # Without the pairs of a row with itself.
+        total += float(potential.sum() - potential.diagonal(start).sum())
+    return float(np.log(total / (count * (count - 1))))
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Matches detections to objects as COCO's evaluation does."""
 
 import numpy as np
+import torch
 from mmdet.evaluation import bbox_overlaps
 from mmengine.structures import InstanceData
 
@@ -41,3 +42,22 @@ def assign_detections(found: InstanceData, truth: InstanceData, iou: float = 0.5
             assigned[i] = best
             taken[best] = True
     return assigned
+
+
+def without_ignored(found: InstanceData, truth: InstanceData, ignored: InstanceData, iou: float = 0.5) -> InstanceData:
+    """Leave out the detections that COCO's evaluation ignores.
+
+    They match no object, and lie with at least ``iou`` of their area on an ignored box of their class, such as a crowd.
+
+    Args:
+        found (InstanceData): ``bboxes`` ``(P, 4)``, ``labels``, ``scores``.
+        truth (InstanceData): ``bboxes`` ``(G, 4)``, ``labels`` of the objects.
+        ignored (InstanceData): The same of the ignored boxes.
+        iou (float): As for :func:`match_detections`. Defaults to 0.5.
+    """
+    if not len(ignored.bboxes) or not len(found.bboxes):
+        return found
+    covered = bbox_overlaps(found.bboxes.numpy(), ignored.bboxes.numpy(), mode='iof')
+    same_class = found.labels.numpy()[:, None] == ignored.labels.numpy()[None]
+    left = (assign_detections(found, truth, iou) >= 0) | ~((covered >= iou) & same_class).any(1)
+    return found[torch.from_numpy(left)]

@@ -17,7 +17,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
 
-from mmcds.analysis.metrics.matching import assign_detections, match_detections
+from mmcds.analysis.metrics.matching import assign_detections, match_detections, without_ignored
 from mmcds.analysis.probing.probe_data import evaluation_pipeline
 from mmcds.checkpoints.trained_model import load_trained
 from mmcds.datasets.transforms.loading import read_picture
@@ -36,7 +36,8 @@ class Example:
         image (np.ndarray): ``(H, W, 3)`` uint8, RGB.
         truth (InstanceData): ``bboxes`` ``(G, 4)`` float32, ``x1, y1, x2, y2`` in pixels of ``image``, and
             ``labels`` ``(G,)`` int64.
-        found (InstanceData): The same of the detections, and ``scores`` ``(P,)`` in [0, 1], descending.
+        found (InstanceData): The same of the detections, and ``scores`` ``(P,)`` in [0, 1], descending; without those
+            on crowds, which COCO's evaluation ignores.
     """
 
     name: str
@@ -81,17 +82,22 @@ def detect(
             result = model.test_step({'inputs': [data['inputs']], 'data_samples': [data['data_samples']]})[0]
         # From the annotation itself: whether the sample's own boxes are rescaled is up to the pipeline.
         info = dataset.get_data_info(index)
-        boxes = [instance['bbox'] for instance in info['instances'] if not instance.get('ignore_flag')]
-        labels = [instance['bbox_label'] for instance in info['instances'] if not instance.get('ignore_flag')]
-        truth = InstanceData(
-            bboxes=torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
-            labels=torch.tensor(labels, dtype=torch.long),
+        truth, ignored = (
+            _instances([each for each in info['instances'] if bool(each.get('ignore_flag')) is flag])
+            for flag in (False, True)
         )
         found = result.pred_instances.cpu()
         found = found[found.scores >= score_thr]
-        found = found[found.scores.argsort(descending=True)]
+        found = without_ignored(found[found.scores.argsort(descending=True)], truth, ignored)
         image = read_picture(info['img_path'], evaluation_pipeline(cfg))
         yield Example(Path(info['img_path']).name, image, truth, found)
+
+
+def _instances(annotations: Sequence[Any]) -> InstanceData:
+    return InstanceData(
+        bboxes=torch.tensor([each['bbox'] for each in annotations], dtype=torch.float32).reshape(-1, 4),
+        labels=torch.tensor([each['bbox_label'] for each in annotations], dtype=torch.long),
+    )
 
 
 def draw_example(example: Example, classes: Sequence[str], palette: Any, tile: int = _TILE) -> tuple[np.ndarray, str]:

@@ -44,8 +44,10 @@ class EmbeddedData:
         image = np.asarray(info['img']) if 'img' in info else read_picture(info['img_path'], self.data.pipeline)
         if box is None:
             return image
+        height, width = image.shape[:2]
         x1, y1, x2, y2 = (round(v) for v in box)
-        return image[max(y1, 0) : max(y2, y1 + 1), max(x1, 0) : max(x2, x1 + 1)]
+        x1, y1 = min(max(x1, 0), width - 1), min(max(y1, 0), height - 1)
+        return image[y1 : max(y2, y1 + 1), x1 : max(x2, x1 + 1)]
 
 
 def embed_checkpoint(

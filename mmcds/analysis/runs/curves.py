@@ -118,9 +118,15 @@ def plot_runs(
     return figure
 
 
+#: Metrics of mmdet that count mistakes: CrowdHuman's miss rate, and those of tracking.
+MISTAKES = ('mmr', 'idsw', 'fp', 'fn', 'frag', 'ml')
+
+
 def smaller_is_better(name: str) -> bool:
-    """Whether a smaller value of a metric is better: errors, losses and calibration."""
-    return any(part in name.lower() for part in ('error', 'loss', '/ece', '/mce', 'nll', 'brier'))
+    """Whether a smaller value of a metric is better: errors, mistakes, losses and calibration."""
+    name = name.lower()
+    parts = ('error', 'loss', '/ece', '/mce', 'nll', 'brier')
+    return name.rpartition('/')[2] in MISTAKES or any(part in name for part in parts)
 
 
 def _metric_panel(axis: Axes, runs: Sequence[RunLog], name: str) -> None:

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from mmcv.transforms import BaseTransform, Compose
 from mmengine.registry import DefaultScope
-from torch.utils.data import get_worker_info
 
 from mmcds.models.step_data import no_map
 from mmcds.models.supervision import ContrastiveSupervision, Supervision
@@ -24,25 +23,38 @@ from mmcds.utils.type_name import bare_kind
 from .recording import RECORDING, configs_in, may_be_trusted, mixing, unrecorded
 
 
-@contextmanager
-def _own_numbers(*more: int) -> Iterator[None]:
-    """Context with random numbers of its own, after which Python, NumPy and torch draw what they draw without it.
+class _OwnNumbers:
+    """Contexts with random numbers of their own, after which Python, NumPy and torch draw what they draw without them.
 
-    Args:
-        *more (int): What the numbers depend on besides the three generators, >= 0.
+    The numbers of a context depend on the three generators. If these stand still between contexts, as where the task
+    draws nothing, they also depend on how often that was so.
     """
-    python, numpy, state = random.getstate(), np.random.get_state(), torch.get_rng_state()
-    drawn = random.getrandbits(32), int(np.random.randint(2**31)), int(torch.randint(2**31, ()))
-    seed = int(np.random.SeedSequence([*drawn, *more]).generate_state(1)[0])
-    try:
-        random.seed(seed)
-        np.random.seed(seed)
-        torch.default_generator.manual_seed(seed)
-        yield
-    finally:
-        random.setstate(python)
-        np.random.set_state(numpy)
-        torch.set_rng_state(state)
+
+    def __init__(self) -> None:
+        self._last: tuple[int, ...] = ()
+        self._repeats = 0
+
+    @contextmanager
+    def __call__(self, index: int) -> Iterator[None]:
+        """One context.
+
+        Args:
+            index (int): Of the image, >= 0; the numbers depend on it, too.
+        """
+        python, numpy, state = random.getstate(), np.random.get_state(), torch.get_rng_state()
+        drawn = random.getrandbits(32), int(np.random.randint(2**31)), int(torch.randint(2**31, ()))
+        self._repeats = self._repeats + 1 if drawn == self._last else 0
+        self._last = drawn
+        seed = int(np.random.SeedSequence([*drawn, self._repeats, index]).generate_state(1)[0])
+        try:
+            random.seed(seed)
+            np.random.seed(seed)
+            torch.default_generator.manual_seed(seed)
+            yield
+        finally:
+            random.setstate(python)
+            np.random.set_state(numpy)
+            torch.set_rng_state(state)
 
 
 @TRANSFORMS.register_module()
@@ -94,7 +106,7 @@ class TwoViews(BaseTransform):
                     "remove it, or make the second view on the device (view=dict(type='PhotometricView'))"
                 )
         self.first, self.second, self.pack = (_compose(steps) for steps in (first, second, [pack]))
-        self._calls = 0
+        self._own_numbers = _OwnNumbers()
         self.trusted = [bare_kind(name) for name in ([trusted] if isinstance(trusted, str) else trusted)]
         pipelines = {'first': self.first, 'second': self.second}
         _check_trusted(self.trusted, [name for each in pipelines.values() for name in unrecorded(each)])
@@ -115,15 +127,13 @@ class TwoViews(BaseTransform):
             ``matched``, their k rows in view 1, int64. Its metainfo has ``between`` (3, 3), float64, or
             ``unrecorded``, and ``first_shape``, the ``img_shape`` of view 1.
         """
-        # The task may draw nothing between two images. A worker that ends with its epoch counts anew in each.
-        self._calls += get_worker_info() is not None
         labels = results.get('gt_bboxes_labels')
         copies = [deepcopy(results), results]
         outputs = []
         for copy, pipeline in zip(copies, (self.first, self.second), strict=True):
             if labels is not None:
                 copy['gt_bboxes_labels'] = np.arange(len(labels))
-            with nullcontext() if pipeline is self.first else _own_numbers(self._calls, int(copy.get('sample_idx', 0))):
+            with nullcontext() if pipeline is self.first else self._own_numbers(int(copy.get('sample_idx', 0))):
                 copy = pipeline(copy)
             if copy is None:
                 return None

@@ -212,7 +212,7 @@ class DiagnosticsHook(Hook):
         for name, value in losses.items():
             # Losses of a distillation are neither the contrast's nor the task's.
             if 'loss' in name and not name.startswith(DISTILL):
-                parts[name.startswith(CDS)] += [loss.mean() for loss in _tensors(value)]
+                parts[name.startswith(CDS)] += [loss.mean() for loss in _tensors(value) if loss.requires_grad]
         part: Any = supervised_part(self._model)
         parameters = [p for p in part.backbone.parameters() if p.requires_grad]
         if not all(parts.values()) or not parameters:

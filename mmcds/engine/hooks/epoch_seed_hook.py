@@ -1,12 +1,8 @@
 """Hook that lets a resumed run draw the random numbers of an uninterrupted one."""
 
-import random
-
-import numpy as np
-import torch
 from mmengine.dist import get_rank, get_world_size
 from mmengine.hooks import Hook
-from mmengine.runner import IterBasedTrainLoop, Runner
+from mmengine.runner import IterBasedTrainLoop, Runner, set_random_seed
 
 from mmcds.registry import HOOKS
 
@@ -31,7 +27,4 @@ class EpochSeedHook(Hook):
         # Without epochs this is called once, at the iteration at which the training begins or goes on.
         begun = runner.iter if isinstance(runner.train_loop, IterBasedTrainLoop) else runner.epoch
         seed = ((runner.seed or 0) * 1_000_003 + begun) * get_world_size() + get_rank()
-        seed %= 2**32
-        random.seed(seed)
-        np.random.seed(seed)
-        torch.manual_seed(seed)
+        set_random_seed(seed % 2**32)

@@ -41,16 +41,21 @@ def image_sizes(data_samples: Sequence[Any], inputs: Tensor) -> Tensor:
     """(h, w) of each image without its padding, (N, 2), float32; the input's size if it is not known."""
     full = tuple(inputs.shape[2:])
     sizes = [tuple(sample.metainfo.get('img_shape', full))[:2] for sample in data_samples]
-    largest = [max(side) for side in zip(*sizes, strict=True)]
-    # torchvision's transforms leave the size of the file in the data samples of mmpretrain. Images of these sizes would
-    # not have been padded to the input.
-    if any('gt_label' in sample or 'gt_score' in sample for sample in data_samples) and any(
-        not 0 <= padded - size < DIVISOR for padded, size in zip(full, largest, strict=True)
-    ):
+    # torchvision's transforms leave the size of the file in the data samples of mmpretrain.
+    if any('gt_label' in sample or 'gt_score' in sample for sample in data_samples) and not _padded(inputs, sizes):
         sizes = [full] * len(sizes)
     # A batch augmentation may resize the inputs without updating img_shape.
     clipped = [(min(h, full[0]), min(w, full[1])) for h, w in sizes]
     return torch.tensor(clipped, dtype=torch.float32, device=inputs.device)
+
+
+def _padded(inputs: Tensor, sizes: Sequence[tuple[int, ...]]) -> bool:
+    """Whether images of these sizes would have been padded to the input, and hold nothing but a constant there."""
+    largest = [max(side) for side in zip(*sizes, strict=True)]
+    if any(not 0 <= full - size < DIVISOR for full, size in zip(inputs.shape[2:], largest, strict=True)):
+        return False
+    beside = [part for image, (h, w) in zip(inputs, sizes, strict=True) for part in (image[:, h:], image[:, :h, w:])]
+    return all(bool(part.amin() == part.amax()) for part in beside if part.numel())
 
 
 def image_labels(data_samples: Sequence[Any], device: torch.device) -> Tensor:

@@ -51,7 +51,7 @@ class DataloaderView(View):
                 "neck.view=dict(type='PhotometricView')"
             )
         check_batch_augments(getattr(preprocessor, 'batch_augments', None))
-        second = preprocessor({'inputs': [view.inputs for view in seconds], 'data_samples': None})['inputs']
+        second = _preprocessed(preprocessor, seconds)
         targets1, targets2 = read_targets(inputs, data_samples), read_targets(second, seconds)
         matched = [view.matched.to(inputs.device) for view in seconds]
         views = ViewPair(
@@ -83,6 +83,17 @@ class DataloaderView(View):
                 between = between @ torch.diag(between.new_tensor([w / now_w, h / now_h, 1]))
             maps.append(between)
         return torch.stack(maps).to(inputs.device, torch.float32)
+
+
+def _preprocessed(preprocessor: nn.Module, seconds: Sequence[Any]) -> Tensor:
+    """The second views (N, 3, H', W'), normalised and padded."""
+    images = [view.inputs for view in seconds]
+    if hasattr(preprocessor, 'test_cfg'):
+        # mmsegmentation's pads in training only, together with the labels.
+        samples = [view.clone() for view in seconds]
+        return preprocessor({'inputs': images, 'data_samples': samples}, training=True)['inputs']
+    # Not as in training, where mmdet's would draw a size of its own for the batch.
+    return preprocessor({'inputs': images, 'data_samples': None})['inputs']
 
 
 #: Batch augmentations that DataloaderView follows: they pad view 1, or resize it together with its boxes and img_shape.

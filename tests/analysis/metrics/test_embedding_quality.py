@@ -39,6 +39,8 @@ def test_uniformity(rows: tuple[Tensor, Tensor], block: int, monkeypatch: pytest
     found = [math.exp(-2 * each) for each in pairs(rows[0])]
     assert uniformity(rows[0]) == pytest.approx(math.log(sum(found) / len(found)))
     assert uniformity(torch.ones(5, 3)) == pytest.approx(0)
+    # Features that are 0 have no direction: their products are 0, those with themselves, too.
+    assert uniformity(torch.zeros(5, 3)) == pytest.approx(-4)
     assert math.isnan(uniformity(torch.ones(1, 3)))
 
 

@@ -7,7 +7,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from toys import instances
 
-from mmcds.analysis.metrics.matching import assign_detections, match_detections
+from mmcds.analysis.metrics.matching import assign_detections, match_detections, without_ignored
 
 
 def random_instances(rng: np.random.Generator, count: int, scored: bool) -> InstanceData:
@@ -22,18 +22,20 @@ def test_matching_is_that_of_cocos_evaluation(seed: int) -> None:
     rng = np.random.default_rng(seed)
     truth = random_instances(rng, int(rng.integers(1, 8)), scored=False)
     found = random_instances(rng, int(rng.integers(1, 12)), scored=True)
+    crowds = random_instances(rng, int(rng.integers(0, 3)), scored=False)
     right, taken = match_detections(found, truth, iou=0.3)
+    counted = without_ignored(found, truth, crowds, iou=0.3)
 
-    def annotations(data: InstanceData) -> list[dict]:
+    def annotations(data: InstanceData, crowd: int = 0) -> list[dict]:
         boxes = data.bboxes.double().numpy()
         return [
             {
-                'id': i + 1,
+                'id': i + 1 + 100 * crowd,
                 'image_id': 0,
                 'category_id': int(data.labels[i]),
                 'bbox': [*box[:2], *(box[2:] - box[:2])],
                 'area': float(np.prod(box[2:] - box[:2])),
-                'iscrowd': 0,
+                'iscrowd': crowd,
                 **({'score': float(data.scores[i])} if 'scores' in data else {}),
             }
             for i, box in enumerate(boxes)
@@ -44,7 +46,7 @@ def test_matching_is_that_of_cocos_evaluation(seed: int) -> None:
         'info': {},
         'images': [{'id': 0}],
         'categories': [{'id': 0}, {'id': 1}],
-        'annotations': annotations(truth),
+        'annotations': annotations(truth) + annotations(crowds, crowd=1),
     }
     coco.createIndex()
     evaluation = COCOeval(coco, coco.loadRes(annotations(found)), 'bbox')
@@ -52,12 +54,16 @@ def test_matching_is_that_of_cocos_evaluation(seed: int) -> None:
     evaluation.evaluate()
     area = evaluation.params.areaRng[0]
     expected_right, expected_taken = np.zeros(len(right), bool), np.zeros(len(taken), bool)
+    ignored = np.zeros(len(right), bool)
     for result in evaluation.evalImgs:
         if result is not None and result['aRng'] == area:
-            expected_right[np.array(result['dtIds'], int) - 1] = result['dtMatches'][0] > 0
-            expected_taken[np.array(result['gtIds'], int) - 1] = result['gtMatches'][0] > 0
+            numbers, objects = np.array(result['dtIds'], int) - 1, np.array(result['gtIds'], int)
+            ignored[numbers] = result['dtIgnore'][0]
+            expected_right[numbers] = (result['dtMatches'][0] > 0) & ~result['dtIgnore'][0].astype(bool)
+            expected_taken[objects[objects < 100] - 1] = result['gtMatches'][0][objects < 100] > 0
     np.testing.assert_array_equal(right, expected_right)
     np.testing.assert_array_equal(taken, expected_taken)
+    np.testing.assert_array_equal(counted.scores, found.scores[~ignored])
 
 
 def test_an_object_is_found_once_and_by_its_class() -> None:

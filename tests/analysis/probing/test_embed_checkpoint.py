@@ -46,6 +46,10 @@ def test_every_row_knows_its_object(detector: Config, toy_data: Path, tmp_path: 
         assert int(embedded.found.labels[row]) == annotation['category_id'] - 1
         image = mmcv.imread(toy_data / f'images/{annotation["image_id"]}.png', channel_order='rgb')
         assert np.array_equal(embedded.crop(row), image[y : y + h, x : x + w])
+    # Of an object in the last half pixel, too.
+    height = image.shape[0]
+    embedded.sources.append((embedded.sources[-1][0], (2.0, height - 0.3, 7.0, height + 4.0)))
+    assert np.array_equal(embedded.crop(-1), image[-1:, 2:7])
     stock = embed_checkpoint(remove_cds(detector), tmp_path / 'a.pth', ['backbone.1'], limit=2)
     assert list(stock.found.features) == ['backbone.1']
     assert stock.found.embeddings == {}

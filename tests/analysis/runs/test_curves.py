@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mmcds.analysis.pictures.save import save_figure
-from mmcds.analysis.runs.curves import choose_losses, choose_metrics, plot_runs
+from mmcds.analysis.runs.curves import choose_losses, choose_metrics, plot_runs, smaller_is_better
 from mmcds.analysis.runs.run_log import RunLog, read_run, running_mean
 
 
@@ -160,6 +160,16 @@ def test_a_window_of_nothing_is_an_error() -> None:
 
 def record(**values: float) -> dict[str, float]:
     return {'step': 1, **values}
+
+
+@pytest.mark.parametrize('name', ['crowd_human/mMR', 'motchallenge-metric/IDSw', 'calibration/ece', 'loss', 'mMR'])
+def test_of_mistakes_the_fewest_are_the_best(name: str) -> None:
+    assert smaller_is_better(name)
+
+
+@pytest.mark.parametrize('name', ['coco/bbox_mAP', 'accuracy/top1', 'coco/html_precision', 'motchallenge-metric/IDF1'])
+def test_of_others_the_largest_is_the_best(name: str) -> None:
+    assert not smaller_is_better(name)
 
 
 def test_which_losses_and_metrics_are_drawn() -> None:

@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import combinations, pairwise
 from typing import Any
 
 import numpy as np
@@ -163,6 +163,12 @@ class Collage(BaseTransform):
         return results
 
 
+class Noise(BaseTransform):
+    def transform(self, results: dict) -> dict:
+        results['img'] = np.random.randint(256, size=results['img'].shape, dtype=np.uint8)
+        return results
+
+
 def config(second: list[dict], **options: Any) -> Config:
     two_views = dict(type='mmcds.TwoViews', first=[FLIP], second=second, pack=PACK)
     parts = dict(view=dict(type='DataloaderView'), sampler=options.pop('sampler', None))
@@ -301,10 +307,47 @@ def test_the_first_view_draws_what_it_draws_alone() -> None:
 
 
 def test_the_second_views_differ_where_the_first_draws_nothing() -> None:
-    transform = TwoViews(first=[], second=[dict(type='PhotoMetricDistortion')], pack=PACK)
-    np.random.seed(0)
-    views = [transform({**loaded(), 'sample_idx': i})['data_samples'].view2.inputs for i in range(4)]
-    assert all(not torch.equal(a, b) for a, b in pairwise(views))
-    # The same image in the same state is seen alike, as in a resumed run.
-    again = transform({**loaded(), 'sample_idx': 3})
-    assert torch.equal(again['data_samples'].view2.inputs, views[3])
+    def views(transform: TwoViews, seed: int) -> list[torch.Tensor]:
+        np.random.seed(seed)
+        order = (0, 1, 2, 2, 0)
+        return [transform({**loaded(), 'sample_idx': i})['data_samples'].view2.inputs for i in order]
+
+    def made() -> TwoViews:
+        return TwoViews(first=[], second=[dict(type=Noise)], pack=PACK)
+
+    transform = made()
+    first, second = views(transform, 0), views(transform, 1)
+    # Of an image that comes back, too.
+    assert all(not torch.equal(a, b) for a, b in combinations([*first, *second], 2))
+    # A run that was resumed at the second epoch, which EpochSeedHook seeds.
+    assert all(map(torch.equal, views(made(), 1), second))
+
+
+@pytest.mark.parametrize('options', [{}, dict(test_cfg=dict(size_divisor=32))])
+def test_mmsegmentation_s_preprocessor_pads_the_second_view_as_the_first(options: dict[str, Any]) -> None:
+    pytest.importorskip('mmseg')
+    from mmengine.structures import PixelData
+    from mmseg.models.data_preprocessor import SegDataPreProcessor
+    from mmseg.structures import SegDataSample
+
+    def sample(height: int, width: int) -> Any:
+        made = SegDataSample(metainfo=dict(img_shape=(height, width), ori_shape=(height, width)))
+        made.gt_sem_seg = PixelData(data=torch.zeros(1, height, width, dtype=torch.long))
+        return made
+
+    sizes = [(64, 64), (64, 48)]
+    samples = [sample(*size) for size in sizes]
+    images = [torch.randint(256, (3, *size), dtype=torch.uint8) for size in sizes]
+    for first, image in zip(samples, images, strict=True):
+        first.view2 = sample(32, image.shape[2] // 2)
+        first.view2.inputs = image[:, ::2, ::2].clone()
+        first.view2.matched = torch.zeros(0, dtype=torch.long)
+    preprocessor = SegDataPreProcessor(mean=[0.0] * 3, std=[2.0] * 3, size=(64, 64), **options)
+    batch = preprocessor(dict(inputs=images, data_samples=samples), training=True)
+    second, views = DataloaderView()(batch['inputs'], batch['data_samples'], preprocessor)
+    assert second.shape == (2, 3, 64, 64)
+    assert torch.equal(second[1, :, :32, :24], samples[1].view2.inputs / 2.0)
+    assert not second[1, :, :, 24:].any()
+    assert views.image_sizes[1].tolist() == [[32, 32], [32, 24]]
+    # The data samples are as they came.
+    assert samples[1].view2.gt_sem_seg.data.shape == (1, 32, 24)

@@ -227,13 +227,29 @@ def test_gradients_are_not_measured_where_torch_cannot(
     assert 'train/cds_positives' in runner.message_hub.log_scalars
 
 
-def test_a_distillation_is_no_part_of_the_task() -> None:
+def looking() -> tuple[Any, Tensor]:
+    """A hook in an iteration at which it looks, and the weight of the backbone."""
     backbone = torch.nn.Linear(1, 1, bias=False)
-    hook = DiagnosticsHook()
+    hook: Any = DiagnosticsHook()
     hook._looking = True
     hook._model = torch.nn.Module()
     hook._model.backbone, hook._model.neck = backbone, torch.nn.Identity()
-    weight = backbone.weight.sum()
+    return hook, backbone.weight.sum()
+
+
+def test_a_distillation_is_no_part_of_the_task() -> None:
+    hook, weight = looking()
     losses = {'loss_cls': 3 * weight, 'loss_cds_backbone0': 6 * weight, 'loss_distill_backbone0': 100 * weight}
+    hook._after_model(hook._model, (), losses)
+    assert hook._found['cds_grad_ratio'] == [pytest.approx(2)]
+
+
+def test_losses_without_a_gradient_are_left_out() -> None:
+    """As those of taps behind frozen layers."""
+    hook, weight = looking()
+    frozen = (9 * weight).detach()
+    hook._after_model(hook._model, (), {'loss_cls': 3 * weight, 'loss_cds_backbone0': frozen})
+    assert 'cds_grad_ratio' not in hook._found
+    losses = {'loss_cls': 3 * weight, 'loss_cds_backbone0': frozen, 'loss_cds_backbone1': 6 * weight}
     hook._after_model(hook._model, (), losses)
     assert hook._found['cds_grad_ratio'] == [pytest.approx(2)]
