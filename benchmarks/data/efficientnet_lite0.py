@@ -22,7 +22,7 @@ from torch import Tensor
 from mmcds.cli.tool import run
 from mmcds.utils.checkpoint_files import load_checkpoint, renamed_last
 
-#: Of the head, in the original.
+#: Prefixes of the original's head.
 HEAD = ('_conv_head.', '_bn1.', '_fc.')
 
 
@@ -46,7 +46,7 @@ def convert(original: Mapping[str, Tensor], backbone: Mapping[str, Tensor]) -> d
 
 
 def main() -> None:
-    """Convert, unless that was done."""
+    """Convert, unless the file exists."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('out', type=Path, help='gets the checkpoint')
     args = parser.parse_args()

@@ -5,6 +5,7 @@ import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from mmengine.runner import CheckpointLoader
@@ -60,22 +61,21 @@ def check_written(field: str, path: str | Path, others: Mapping[str, str | Path]
 
 @contextmanager
 def renamed_last(target: str | Path) -> Iterator[Path]:
-    """Context that gives the name of a partial file beside a target, and renames the file to the target at its end.
+    """Context that gives the name of a partial file, and renames the file to the target at its end.
 
-    If the block raises, the partial file is removed and the target is what it was.
+    The partial file has the target's name, in a folder of its own beside the target. If the block raises, it is removed
+    and the target is what it was. Several programs may write the same target.
 
     Args:
         target (str | Path): The file to write; its folder is made.
     """
     target = Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)
-    # Of this process: another one may write the same file.
-    partial = target.with_name(f'{target.name}.{os.getpid()}.partial')
-    try:
+    with TemporaryDirectory(prefix=f'.{target.name}.', dir=target.parent) as folder:
+        # torch.save writes the name into the file.
+        partial = Path(folder) / target.name
         yield partial
         os.replace(partial, target)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def names_of(checkpoints: Sequence[str | Path]) -> list[str]:

@@ -1,9 +1,12 @@
 """The forward pass is of bfloat16, and what the optimizer sees of float32."""
 
+import pytest
 import torch
 from mmengine.model import BaseModel
 from mmengine.optim import build_optim_wrapper
 from torch import Tensor, nn
+
+NAME = 'benchmarks.experiments.bfloat16.BFloat16OptimWrapper'
 
 
 class Model(BaseModel):
@@ -20,10 +23,18 @@ class Model(BaseModel):
         return {'loss': out.float().sum()}
 
 
+def test_another_device_is_refused() -> None:
+    wrapper = build_optim_wrapper(Model(), dict(type=NAME, optimizer=dict(type='SGD', lr=1.0)))
+    with (
+        pytest.raises(ValueError, match='is for a CPU, and the model is on meta'),
+        wrapper.optim_context(Model().to('meta')),
+    ):
+        pass
+
+
 def test_a_step() -> None:
     model = Model()
-    name = 'benchmarks.experiments.bfloat16.BFloat16OptimWrapper'
-    wrapper = build_optim_wrapper(model, dict(type=name, optimizer=dict(type='SGD', lr=1.0)))
+    wrapper = build_optim_wrapper(model, dict(type=NAME, optimizer=dict(type='SGD', lr=1.0)))
     before = model.layer.weight.detach().clone()
     # Small integers are exact in bfloat16.
     inputs = torch.randint(-8, 8, (4, 8)).float()

@@ -127,7 +127,7 @@ def test_a_file_that_does_not_fit_takes_the_place_of_no_other(
         assert done.returncode == 2
         assert 'does not fit' in done.stderr
         assert (out.read_bytes() if out.exists() else None) == before
-        assert not list(tmp_path.glob('*.partial*'))
+        assert not list(tmp_path.glob('.out.pth*'))
     assert preloaded.run(*command, config, '--force').returncode == 0
     torch.load(out, weights_only=True)
 

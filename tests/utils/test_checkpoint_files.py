@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from mmcds.utils.checkpoint_files import renamed_last
 
@@ -24,6 +25,14 @@ def test_another_process_writes_the_same_file(tmp_path: Path) -> None:
         assert target.read_text() == 'other'
     assert target.read_text() == 'this'
     assert [path.name for path in target.parent.iterdir()] == ['init.pth']
+
+
+def test_the_same_content_gives_the_same_file(tmp_path: Path) -> None:
+    files = [tmp_path / folder / 'a.pth' for folder in 'xy']
+    for file in files:
+        with renamed_last(file) as partial:
+            torch.save({'weight': torch.ones(2)}, partial)
+    assert files[0].read_bytes() == files[1].read_bytes()
 
 
 def test_an_error_leaves_the_target(tmp_path: Path) -> None:

@@ -47,7 +47,8 @@ def assign_detections(found: InstanceData, truth: InstanceData, iou: float = 0.5
 def without_ignored(found: InstanceData, truth: InstanceData, ignored: InstanceData, iou: float = 0.5) -> InstanceData:
     """Leave out the detections that COCO's evaluation ignores.
 
-    They match no object, and lie with at least ``iou`` of their area on an ignored box of their class, such as a crowd.
+    They match no object, and lie with at least ``iou`` of their area on an ignored box, such as a crowd, that has their
+    class or none (-1, as CrowdHuman's).
 
     Args:
         found (InstanceData): ``bboxes`` ``(P, 4)``, ``labels``, ``scores``.
@@ -58,6 +59,7 @@ def without_ignored(found: InstanceData, truth: InstanceData, ignored: InstanceD
     if not len(ignored.bboxes) or not len(found.bboxes):
         return found
     covered = bbox_overlaps(found.bboxes.numpy(), ignored.bboxes.numpy(), mode='iof')
-    same_class = found.labels.numpy()[:, None] == ignored.labels.numpy()[None]
+    labels = ignored.labels.numpy()[None]
+    same_class = (found.labels.numpy()[:, None] == labels) | (labels < 0)
     left = (assign_detections(found, truth, iou) >= 0) | ~((covered >= iou) & same_class).any(1)
     return found[torch.from_numpy(left)]

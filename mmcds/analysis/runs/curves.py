@@ -119,7 +119,7 @@ def plot_runs(
 
 
 #: Metrics of mmdet that count mistakes: CrowdHuman's miss rate, and those of tracking.
-MISTAKES = ('mmr', 'idsw', 'fp', 'fn', 'frag', 'ml')
+MISTAKES = ('mmr', 'idsw', 'idfn', 'idfp', 'fp', 'fn', 'frag', 'ml')
 
 
 def smaller_is_better(name: str) -> bool:

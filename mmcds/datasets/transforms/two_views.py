@@ -24,10 +24,10 @@ from .recording import RECORDING, configs_in, may_be_trusted, mixing, unrecorded
 
 
 class _OwnNumbers:
-    """Contexts with random numbers of their own, after which Python, NumPy and torch draw what they draw without them.
+    """Contexts with random numbers of their own; afterwards Python's, NumPy's and torch's generators are as before.
 
-    The numbers of a context depend on the three generators. If these stand still between contexts, as where the task
-    draws nothing, they also depend on how often that was so.
+    The seed of a context comes from the three generators. If they are as in the last context, because the task drew
+    nothing in between, the number of such repeats is added to it.
     """
 
     def __init__(self) -> None:

@@ -16,8 +16,9 @@ class EpochSeedHook(Hook):
     weights, if the data are loaded in the main process or by workers that start anew every epoch
     (``persistent_workers=False``): persistent workers keep their random state.
 
-    This holds for epoch-based loops. A loop that counts iterations has no epochs: the hook seeds once, from the
-    iteration at which the training begins or goes on. A resumed run then draws other numbers than an uninterrupted one.
+    This holds for epoch-based loops. A loop that counts iterations has no epochs: the hook seeds once, from the first
+    iteration of the run (0, or that of the checkpoint). A resumed run then draws other numbers than one that was not
+    interrupted.
     """
 
     priority = 'VERY_HIGH'

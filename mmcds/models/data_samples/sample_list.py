@@ -50,12 +50,13 @@ def image_sizes(data_samples: Sequence[Any], inputs: Tensor) -> Tensor:
 
 
 def _padded(inputs: Tensor, sizes: Sequence[tuple[int, ...]]) -> bool:
-    """Whether images of these sizes would have been padded to the input, and hold nothing but a constant there."""
+    """Whether the inputs look padded: the sizes fit the input, and all pixels beyond them are equal."""
     largest = [max(side) for side in zip(*sizes, strict=True)]
     if any(not 0 <= full - size < DIVISOR for full, size in zip(inputs.shape[2:], largest, strict=True)):
         return False
     beside = [part for image, (h, w) in zip(inputs, sizes, strict=True) for part in (image[:, h:], image[:, :h, w:])]
-    return all(bool(part.amin() == part.amax()) for part in beside if part.numel())
+    constant = [part.amin() == part.amax() for part in beside if part.numel()]
+    return not constant or bool(torch.stack(constant).all())
 
 
 def image_labels(data_samples: Sequence[Any], device: torch.device) -> Tensor:

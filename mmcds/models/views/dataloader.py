@@ -88,11 +88,15 @@ class DataloaderView(View):
 def _preprocessed(preprocessor: nn.Module, seconds: Sequence[Any]) -> Tensor:
     """The second views (N, 3, H', W'), normalised and padded."""
     images = [view.inputs for view in seconds]
-    if hasattr(preprocessor, 'test_cfg'):
-        # mmsegmentation's pads in training only, together with the labels.
+    if any(each.__name__ == 'SegDataPreProcessor' for each in type(preprocessor).__mro__):
+        # mmsegmentation's pads in training only, together with the labels, and up to the size of view 1.
         samples = [view.clone() for view in seconds]
-        return preprocessor({'inputs': images, 'data_samples': samples}, training=True)['inputs']
-    # Not as in training, where mmdet's would draw a size of its own for the batch.
+        padded = preprocessor({'inputs': images, 'data_samples': samples}, training=True)['inputs']
+        if getattr(preprocessor, 'size', None) is None:
+            return padded
+        height, width = (max(image.shape[side] for image in images) for side in (-2, -1))
+        return padded[..., :height, :width]
+    # In training mode mmdet's would resize this batch to another random size.
     return preprocessor({'inputs': images, 'data_samples': None})['inputs']
 
 

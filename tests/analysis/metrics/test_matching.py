@@ -66,6 +66,12 @@ def test_matching_is_that_of_cocos_evaluation(seed: int) -> None:
     np.testing.assert_array_equal(counted.scores, found.scores[~ignored])
 
 
+def test_an_ignored_box_without_a_class_is_of_every_class() -> None:
+    found = instances([[0, 0, 10, 10], [50, 50, 60, 60]], [1, 1], [0.9, 0.8])
+    left = without_ignored(found, instances([], []), instances([[0, 0, 40, 40]], [-1]))
+    assert left.bboxes.tolist() == [[50, 50, 60, 60]]
+
+
 def test_an_object_is_found_once_and_by_its_class() -> None:
     truth = instances([[0, 0, 10, 10], [50, 50, 60, 60]], [0, 1])
     found = instances([[0, 0, 10, 10], [0, 0, 10, 9], [50, 50, 60, 60]], [0, 0, 0], [0.5, 0.9, 0.8])

@@ -324,7 +324,7 @@ def test_the_second_views_differ_where_the_first_draws_nothing() -> None:
 
 
 @pytest.mark.parametrize('options', [{}, dict(test_cfg=dict(size_divisor=32))])
-def test_mmsegmentation_s_preprocessor_pads_the_second_view_as_the_first(options: dict[str, Any]) -> None:
+def test_mmsegmentation_s_preprocessor_pads_the_second_views(options: dict[str, Any]) -> None:
     pytest.importorskip('mmseg')
     from mmengine.structures import PixelData
     from mmseg.models.data_preprocessor import SegDataPreProcessor
@@ -345,8 +345,8 @@ def test_mmsegmentation_s_preprocessor_pads_the_second_view_as_the_first(options
     preprocessor = SegDataPreProcessor(mean=[0.0] * 3, std=[2.0] * 3, size=(64, 64), **options)
     batch = preprocessor(dict(inputs=images, data_samples=samples), training=True)
     second, views = DataloaderView()(batch['inputs'], batch['data_samples'], preprocessor)
-    assert second.shape == (2, 3, 64, 64)
-    assert torch.equal(second[1, :, :32, :24], samples[1].view2.inputs / 2.0)
+    assert second.shape == (2, 3, 32, 32)
+    assert torch.equal(second[1, :, :, :24], samples[1].view2.inputs / 2.0)
     assert not second[1, :, :, 24:].any()
     assert views.image_sizes[1].tolist() == [[32, 32], [32, 24]]
     # The data samples are as they came.
