@@ -14,7 +14,7 @@ time on a CPU and 1.02 to 1.14 on a GPU ([cost](cost.md)).
   40 epochs, the rate divided by ten after 32 (46: after 37; 20: after 16). 46 epochs of the stock model take at least
   as long as 40 with CDS.
 - Circuit boards: DeepPCB (tangsanli5201/DeepPCB, MIT), 1,000 training and 500 validation images at 320x320 px. 30
-  epochs, the rate divided by ten after 24. The forward pass is in bfloat16, which takes 0.6 of the time of float32 here.
+  epochs, the rate divided by ten after 24. The forward pass is in bfloat16, which takes 0.6 of the time here.
   The 30 epochs, three times those of [the shorter training](results_pcb.md), were fixed before the first run.
 
 Limits: on blood cells one view, the weight of 0.5 and the 40 epochs come from an earlier experiment. It used these

@@ -12,7 +12,7 @@ from mmcds.analysis.pictures.save import save_figure
 Point = tuple[float, float, float]
 
 
-def draw_differences(bars: Sequence[tuple[str, float, float, int]], title: str, out: Path) -> None:
+def draw_differences(bars: Sequence[tuple[str, float, float, int]], title: str, out: Path, less: bool = False) -> None:
     """Draw one line per arm.
 
     Args:
@@ -20,17 +20,21 @@ def draw_differences(bars: Sequence[tuple[str, float, float, int]], title: str, 
             three pairs on) and number of pairs, from the top.
         title (str): What the axis says.
         out (Path): The PNG to write.
+        less (bool): Whether a smaller value is better, and green. Defaults to False.
     """
-    figure = Figure(figsize=(7, 0.8 + 0.28 * len(bars)), layout='constrained')
+    labels = [f'{label} ({pairs})' for label, _, _, pairs in reversed(bars)]
+    # 4 inches for the lines, beside labels of 0.07 inches a letter.
+    width = 4 + 0.07 * max(map(len, labels), default=0)
+    figure = Figure(figsize=(width, 0.8 + 0.28 * len(bars)), layout='constrained')
     panel = figure.subplots()
     for place, (_, mean, half, pairs) in enumerate(reversed(bars)):
         # The interval of two pairs is so wide that all others would be points beside it.
         drawn = pairs > 2
-        colour = ('tab:green' if mean > 0 else 'tab:red') if drawn and abs(mean) > half else 'tab:gray'
+        colour = ('tab:green' if (mean < 0) is less else 'tab:red') if drawn and abs(mean) > half else 'tab:gray'
         panel.errorbar(mean, place, xerr=half if drawn else None, fmt='o', ms=4, color=colour, capsize=2)
     panel.axvline(0, color='black', lw=0.8)
     panel.set(yticks=range(len(bars)), ylim=(-0.6, len(bars) - 0.4), xlabel=title)
-    panel.set_yticklabels([f'{label} ({pairs})' for label, _, _, pairs in reversed(bars)], fontsize='small')
+    panel.set_yticklabels(labels, fontsize='small')
     panel.spines[['top', 'right']].set_visible(False)
     save_figure(figure, out)
 

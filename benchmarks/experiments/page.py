@@ -8,6 +8,7 @@ import numpy as np
 from scipy import stats
 
 from benchmarks.speed.headline import markdown_table
+from mmcds.analysis.runs.curves import smaller_is_better
 from mmcds.utils.errors import unknown_name
 
 from .figure import Point, draw_curves, draw_differences
@@ -154,7 +155,7 @@ def write_page(matrix: Matrix, work_dir: Path, out: Path) -> str:
                 bars.append((arm.label, mean, half, pairs))
         if bars:
             picture = out.with_name(f'{out.stem}{count or ""}.png')
-            draw_differences(bars, f'difference to the baseline, {title}', picture)
+            draw_differences(bars, f'difference to the baseline, {title}', picture, smaller_is_better(metric))
             intervals = 'with 95 % intervals from three pairs on'
             drawn.append(f'![Paired differences of {title} to the baseline, {intervals}]({picture.name})')
     panels = curves_of(matrix, records)
