@@ -7,6 +7,10 @@ long, AP50 rose by 2.8 ± 2.6 points. Deep supervision (DSN) did not differ sign
 Faster R-CNN did not change significantly, in three seeds of 20 epochs. On a GPU a weight of 0.5 gained 1.8 ± 0.7 points
 of AP and 5.1 ± 1.8 of AP50 over the stock RetinaNet.
 """
+errors_answer = """
+On circuit boards the default cut the errors of class from 5.1 to 1.8 points at an IoU of 0.5, and from 1.6 to 0.5 at
+0.75. Errors of localisation hardly changed.
+"""
 note = """
 All models have a ResNet-18 of half width and start from scratch. A step with one view takes 1.00 to 1.03 of the stock's
 time on a CPU and 1.02 to 1.14 on a GPU ([cost](cost.md)).
